@@ -1,0 +1,1 @@
+"""Edge out of the cluster: what others read of the graph."""

@@ -1,0 +1,1 @@
+"""The Kubernetes API, thin: the only package that meets the ``kubernetes`` client."""

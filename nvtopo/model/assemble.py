@@ -1,0 +1,225 @@
+"""Facts → ``NodeTopology``: fold, join by PCI address, order. The one place where a node is put together."""
+
+from msgspec.structs import replace
+
+from nvtopo.model import nvlink
+from nvtopo.model.address import PciAddress
+from nvtopo.model.facts import GpuFacts, NetDevice, PciDevice, PcieLink, RdmaDevice, RdmaPort
+from nvtopo.model.locality import between
+from nvtopo.model.node import Gpu, GpuPair, Host, Nic, NicPort, NodeTopology, Nvme
+from nvtopo.model.record import Problem
+from nvtopo.model.roce import usable_gid
+from nvtopo.model.snapshot import Snapshot
+
+_NVIDIA = "0x10de"
+_GPU_CLASSES = ("0x0300", "0x0302")
+_NVSWITCH_CLASS = "0x0680"
+_NOT_ASKED = ("OK", None)
+
+
+def assemble(snapshot: Snapshot) -> NodeTopology:
+    """The node that these facts describe."""
+    pci = {device.address: device for device in snapshot.pci.devices} if snapshot.pci else {}
+    gpus = tuple(_gpu(facts, pci) for facts in _gpus(snapshot))
+    return NodeTopology(
+        host=_host(snapshot),
+        numa=tuple(sorted(snapshot.numa.nodes, key=lambda node: node.index)) if snapshot.numa else (),
+        gpus=gpus,
+        pairs=_pairs(snapshot, {gpu.index: gpu for gpu in gpus}),
+        nvswitches=tuple(sorted(address for address, device in pci.items() if _is_nvswitch(device))),
+        nics=_nics(snapshot, pci),
+        nvmes=_nvmes(snapshot, pci),
+        attributes=snapshot.attributes,
+        problems=tuple(
+            sorted(
+                {*snapshot.problems, *_missing_gpus(snapshot, pci)},
+                key=lambda problem: (problem.source, problem.subject, problem.reason),
+            )
+        ),
+    )
+
+
+def is_gpu(device: PciDevice) -> bool:
+    """Whether a PCI function is an NVIDIA GPU."""
+    return device.vendor == _NVIDIA and device.class_code.startswith(_GPU_CLASSES)
+
+
+def full_path(path: str, address: str | None) -> str:
+    """A device's whole path, itself last: what ``locality.between`` compares."""
+    return f"{path}/{address}" if path and address else ""
+
+
+def _gpus(snapshot: Snapshot) -> tuple[GpuFacts, ...]:
+    return tuple(sorted(snapshot.nvml.gpus, key=lambda gpu: gpu.index)) if snapshot.nvml else ()
+
+
+def _host(snapshot: Snapshot) -> Host:
+    facts, nvml = snapshot.host, snapshot.nvml
+    return Host(
+        architecture=facts.architecture if facts else "",
+        kernel=facts.kernel if facts else "",
+        vendor=facts.vendor if facts else "",
+        product=facts.product if facts else "",
+        hypervisor=facts.hypervisor if facts else False,
+        driver_version=(nvml.driver_version or None) if nvml else None,
+        cuda_version=(nvml.cuda_version or None) if nvml else None,
+    )
+
+
+def _gpu(facts: GpuFacts, pci: dict[PciAddress, PciDevice]) -> Gpu:
+    device = pci.get(facts.pci_address) if facts.pci_address else None
+    return Gpu(
+        index=facts.index,
+        uuid=facts.uuid,
+        name=facts.name,
+        pci_address=facts.pci_address,
+        path=device.path if device else "",
+        numa_node=device.numa_node if device else None,
+        local_cpus=device.local_cpus if device else "",
+        module_id=facts.module_id,
+        memory_bytes=facts.memory_bytes,
+        memory_numa_node=facts.memory_numa_node,
+        mig=facts.mig,
+        link=_steady(facts.link or (device.link if device else None)),
+        nvlink_count=facts.nvlink_count,
+        nvlinks=nvlink.bundles(facts.nvlinks),
+        fabric=facts.fabric,
+        platform=facts.platform,
+        c2c_links=facts.c2c_links,
+        c2c_bytes_per_second=facts.c2c_bytes_per_second,
+    )
+
+
+def _steady(link: PcieLink | None) -> PcieLink | None:
+    """A link without what changes from second to second: an idle GPU lowers its generation."""
+    if link is None:
+        return None
+    return PcieLink(width=link.width, max_generation=link.max_generation, max_width=link.max_width)
+
+
+def _pairs(snapshot: Snapshot, gpus: dict[int, Gpu]) -> tuple[GpuPair, ...]:
+    """What the driver says of pairs and the facts of each GPU do not say already."""
+    found = []
+    for facts in snapshot.nvml.pairs if snapshot.nvml else ():
+        one, other = gpus.get(facts.a), gpus.get(facts.b)
+        if one is None or other is None:
+            continue
+        p2p = facts.nvlink_p2p if one.nvlinks and other.nvlinks else None
+        level = None if facts.level == _level(one, other) else facts.level
+        if level is not None or p2p not in _NOT_ASKED:
+            found.append(GpuPair(a=facts.a, b=facts.b, level=level, nvlink_p2p=None if p2p in _NOT_ASKED else p2p))
+    return tuple(sorted(found, key=lambda pair: (pair.a, pair.b)))
+
+
+def _level(one: Gpu, other: Gpu) -> str | None:
+    a, b = full_path(one.path, one.pci_address), full_path(other.path, other.pci_address)
+    if not a or not b:
+        return None
+    same = None if one.numa_node is None or other.numa_node is None else one.numa_node == other.numa_node
+    level = between(a, b, same_numa=same)
+    return None if level is None else level.name
+
+
+def _is_nvswitch(device: PciDevice) -> bool:
+    return device.vendor == _NVIDIA and device.class_code.startswith(_NVSWITCH_CLASS)
+
+
+def _nics(snapshot: Snapshot, pci: dict[PciAddress, PciDevice]) -> tuple[Nic, ...]:
+    """One NIC for each PCI function with a netdev or an RDMA device; virtual functions fold into their parent."""
+    rdma = [device for device in (snapshot.rdma.devices if snapshot.rdma else ()) if not device.management]
+    management = {
+        device.pci_address for device in (snapshot.rdma.devices if snapshot.rdma else ()) if device.management
+    }
+    by_address: dict[PciAddress, list[NetDevice]] = {}
+    for netdev in snapshot.net.devices if snapshot.net else ():
+        if netdev.pci_address is not None and netdev.pci_address not in management:
+            by_address.setdefault(netdev.pci_address, []).append(netdev)
+    nics = [
+        _rdma_nic(device, by_address.pop(device.pci_address, []) if device.pci_address else [], pci) for device in rdma
+    ]
+    nics += [_plain_nic(address, netdevs, pci) for address, netdevs in by_address.items()]
+    kept = (nic for nic in nics if not (nic.pci_address and _physfn(pci, nic.pci_address)))
+    return tuple(sorted(kept, key=lambda nic: (nic.pci_address or "", nic.name)))
+
+
+def _physfn(pci: dict[PciAddress, PciDevice], address: PciAddress) -> PciAddress | None:
+    device = pci.get(address)
+    return device.physfn if device else None
+
+
+def _rdma_nic(device: RdmaDevice, netdevs: list[NetDevice], pci: dict[PciAddress, PciDevice]) -> Nic:
+    nic = _nic(device.name, device.pci_address, netdevs, pci, tuple(_port(port) for port in device.ports))
+    return nic if nic.netdevs else replace(nic, netdevs=tuple(sorted(device.netdevs)))
+
+
+def _plain_nic(address: PciAddress, netdevs: list[NetDevice], pci: dict[PciAddress, PciDevice]) -> Nic:
+    return _nic(min(netdev.name for netdev in netdevs), address, netdevs, pci, ())
+
+
+def _nic(
+    name: str,
+    address: PciAddress | None,
+    netdevs: list[NetDevice],
+    pci: dict[PciAddress, PciDevice],
+    ports: tuple[NicPort, ...],
+) -> Nic:
+    device = pci.get(address) if address else None
+    first = min(netdevs, key=lambda netdev: netdev.index) if netdevs else None
+    return Nic(
+        name=name,
+        pci_address=address,
+        path=device.path if device else "",
+        numa_node=device.numa_node if device else None,
+        netdevs=tuple(sorted(netdev.name for netdev in netdevs)),
+        mtu_bytes=first.mtu_bytes if first else None,
+        speed_bytes_per_second=first.speed_bytes_per_second if first else None,
+        operstate=first.operstate if first else "",
+        virtual_functions=sum(1 for other in pci.values() if address and other.physfn == address),
+        ports=ports,
+    )
+
+
+def _port(port: RdmaPort) -> NicPort:
+    return NicPort(
+        number=port.number,
+        state=port.state,
+        link_layer=port.link_layer,
+        rate_bytes_per_second=port.rate_bytes_per_second,
+        active_mtu_bytes=port.active_mtu_bytes,
+        gid=usable_gid(port),
+    )
+
+
+def _nvmes(snapshot: Snapshot, pci: dict[PciAddress, PciDevice]) -> tuple[Nvme, ...]:
+    nvmes = snapshot.storage.nvmes if snapshot.storage else ()
+    return tuple(
+        Nvme(
+            name=nvme.name,
+            pci_address=nvme.pci_address,
+            path=pci[nvme.pci_address].path if nvme.pci_address in pci else "",
+            numa_node=pci[nvme.pci_address].numa_node if nvme.pci_address in pci else None,
+        )
+        for nvme in sorted(nvmes, key=lambda nvme: nvme.pci_address)
+    )
+
+
+def _missing_gpus(snapshot: Snapshot, pci: dict[PciAddress, PciDevice]) -> tuple[Problem, ...]:
+    """GPUs that the PCI bus has and the driver does not answer for (Xid 79, or no driver at all)."""
+    on_bus = [address for address, device in pci.items() if is_gpu(device)]
+    if not on_bus:
+        return ()
+    if snapshot.nvml is None:
+        if any(problem.source == "nvml" for problem in snapshot.problems):
+            return ()
+        count = f"{len(on_bus)} NVIDIA GPU{'s' if len(on_bus) > 1 else ''} on the PCI bus"
+        return (Problem(source="nvml", subject="driver", reason=f"{count} and no NVIDIA driver library"),)
+    answered = {gpu.pci_address for gpu in snapshot.nvml.gpus}
+    return tuple(
+        Problem(
+            source="nvml",
+            subject=address,
+            reason="GPU is on the PCI bus and the driver does not answer for it",
+        )
+        for address in sorted(on_bus)
+        if address not in answered
+    )

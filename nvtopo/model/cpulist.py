@@ -1,0 +1,31 @@
+"""The kernel's list format (``0-3,8``): CPU lists, and lists of link numbers folded the same way."""
+
+from collections.abc import Iterable
+
+
+def parse_cpulist(text: str) -> tuple[int, ...]:
+    """The numbers of ``text`` in ascending order; an empty list is a valid list.
+
+    Raises:
+        ValueError: ``text`` is not in the kernel's list format.
+    """
+    numbers: set[int] = set()
+    for part in text.strip().split(","):
+        if not part:
+            continue
+        first, _, last = part.partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise ValueError(f"list: expected numbers and ranges such as '0-3,8', got {text!r}")
+        numbers.update(range(int(first), int(last or first) + 1))
+    return tuple(sorted(numbers))
+
+
+def format_cpulist(numbers: Iterable[int]) -> str:
+    """The shortest list in the kernel's format, ascending."""
+    ranges: list[tuple[int, int]] = []
+    for number in sorted(set(numbers)):
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)

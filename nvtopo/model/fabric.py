@@ -1,0 +1,60 @@
+"""The NVSwitch and multi-node NVLink fabric: what its state means, and which NVLink domain a node is in."""
+
+from typing import Literal
+
+from nvtopo.model.facts import GpuFabric
+from nvtopo.model.node import NodeTopology
+
+Verdict = Literal["NotApplicable", "SingleNode", "Attached", "Registering", "Error", "Unhealthy", "Mixed"]
+
+#: GPU_FABRIC_HEALTH_MASK: two-bit fields at these shifts, where 1 means that it is so (NVML header; all clear = 0x1aa).
+_HEALTH_SHIFTS = (0, 2, 4, 6)
+_TRUE = 1
+#: INCORRECT_CONFIGURATION, four bits from bit 8: 0 not asked, 1 none, above that the reason.
+_CONFIGURATION_SHIFT, _CONFIGURATION_MASK, _CONFIGURATION_NONE = 8, 0xF, 1
+
+
+def verdict(fabric: GpuFabric | None) -> Verdict:
+    """What one GPU's fabric state amounts to. Trained links never make it better than this."""
+    if fabric is None or fabric.state in (None, "not-supported"):
+        return "NotApplicable"
+    if fabric.state in ("not-started", "in-progress"):
+        return "Registering"
+    if fabric.status:
+        return "Error"
+    if _unhealthy(fabric):
+        return "Unhealthy"
+    return "Attached" if has_cluster(fabric) else "SingleNode"
+
+
+def has_cluster(fabric: GpuFabric) -> bool:
+    """Whether the cluster UUID names a multi-node domain: an HGX board completes with all zeros."""
+    return fabric.cluster_uuid is not None and fabric.cluster_uuid.strip("0-") != ""
+
+
+def node_verdict(node: NodeTopology) -> Verdict:
+    """The node's verdict: its GPUs' where they agree, else Mixed."""
+    verdicts = {verdict(gpu.fabric) for gpu in node.gpus}
+    return verdicts.pop() if len(verdicts) == 1 else "Mixed" if verdicts else "NotApplicable"
+
+
+def domain(node: NodeTopology) -> str | None:
+    """``<clusterUUID>.<cliqueID>`` where all GPUs are attached to one; the clique alone is not unique.
+
+    A domain that its own health summary calls unhealthy is still where the node is: the verdict says the rest.
+    """
+    names = {
+        f"{gpu.fabric.cluster_uuid}.{gpu.fabric.clique_id}"
+        if gpu.fabric is not None and verdict(gpu.fabric) in ("Attached", "Unhealthy") and has_cluster(gpu.fabric)
+        else None
+        for gpu in node.gpus
+    }
+    return names.pop() if len(names) == 1 else None
+
+
+def _unhealthy(fabric: GpuFabric) -> bool:
+    if fabric.health_summary == "unhealthy":
+        return True
+    mask = fabric.health_mask or 0
+    configuration = mask >> _CONFIGURATION_SHIFT & _CONFIGURATION_MASK
+    return configuration > _CONFIGURATION_NONE or any(mask >> shift & 3 == _TRUE for shift in _HEALTH_SHIFTS)

@@ -1,0 +1,168 @@
+"""``NodeTopology``: the noun in the middle. Facts of one node, folded and ordered; the ``spec`` of the resource.
+
+It holds what was read and no conclusion: locality, groups, nearest NICs are functions of it (``derive``), so there is
+nothing to keep consistent. An 8-GPU node takes about 6 KiB of JSON.
+"""
+
+import hashlib
+
+import msgspec
+from msgspec import field
+
+from nvtopo.model.address import PciAddress
+from nvtopo.model.cpulist import parse_cpulist
+from nvtopo.model.facts import (
+    Bytes,
+    Count,
+    GidEntry,
+    GpuFabric,
+    GpuPlatform,
+    Name,
+    NumaNode,
+    PcieLink,
+)
+from nvtopo.model.record import Problem, Record
+from nvtopo.model.snapshot import Attributes
+
+
+class Host(Record, frozen=True, kw_only=True):
+    """The host and its driver, as far as they explain what its GPUs do."""
+
+    architecture: Name = ""
+    kernel: Name = ""
+    vendor: Name = ""
+    product: Name = ""
+    hypervisor: bool = False
+    driver_version: Name | None = None
+    """NVIDIA driver, as NVML says; absent where there is none or it does not answer."""
+    cuda_version: Name | None = None
+
+
+class NvLinkBundle(Record, frozen=True, kw_only=True):
+    """NVLinks of one GPU that are alike in everything said here; a link unlike its siblings stands alone."""
+
+    links: str
+    """Link numbers in the kernel's list format: ``0-4``."""
+    state: str | None = None
+    """``active``, ``inactive``, ``sleep``, ``traffic-disabled``; absent where the driver did not answer."""
+    version: str = ""
+    bytes_per_second: Bytes | None = None
+    """One link, one direction, as the driver reports it."""
+    remote: str | None = None
+    """``gpu``, ``switch`` or ``npu``."""
+    remote_address: PciAddress | None = field(default=None, name="remotePciBusID")
+
+    @property
+    def count(self) -> int:
+        """How many links are folded here."""
+        return len(parse_cpulist(self.links))
+
+    @property
+    def usable(self) -> bool:
+        """Whether traffic can use these links; a link asleep wakes up for it."""
+        return self.state in ("active", "sleep")
+
+
+class Gpu(Record, frozen=True, kw_only=True):
+    """One GPU."""
+
+    index: Count
+    uuid: Name
+    name: Name = ""
+    pci_address: PciAddress | None = field(default=None, name="pciBusID")
+    path: str = ""
+    """What it hangs from, root first: ``pci0000:15/0000:15:01.0/0000:16:00.0``."""
+    numa_node: Count | None = None
+    """The NUMA node of its PCIe function; absent where the firmware does not say."""
+    local_cpus: str = ""
+    module_id: Count | None = None
+    memory_bytes: Bytes | None = None
+    memory_numa_node: Count | None = None
+    mig: bool | None = None
+    link: PcieLink | None = None
+    """Without the current generation, which changes with the load."""
+    nvlink_count: Count | None = None
+    nvlinks: tuple[NvLinkBundle, ...] = ()
+    fabric: GpuFabric | None = None
+    platform: GpuPlatform | None = None
+    c2c_links: Count | None = None
+    c2c_bytes_per_second: Bytes | None = None
+
+    @property
+    def key(self) -> str:
+        """``GPU0``, as nvidia-smi heads its columns."""
+        return f"GPU{self.index}"
+
+
+class GpuPair(Record, frozen=True, kw_only=True):
+    """What the driver says of two GPUs (``a`` < ``b``, indices) and the facts of each alone do not."""
+
+    a: Count
+    b: Count
+    level: str | None = None
+    """Common PCIe ancestor, where it is not what the two paths say."""
+    nvlink_p2p: str | None = None
+    """Why NVLink peer access does not work although there are links; absent where it does."""
+
+
+class NicPort(Record, frozen=True, kw_only=True):
+    """One RDMA port."""
+
+    number: Count
+    state: str = ""
+    link_layer: str = ""
+    rate_bytes_per_second: Bytes | None = None
+    active_mtu_bytes: Bytes | None = None
+    gid: GidEntry | None = None
+    """The GID that NCCL's rules choose; absent where none routes."""
+
+
+class Nic(Record, frozen=True, kw_only=True):
+    """One NIC: a PCI function with a netdev, an RDMA device, or both."""
+
+    name: Name
+    """The RDMA device's name, else the netdev's."""
+    pci_address: PciAddress | None = field(default=None, name="pciBusID")
+    path: str = ""
+    numa_node: Count | None = None
+    netdevs: tuple[Name, ...] = ()
+    mtu_bytes: Bytes | None = None
+    """The netdev's."""
+    speed_bytes_per_second: Bytes | None = None
+    """The netdev's."""
+    operstate: str = ""
+    virtual_functions: Count = 0
+    ports: tuple[NicPort, ...] = ()
+
+
+class Nvme(Record, frozen=True, kw_only=True):
+    """One NVMe controller."""
+
+    name: Name
+    pci_address: PciAddress = field(name="pciBusID")
+    path: str = ""
+    numa_node: Count | None = None
+
+
+class NodeTopology(Record, frozen=True, kw_only=True):
+    """What a node is. Every sequence is in its natural order, so equal nodes are equal bytes."""
+
+    host: Host = Host()
+    numa: tuple[NumaNode, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
+    pairs: tuple[GpuPair, ...] = ()
+    nvswitches: tuple[PciAddress, ...] = ()
+    nics: tuple[Nic, ...] = ()
+    nvmes: tuple[Nvme, ...] = ()
+    attributes: dict[str, Attributes] = {}
+    problems: tuple[Problem, ...] = ()
+
+
+def encode(node: NodeTopology) -> bytes:
+    """The node as JSON, the same bytes for equal nodes."""
+    return msgspec.json.encode(node, order="deterministic")
+
+
+def digest(node: NodeTopology) -> str:
+    """A short name for exactly these facts; equal digests mean that nothing has to be written."""
+    return hashlib.blake2b(encode(node), digest_size=8).hexdigest()

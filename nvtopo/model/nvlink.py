@@ -1,0 +1,148 @@
+"""NVLink between GPUs of one node: which pairs have a usable path, how wide it is, which groups that makes.
+
+A link counts only where both sides have it, is up, and the driver allows peer access over it: trained links alone
+prove nothing (a fabric that never registered trains its links all the same).
+"""
+
+from typing import NamedTuple
+
+from nvtopo.model.cpulist import format_cpulist
+from nvtopo.model.facts import NvLink
+from nvtopo.model.node import Gpu, NodeTopology, NvLinkBundle
+
+#: NVML's field 166 counts versions: 4 is NVLink 3.0, 6 is NVLink 4.0 (an A100 answers 5, which is 3.1).
+VERSION_BY_NVML = {1: "1.0", 2: "2.0", 3: "2.2", 4: "3.0", 5: "3.1", 6: "4.0", 7: "5.0", 8: "6.0"}
+
+#: Version → bytes per second of one link in one direction, where the driver reports no speed.
+#: Nominal rates of each generation; vendors print both directions of all links.
+NOMINAL_BYTES_PER_SECOND = {
+    "1.0": 20_000_000_000,
+    "2.0": 25_000_000_000,
+    "2.2": 25_000_000_000,
+    "3.0": 25_000_000_000,
+    "3.1": 25_000_000_000,
+    "4.0": 25_000_000_000,
+    "5.0": 50_000_000_000,
+    "6.0": 50_000_000_000,
+}
+
+
+class Path(NamedTuple):
+    """A usable NVLink path between two GPUs."""
+
+    links: int
+    """``NV<links>`` in nvidia-smi's matrix: the lesser of both sides."""
+    bytes_per_second: int | None
+    """One direction, all links together."""
+    source: str | None
+    """``driver`` where the rate is the driver's, ``table`` where it is the generation's nominal one."""
+
+
+def bundles(links: tuple[NvLink, ...]) -> tuple[NvLinkBundle, ...]:
+    """Links folded with their likes, in the order of their first link. The remote port is left to the metrics."""
+    alike: dict[tuple[str | int | None, ...], list[NvLink]] = {}
+    for link in sorted(links, key=lambda link: link.link):
+        key = (link.state, link.version, link.bytes_per_second, link.remote, link.remote_address)
+        alike.setdefault(key, []).append(link)
+    return tuple(
+        NvLinkBundle(
+            links=format_cpulist(link.link for link in group),
+            state=group[0].state,
+            version=group[0].version,
+            bytes_per_second=group[0].bytes_per_second,
+            remote=group[0].remote,
+            remote_address=group[0].remote_address,
+        )
+        for group in alike.values()
+    )
+
+
+def paths(node: NodeTopology) -> dict[tuple[int, int], Path]:
+    """Usable NVLink paths, by pair of GPU indices (lesser first)."""
+    blocked = {(pair.a, pair.b) for pair in node.pairs if pair.nvlink_p2p is not None}
+    found: dict[tuple[int, int], Path] = {}
+    for position, one in enumerate(node.gpus):
+        for other in node.gpus[position + 1 :]:
+            pair = (one.index, other.index)
+            if pair in blocked or one.mig or other.mig:
+                continue
+            path = _path(one, other)
+            if path is not None:
+                found[pair] = path
+    return found
+
+
+def groups(node: NodeTopology) -> tuple[tuple[int, ...], ...] | None:
+    """Connected components of more than one GPU over usable NVLink.
+
+    None where it can't be known: the driver hides the links of a GPU in MIG mode.
+    """
+    if any(gpu.mig for gpu in node.gpus):
+        return None
+    group_of = {gpu.index: {gpu.index} for gpu in node.gpus}
+    for a, b in paths(node):
+        if group_of[a] is not group_of[b]:
+            merged = group_of[a] | group_of[b]
+            for index in merged:
+                group_of[index] = merged
+    distinct = {min(members): members for members in group_of.values()}
+    return tuple(tuple(sorted(members)) for _, members in sorted(distinct.items()) if len(members) > 1)
+
+
+def is_full_mesh(group: tuple[int, ...], found: dict[tuple[int, int], Path]) -> bool:
+    """Whether every pair of the group has a usable path."""
+    return all((a, b) in found for position, a in enumerate(group) for b in group[position + 1 :])
+
+
+def degraded(node: NodeTopology) -> tuple[int, ...]:
+    """Indices of the GPUs with fewer usable links than the best GPU of this node has links."""
+    most = max((_link_count(gpu) for gpu in node.gpus), default=0)
+    return tuple(gpu.index for gpu in node.gpus if not gpu.mig and _usable(gpu.nvlinks) < max(most, _link_count(gpu)))
+
+
+def _link_count(gpu: Gpu) -> int:
+    return max(gpu.nvlink_count or 0, sum(bundle.count for bundle in gpu.nvlinks))
+
+
+def _usable(nvlinks: tuple[NvLinkBundle, ...]) -> int:
+    return sum(bundle.count for bundle in nvlinks if bundle.usable)
+
+
+def _path(one: Gpu, other: Gpu) -> Path | None:
+    for mine, theirs in (
+        (_towards(one, other), _towards(other, one)),
+        (_to_switches(one), _to_switches(other)),
+    ):
+        links = min(_usable(mine), _usable(theirs))
+        if links:
+            rate, source = _rate(mine + theirs)
+            return Path(links, None if rate is None else rate * links, source)
+    return None
+
+
+def _towards(gpu: Gpu, peer: Gpu) -> tuple[NvLinkBundle, ...]:
+    """The links that end at ``peer`` itself: a bridge, or a mesh without switches."""
+    return tuple(
+        bundle
+        for bundle in gpu.nvlinks
+        if bundle.remote_address is not None and bundle.remote_address == peer.pci_address
+    )
+
+
+def _to_switches(gpu: Gpu) -> tuple[NvLinkBundle, ...]:
+    """The links that end at an NVSwitch, if its fabric is ready to route."""
+    if gpu.fabric is not None and gpu.fabric.state in ("not-started", "in-progress"):
+        return ()
+    return tuple(bundle for bundle in gpu.nvlinks if bundle.remote == "switch")
+
+
+def _rate(nvlinks: tuple[NvLinkBundle, ...]) -> tuple[int | None, str | None]:
+    """The slowest of these links: its rate, and who says so."""
+    usable = [bundle for bundle in nvlinks if bundle.usable]
+    reported = [bundle.bytes_per_second for bundle in usable if bundle.bytes_per_second]
+    if reported:
+        return min(reported), "driver"
+    nominal = [
+        NOMINAL_BYTES_PER_SECOND[bundle.version] for bundle in usable if bundle.version in NOMINAL_BYTES_PER_SECOND
+    ]
+    return (min(nominal), "table") if nominal else (None, None)

@@ -1,0 +1,1 @@
+"""Edge out of a node: rendering is pure, writing is atomic."""

@@ -1,0 +1,1 @@
+"""Edge in: one module for each thing read, named as the thing."""
