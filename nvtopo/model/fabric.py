@@ -38,17 +38,19 @@ def node_verdict(node: NodeTopology) -> Verdict:
     return verdicts.pop() if len(verdicts) == 1 else "Mixed" if verdicts else "NotApplicable"
 
 
-def domain(node: NodeTopology) -> str | None:
-    """``<clusterUUID>.<cliqueID>`` where all GPUs are attached to one; the clique alone is not unique.
+def gpu_domain(fabric: GpuFabric | None) -> str | None:
+    """``<clusterUUID>.<cliqueID>`` of one GPU; the clique alone is not unique, the cluster alone not the domain.
 
-    A domain that its own health summary calls unhealthy is still where the node is: the verdict says the rest.
+    A domain that its own health summary calls unhealthy is still where the GPU is: the verdict says the rest.
     """
-    names = {
-        f"{gpu.fabric.cluster_uuid}.{gpu.fabric.clique_id}"
-        if gpu.fabric is not None and verdict(gpu.fabric) in ("Attached", "Unhealthy") and has_cluster(gpu.fabric)
-        else None
-        for gpu in node.gpus
-    }
+    if fabric is None or fabric.clique_id is None or not has_cluster(fabric):
+        return None
+    return f"{fabric.cluster_uuid}.{fabric.clique_id}" if verdict(fabric) in ("Attached", "Unhealthy") else None
+
+
+def domain(node: NodeTopology) -> str | None:
+    """The NVLink domain that all GPUs of the node are in; None where they are in none, or not all in one."""
+    names = {gpu_domain(gpu.fabric) for gpu in node.gpus}
     return names.pop() if len(names) == 1 else None
 
 
