@@ -6,7 +6,7 @@ from nvtopo.model import nvlink
 from nvtopo.model.address import PciAddress
 from nvtopo.model.facts import GpuFacts, NetDevice, PciDevice, PcieLink, RdmaDevice, RdmaPort
 from nvtopo.model.locality import between
-from nvtopo.model.node import Gpu, GpuPair, Host, Nic, NicPort, NodeTopology, Nvme
+from nvtopo.model.node import Gpu, GpuPair, Host, Nic, NicPort, NodeTopology, Nvme, PciRoot
 from nvtopo.model.record import Problem
 from nvtopo.model.roce import usable_gid
 from nvtopo.model.snapshot import Snapshot
@@ -24,6 +24,7 @@ def assemble(snapshot: Snapshot) -> NodeTopology:
     return NodeTopology(
         host=_host(snapshot),
         numa=tuple(sorted(snapshot.numa.nodes, key=lambda node: node.index)) if snapshot.numa else (),
+        pci=_roots(pci),
         gpus=gpus,
         pairs=_pairs(snapshot, {gpu.index: gpu for gpu in gpus}),
         nvswitches=tuple(sorted(address for address, device in pci.items() if _is_nvswitch(device))),
@@ -118,6 +119,18 @@ def _level(one: Gpu, other: Gpu) -> str | None:
     same = None if one.numa_node is None or other.numa_node is None else one.numa_node == other.numa_node
     level = between(a, b, same_numa=same)
     return None if level is None else level.name
+
+
+def _roots(pci: dict[PciAddress, PciDevice]) -> tuple[PciRoot, ...]:
+    below: dict[str, list[PciDevice]] = {}
+    for device in pci.values():
+        below.setdefault(device.path.partition("/")[0], []).append(device)
+    return tuple(_root(root, devices) for root, devices in sorted(below.items()))
+
+
+def _root(root: str, devices: list[PciDevice]) -> PciRoot:
+    nodes = {device.numa_node for device in devices} - {None}
+    return PciRoot(root=root, numa_node=nodes.pop() if len(nodes) == 1 else None, functions=len(devices))
 
 
 def _is_nvswitch(device: PciDevice) -> bool:

@@ -4,8 +4,6 @@ It holds what was read and no conclusion: locality, groups, nearest NICs are fun
 nothing to keep consistent. An 8-GPU node takes about 6 KiB of JSON.
 """
 
-import hashlib
-
 import msgspec
 from msgspec import field
 
@@ -144,11 +142,23 @@ class Nvme(Record, frozen=True, kw_only=True):
     numa_node: Count | None = None
 
 
+class PciRoot(Record, frozen=True, kw_only=True):
+    """One PCI root bus, which is one host bridge: ``pci0000:15``."""
+
+    root: Name
+    """As Kubernetes' ``resource.kubernetes.io/pcieRoot`` spells it."""
+    numa_node: Count | None = None
+    """Of the functions below it; absent where none of them says, or they disagree."""
+    functions: Count = 0
+    """How many PCI functions it has."""
+
+
 class NodeTopology(Record, frozen=True, kw_only=True):
     """What a node is. Every sequence is in its natural order, so equal nodes are equal bytes."""
 
     host: Host = Host()
     numa: tuple[NumaNode, ...] = ()
+    pci: tuple[PciRoot, ...] = ()
     gpus: tuple[Gpu, ...] = ()
     pairs: tuple[GpuPair, ...] = ()
     nvswitches: tuple[PciAddress, ...] = ()
@@ -165,4 +175,6 @@ def encode(node: NodeTopology) -> bytes:
 
 def digest(node: NodeTopology) -> str:
     """A short name for exactly these facts; equal digests mean that nothing has to be written."""
+    import hashlib  # pulls in OpenSSL, which a one-shot dump has no use for
+
     return hashlib.blake2b(encode(node), digest_size=8).hexdigest()

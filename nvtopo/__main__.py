@@ -1,0 +1,68 @@
+"""``python -m nvtopo`` and ``nvtopo``: run a verb, and turn what went wrong into one line and an exit code."""
+
+import os
+import sys
+
+EXIT_NO = 1
+EXIT_USAGE = 2
+EXIT_READ = 3
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+
+
+def run() -> None:
+    """The entry point; ends the process."""
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run() -> int:  # noqa: PLR0911 - one line for each kind of ending
+    import click
+
+    from nvtopo import cli
+    from nvtopo.errors import NvtopoError, UsageError
+
+    try:
+        result = cli.main(standalone_mode=False)
+    except click.Abort:
+        return EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except UsageError as error:
+        return _say(error, EXIT_USAGE)
+    except NvtopoError as error:
+        return _say(error, EXIT_READ)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a user
+        return _bug(error)
+    return result if isinstance(result, int) else 0
+
+
+def _say(error: Exception, code: int) -> int:
+    line = " ".join(str(error).split())
+    print(f"nvtopo: {line}", file=sys.stderr)  # noqa: T201 - this is where users are spoken to
+    return code
+
+
+def _bug(error: Exception) -> int:
+    """One line with the place; the whole trace goes to a file that a report can carry."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="nvtopo-bug-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    message = f"a bug in nvtopo: {type(error).__name__}: {error}; please report it with {file.name}"
+    return _say(RuntimeError(message), EXIT_BUG)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,23 @@
+"""``nvtopo capture``: write this node's facts to a file that every command reads with ``--from``."""
+
+from pathlib import Path
+
+import click
+
+from nvtopo.cli.machine import live_options, snapshot_of
+
+
+@click.command("capture")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@live_options
+def command(file: Path, root: Path, nvml: bool | None, node_name: str | None) -> None:
+    """Write this node's facts to FILE ('-' is standard output)."""
+    from nvtopo.sinks.document import capture_json
+    from nvtopo.sinks.files import replace_file
+
+    content = capture_json(snapshot_of(None, root, nvml, node_name))
+    if str(file) == "-":
+        click.echo(content, nl=False)
+        return
+    replace_file(file, content)
+    click.echo(f"{file}: {len(content)} bytes", err=True)

@@ -1,0 +1,121 @@
+"""The node labels that follow from a node: names under ``nvtopo.io/`` and their values. The set is a public contract.
+
+A label is there only where its fact is known. Values are legal label values (63 characters of letters, digits,
+``-``, ``_``, ``.``), and plain numbers where one would compare them.
+"""
+
+from nvtopo.model import fabric
+from nvtopo.model.derive import Derived
+from nvtopo.model.locality import Locality
+from nvtopo.model.node import Gpu, Nic, NodeTopology
+from nvtopo.model.roce import roce_mtu
+
+PREFIX = "nvtopo.io/"
+
+#: Without a namespace, so that NFD gives it its own: ``feature.node.kubernetes.io/gpu.nvlink.group``.
+GROUP_CONVENTION = "gpu.nvlink.group"
+
+
+def features(node: NodeTopology, derived: Derived) -> dict[str, str]:
+    """Label name → value, in order of the names."""
+    found = _gpu_features(node, derived) | _nvlink_features(node, derived) | _nic_features(node, derived)
+    labels = {PREFIX + name: value for name, value in found.items()}
+    if derived.nvlink_groups is not None and len(derived.nvlink_groups) == 1:
+        labels[GROUP_CONVENTION] = "G0"
+    return dict(sorted(labels.items()))
+
+
+def ready(node: NodeTopology, derived: Derived) -> bool:
+    """Whether nothing that we know of stands in the way of a job: GPUs answer, links are up, the fabric is."""
+    return (
+        bool(node.gpus)
+        and not any(problem.source == "nvml" for problem in node.problems)
+        and not derived.nvlink_degraded
+        and derived.fabric in ("NotApplicable", "SingleNode", "Attached")
+    )
+
+
+def _gpu_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
+    if not node.gpus and node.host.driver_version is None:
+        return {} if any(problem.source == "nvml" for problem in node.problems) else {"gpu.count": "0"}
+    found = {"gpu.count": str(len(node.gpus)), "ready": _yes(ready(node, derived))}
+    if any(gpu.mig is not None for gpu in node.gpus):
+        found["mig"] = _yes(any(gpu.mig for gpu in node.gpus))
+    aligned = _aligned(node)
+    if aligned is not None:
+        found["numa.gpu-aligned"] = _yes(aligned)
+    generations = [gpu.link.max_generation for gpu in node.gpus if gpu.link and gpu.link.max_generation]
+    if generations:
+        found["pcie.generation"] = str(min(generations))
+    return found
+
+
+def _nvlink_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
+    found = {}
+    links = [gpu.nvlink_count for gpu in node.gpus if gpu.nvlink_count is not None]
+    versions = {bundle.version for gpu in node.gpus for bundle in gpu.nvlinks if bundle.version}
+    if links:
+        found["nvlink.links-per-gpu"] = str(max(links))
+    if versions:
+        found["nvlink.version"] = min(versions)
+    if node.gpus and derived.nvlink_groups is not None and derived.nvlink_full_mesh is not None:
+        groups = derived.nvlink_groups
+        found["nvlink.groups"] = str(len(groups))
+        found["nvlink.degraded"] = _yes(bool(derived.nvlink_degraded))
+        if groups:
+            found["nvlink.group-size"] = str(min(len(group) for group in groups))
+            found["nvlink.full-mesh"] = _yes(all(derived.nvlink_full_mesh))
+    if derived.nvlink_domain is not None:
+        found["nvlink.domain"] = derived.nvlink_domain
+    if fabric.node_verdict(node) != "NotApplicable":
+        found["nvlink.fabric"] = derived.fabric
+    return found
+
+
+def _nic_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
+    found = {"nic.count": str(len(node.nics))}
+    levels = [nearest.level for nearest in derived.nearest_nics.values()]
+    if levels and all(levels):
+        found["nic.gpu-locality"] = max((Locality[level] for level in levels if level), default=Locality.SYS).name
+    near = [nic for nic in _near_nics(node, derived) if nic.ports]
+    _agreed(found, "rdma.link-layer", {port.link_layer for nic in near for port in nic.ports if port.link_layer})
+    _agreed(found, "rdma.mtu", {str(mtu) for nic in near if (mtu := _rdma_mtu(nic)) is not None})
+    _agreed(found, "rdma.gid-index", {str(port.gid.index) for nic in near for port in nic.ports if port.gid})
+    return found
+
+
+def _near_nics(node: NodeTopology, derived: Derived) -> list[Nic]:
+    """The NICs that GPUs would use; all of them on a node without GPUs."""
+    names = {name for nearest in derived.nearest_nics.values() for name in nearest.nics}
+    return [nic for nic in node.nics if nic.name in names] if node.gpus else list(node.nics)
+
+
+def _rdma_mtu(nic: Nic) -> int | None:
+    """The smallest active MTU of the NIC's ports; on Ethernet, where verbs were not asked, what the kernel allows."""
+    active = [port.active_mtu_bytes for port in nic.ports if port.active_mtu_bytes]
+    if active:
+        return min(active)
+    ethernet = all(port.link_layer == "Ethernet" for port in nic.ports)
+    return roce_mtu(nic.mtu_bytes) if ethernet and nic.mtu_bytes else None
+
+
+def _aligned(node: NodeTopology) -> bool | None:
+    """Whether every GPU has a NIC of its own NUMA node; None where that is not known or there is nothing to align."""
+    nodes = {nic.numa_node for nic in node.nics if nic.ports or nic.speed_bytes_per_second}
+    if not node.gpus or not nodes or None in nodes or any(gpu.numa_node is None for gpu in node.gpus):
+        return None
+    return all(_near(gpu, nodes) for gpu in node.gpus)
+
+
+def _near(gpu: Gpu, nodes: set[int | None]) -> bool:
+    return gpu.numa_node in nodes
+
+
+def _agreed(found: dict[str, str], name: str, values: set[str]) -> None:
+    """Set a label where all agree; a mixture has no one value and no label."""
+    if len(values) == 1:
+        found[name] = values.pop()
+
+
+def _yes(value: bool) -> str:  # noqa: FBT001 - a truth value is what it renders
+    return "true" if value else "false"

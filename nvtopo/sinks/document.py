@@ -1,0 +1,26 @@
+"""A node as a document: ``{"spec": …, "derived": …}``, and a snapshot as a capture."""
+
+import msgspec
+
+from nvtopo.model.derive import Derived
+from nvtopo.model.node import NodeTopology
+from nvtopo.model.snapshot import Snapshot
+
+
+class _Document(msgspec.Struct, frozen=True):
+    spec: NodeTopology
+    derived: Derived
+
+
+def node_json(node: NodeTopology, derived: Derived) -> bytes:
+    """The node's facts and conclusions as indented JSON."""
+    return _indented(_Document(node, derived))
+
+
+def capture_json(snapshot: Snapshot) -> bytes:
+    """The snapshot as a capture file."""
+    return _indented(snapshot)
+
+
+def _indented(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2) + b"\n"

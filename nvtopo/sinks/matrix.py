@@ -1,0 +1,173 @@
+"""The matrix of ``nvidia-smi topo -m``, with NICs, NVMe, CPUs and NUMA, for machines with and without GPUs."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nvtopo.model import nvlink
+from nvtopo.model.derive import Derived, level
+from nvtopo.model.node import Gpu, Nic, NodeTopology, Nvme
+
+Style = Callable[[str, str], str]
+"""Colours a padded cell: (padded text, bare text) → text."""
+
+_LEGEND = {
+    "SYS": "crosses the interconnect between NUMA nodes",
+    "NODE": "crosses PCIe host bridges of one NUMA node",
+    "PHB": "crosses a PCIe host bridge, typically the CPU",
+    "PXB": "crosses several PCIe switches and no host bridge",
+    "PIX": "crosses at most one PCIe switch",
+    "NV#": "crosses a bonded set of # NVLinks",
+    "?": "not known: the firmware does not say where the device is",
+}
+
+
+class _Row(NamedTuple):
+    label: str
+    device: Gpu | Nic | Nvme
+
+
+def plain(padded: str, _bare: str) -> str:
+    """The style of a pipe: none."""
+    return padded
+
+
+def render(node: NodeTopology, derived: Derived, style: Style = plain) -> str:
+    """The whole text: what the machine is, its matrix, legends, and what could not be read."""
+    rows = _rows(node)
+    parts = [_summary(node, derived)]
+    if rows:
+        parts += [_table(_cells(node, derived, rows), style), _legend(node, derived, rows)]
+    parts += [_pci(node), _numa(node), _problems(derived)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _rows(node: NodeTopology) -> list[_Row]:
+    return [
+        *(_Row(gpu.key, gpu) for gpu in node.gpus),
+        *(_Row(f"NIC{index}", nic) for index, nic in enumerate(node.nics)),
+        *(_Row(f"NVMe{index}", nvme) for index, nvme in enumerate(node.nvmes)),
+    ]
+
+
+def _summary(node: NodeTopology, derived: Derived) -> str:
+    machine = " ".join(part for part in (node.host.vendor, node.host.product) if part) or "Machine"
+    lines = [f"{machine}: {_gpus(node)}"]
+    if node.gpus:
+        lines.append(f"NVLink: {_nvlinks(derived)}")
+        if derived.fabric != "NotApplicable":
+            domain = f", domain {derived.nvlink_domain}" if derived.nvlink_domain else ""
+            lines.append(f"Fabric: {derived.fabric}{domain}")
+    return "\n".join(lines)
+
+
+def _gpus(node: NodeTopology) -> str:
+    if node.gpus:
+        names = sorted({gpu.name for gpu in node.gpus})
+        driver = f", driver {node.host.driver_version}" if node.host.driver_version else ""
+        return f"{len(node.gpus)} x {' / '.join(names) or 'GPU'}{driver}"
+    if node.host.driver_version:
+        return f"no GPU, NVIDIA driver {node.host.driver_version}"
+    return "no NVIDIA driver"
+
+
+def _nvlinks(derived: Derived) -> str:
+    if derived.nvlink_groups is None:
+        return "not known: the driver hides NVLink while a GPU is in MIG mode"
+    if not derived.nvlink_groups:
+        return "no usable link between GPUs"
+    assert derived.nvlink_full_mesh is not None
+    groups = (
+        f"{{{','.join(map(str, group))}}} {'full mesh' if mesh else 'partly connected'}"
+        for group, mesh in zip(derived.nvlink_groups, derived.nvlink_full_mesh, strict=True)
+    )
+    degraded = ", ".join(f"GPU{index}" for index in derived.nvlink_degraded)
+    return ", ".join(groups) + (f"; degraded: {degraded}" if degraded else "")
+
+
+def _cells(node: NodeTopology, derived: Derived, rows: list[_Row]) -> list[list[str]]:
+    header = ["", *(row.label for row in rows), "CPU Affinity", "NUMA Affinity"]
+    memory = any(gpu.memory_numa_node is not None for gpu in node.gpus)
+    paths = nvlink.paths(node)
+    table = [[*header, "GPU NUMA ID"] if memory else header]
+    for row in rows:
+        cells = [row.label, *(_cell(node, paths, row.device, other.device) for other in rows)]
+        tail = _tail(derived, row.device)
+        table.append([*cells, *tail] if memory else [*cells, *tail[:-1]])
+    return table
+
+
+def _cell(
+    node: NodeTopology,
+    paths: dict[tuple[int, int], nvlink.Path],
+    one: Gpu | Nic | Nvme,
+    other: Gpu | Nic | Nvme,
+) -> str:
+    if one is other:
+        return "X"
+    if isinstance(one, Gpu) and isinstance(other, Gpu):
+        path = paths.get((min(one.index, other.index), max(one.index, other.index)))
+        if path is not None:
+            return f"NV{path.links}"
+    found = level(node, one, other)
+    return "?" if found is None else found.name
+
+
+def _tail(derived: Derived, device: Gpu | Nic | Nvme) -> list[str]:
+    """CPU and NUMA affinity; GPUs only have CPUs and a memory node to show."""
+    numa = "N/A" if device.numa_node is None else str(device.numa_node)
+    if not isinstance(device, Gpu):
+        return ["", numa, ""]
+    memory = "N/A" if device.memory_numa_node is None else str(device.memory_numa_node)
+    return [derived.cpu_affinity[device.key] or "N/A", numa, memory]
+
+
+def _table(cells: list[list[str]], style: Style) -> str:
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    lines = (
+        "  ".join(style(cell.ljust(width), cell) for cell, width in zip(row, widths, strict=True)) for row in cells
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _legend(node: NodeTopology, derived: Derived, rows: list[_Row]) -> str:
+    seen = {cell.rstrip("0123456789") for row in _cells(node, derived, rows)[1:] for cell in row[1 : len(rows) + 1]}
+    meanings = [f"  {name:<4} = {text}" for name, text in _LEGEND.items() if name.rstrip("#") in seen]
+    names = [
+        f"  {row.label}: {row.device.name}{_address(row.device)}" for row in rows if not isinstance(row.device, Gpu)
+    ]
+    parts = ["Legend:\n" + "\n".join(meanings)] if meanings else []
+    return "\n\n".join([*parts, *(["Devices:\n" + "\n".join(names)] if names else [])])
+
+
+def _address(device: Nic | Nvme) -> str:
+    details = [device.pci_address or ""]
+    if isinstance(device, Nic):
+        details += [name for name in device.netdevs if name != device.name]
+        details += [f"MTU {device.mtu_bytes}"] if device.mtu_bytes else []
+        details += [f"{port.link_layer} {port.state}".strip() for port in device.ports]
+    text = ", ".join(detail for detail in details if detail)
+    return f" ({text})" if text else ""
+
+
+def _pci(node: NodeTopology) -> str:
+    """The root buses, where no GPU's matrix says more."""
+    if node.gpus or not node.pci:
+        return ""
+    lines = (
+        f"  {root.root}: {root.functions} function{'s' if root.functions > 1 else ''}"
+        f", NUMA node {'not known' if root.numa_node is None else root.numa_node}"
+        for root in node.pci
+    )
+    return "PCI:\n" + "\n".join(lines)
+
+
+def _numa(node: NodeTopology) -> str:
+    nodes = [numa for numa in node.numa if numa.cpus]
+    return "NUMA:\n" + "\n".join(f"  node {numa.index}: CPUs {numa.cpus}" for numa in nodes) if nodes else ""
+
+
+def _problems(derived: Derived) -> str:
+    if not derived.problems:
+        return ""
+    lines = (f"  {problem.source}: {problem.subject}: {problem.reason}" for problem in derived.problems)
+    return "Could not be read:\n" + "\n".join(lines)

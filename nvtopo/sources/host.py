@@ -1,0 +1,40 @@
+"""What the host says of itself: kernel, firmware names, boot, hypervisor, loaded NVIDIA kernel module."""
+
+import os
+import re
+
+from nvtopo.model.facts import HostFacts
+from nvtopo.sources.machine import Machine, Reading
+from nvtopo.sources.sysfs import SysfsReader
+
+NAME = "host"
+
+_MODULE_VERSION = re.compile(r"Kernel Module(?: for \S+)?\s+(\d+(?:\.\d+)+)")
+
+
+def read(machine: Machine) -> Reading:
+    """``/proc/sys/kernel``, ``/sys/class/dmi/id``, ``/proc/cpuinfo``, ``/proc/driver/nvidia/version``."""
+    reader = SysfsReader(machine.root, NAME)
+    cpuinfo = reader.text("/proc/cpuinfo") or ""
+    facts = HostFacts(
+        name=machine.node_name or reader.text("/proc/sys/kernel/hostname") or os.uname().nodename,
+        architecture=_architecture(reader),
+        kernel=reader.text("/proc/sys/kernel/osrelease") or "",
+        boot_id=reader.text("/proc/sys/kernel/random/boot_id") or "",
+        vendor=reader.text("/sys/class/dmi/id/sys_vendor") or "",
+        product=reader.text("/sys/class/dmi/id/product_name") or "",
+        hypervisor=" hypervisor" in cpuinfo.partition("\n\n")[0],
+        nvidia_module=_module_version(reader.text("/proc/driver/nvidia/version") or ""),
+    )
+    return Reading(facts, tuple(reader.problems))
+
+
+def _architecture(reader: SysfsReader) -> str:
+    """``/proc/sys/kernel/arch`` (Linux 6.1 and newer), else what this process runs on."""
+    return reader.text("/proc/sys/kernel/arch") or os.uname().machine
+
+
+def _module_version(text: str) -> str:
+    """The version in ``NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.105.08  …``; empty where there is none."""
+    match = _MODULE_VERSION.search(text)
+    return match[1] if match else ""

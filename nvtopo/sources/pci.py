@@ -1,0 +1,67 @@
+"""The PCI tree: ``/sys/bus/pci/devices``. The path of each function is where sysfs nests it, root first."""
+
+from nvtopo.model.address import PciAddress, is_pci_address, parse_pci_address
+from nvtopo.model.facts import PciDevice, PcieLink, PciFacts
+from nvtopo.model.pcie import generation
+from nvtopo.sources.machine import Machine, Reading
+from nvtopo.sources.sysfs import SysfsReader
+
+NAME = "pci"
+
+_DEVICES = "/sys/bus/pci/devices"
+
+
+def read(machine: Machine) -> Reading:
+    """Every function on the bus; None where the machine has no PCI."""
+    reader = SysfsReader(machine.root, NAME)
+    names = [name for name in reader.names(_DEVICES) if is_pci_address(name)]
+    devices = tuple(_device(reader, parse_pci_address(name)) for name in names)
+    return Reading(PciFacts(devices=devices) if devices else None, tuple(reader.problems))
+
+
+def _device(reader: SysfsReader, address: PciAddress) -> PciDevice:
+    path = f"{_DEVICES}/{address}"
+    physfn = reader.basename(f"{path}/physfn")
+    return PciDevice(
+        address=address,
+        path=nested_path(reader.target(path) or ""),
+        class_code=reader.text(f"{path}/class") or "",
+        vendor=reader.text(f"{path}/vendor") or "",
+        device=reader.text(f"{path}/device") or "",
+        driver=reader.basename(f"{path}/driver") or "",
+        numa_node=reader.integer(f"{path}/numa_node"),
+        local_cpus=reader.text(f"{path}/local_cpulist") or "",
+        link=_link(reader, path),
+        physfn=parse_pci_address(physfn) if physfn and is_pci_address(physfn) else None,
+    )
+
+
+def nested_path(target: str) -> str:
+    """``pci0000:15/0000:15:01.0`` from ``../../../devices/pci0000:15/0000:15:01.0/0000:16:00.0``.
+
+    What stands before the root bridge (``platform/LNRO0015:00/`` on Arm) says nothing about distance and is dropped.
+    """
+    _, _, below = target.partition("devices/")
+    components = below.split("/")[:-1]
+    while components and not components[0].startswith("pci"):
+        components.pop(0)
+    return "/".join(components)
+
+
+def _link(reader: SysfsReader, path: str) -> PcieLink | None:
+    """The function's link; conventional PCI functions have no such files."""
+    speed = reader.text(f"{path}/current_link_speed")
+    if speed is None:
+        return None
+    return PcieLink(
+        generation=generation(speed),
+        width=_lanes(reader, f"{path}/current_link_width"),
+        max_generation=generation(reader.text(f"{path}/max_link_speed") or ""),
+        max_width=_lanes(reader, f"{path}/max_link_width"),
+    )
+
+
+def _lanes(reader: SysfsReader, path: str) -> int | None:
+    """A link width; the kernel says 0 or 255 where the function does not know one."""
+    width = reader.integer(path)
+    return None if width in (0, 255) else width

@@ -1,0 +1,44 @@
+"""All sources in their order, and one reading of them all: a snapshot."""
+
+from types import ModuleType
+from typing import Any, Final, Protocol, cast
+
+from nvtopo.model.record import Problem, Record
+from nvtopo.model.snapshot import VERSION, Attributes, Snapshot
+from nvtopo.sources import host, net, numa, nvml, pci, rdma, storage
+from nvtopo.sources.machine import Machine, NoNvml, Reading
+from nvtopo.sources.sysfs import SysfsRoot
+
+#: Every source. NVML is last: its worker answers while the others read.
+SOURCES: Final[tuple[ModuleType, ...]] = (host, numa, pci, net, rdma, storage, nvml)
+
+
+class Source(Protocol):
+    """What a source module has."""
+
+    NAME: str
+    """Its field in ``Snapshot``, or its key in ``Snapshot.attributes``."""
+
+    def read(self, machine: Machine) -> Reading:
+        """Everything of its kind on this machine."""
+
+
+def this_machine(*, root: str = "/", node_name: str | None = None, ask_nvml: bool = True) -> Machine:
+    """The live host, or one whose ``/sys`` and ``/proc`` lie below ``root``."""
+    return Machine(root=SysfsRoot(root), nvml=nvml.NvmlWorker() if ask_nvml else NoNvml(), node_name=node_name)
+
+
+def read(machine: Machine, sources: tuple[ModuleType, ...] = SOURCES) -> Snapshot:
+    """All facts of the machine at this moment. A source that breaks is a problem and does not hide the others."""
+    machine.nvml.begin()
+    facts: dict[str, Any] = {}
+    attributes: dict[str, Attributes] = {}
+    problems: list[Problem] = []
+    for source in cast("tuple[Source, ...]", sources):
+        reading = source.read(machine)
+        problems += reading.problems
+        if isinstance(reading.facts, Record):
+            facts[source.NAME] = reading.facts
+        elif reading.facts is not None:
+            attributes[source.NAME] = reading.facts
+    return Snapshot(capture=VERSION, **facts, attributes=attributes, problems=tuple(problems))
