@@ -1,0 +1,165 @@
+/* Field values: a table says which driver generation knows a field, what it counts per, and as which C type. */
+#include "session.h"
+
+#include <stdio.h>
+#include <time.h>
+
+enum Per { DEVICE, LINK, LINK_OR_ALL, C2C_LINK };
+typedef unsigned long long (*Derive)(const Gpu *gpu, const Link *link);
+
+static unsigned long long zero(const Gpu *gpu, const Link *link) { (void)gpu; (void)link; return 0; }
+static unsigned long long link_count(const Gpu *gpu, const Link *link) { (void)link; return (unsigned)gpu->link_count; }
+static unsigned long long speed(const Gpu *gpu, const Link *link) { (void)gpu; return link->state ? (unsigned)link->speed : 0; }
+static unsigned long long state(const Gpu *gpu, const Link *link) { (void)gpu; return (unsigned)link->state; }
+static unsigned long long version(const Gpu *gpu, const Link *link) { (void)gpu; return (unsigned)link->version; }
+static unsigned long long remote_port(const Gpu *gpu, const Link *link) { (void)gpu; return (unsigned)link->port; }
+static unsigned long long common_speed(const Gpu *gpu, const Link *link) { (void)link; return (unsigned)gpu->nvlink.speed; }
+static unsigned long long c2c_links(const Gpu *gpu, const Link *link) { (void)link; return (unsigned)gpu->c2c.links; }
+static unsigned long long c2c_status(const Gpu *gpu, const Link *link) { (void)link; return (unsigned)gpu->c2c.status; }
+static unsigned long long c2c_bandwidth(const Gpu *gpu, const Link *link) { (void)link; return (unsigned)gpu->c2c.bandwidth; }
+static unsigned long long recovery(const Gpu *gpu, const Link *link) { (void)link; return (unsigned)gpu->recovery_action; }
+
+static unsigned long long switch_links(const Gpu *gpu, const Link *link) {
+    unsigned long long count = 0;
+    (void)link;
+    for (int i = 0; i < gpu->link_count; i++)
+        count += gpu->links[i].state && gpu->links[i].remote == TO_SWITCH;
+    return count;
+}
+
+/* Counters are a function of the time since boot alone, so that they never fall, in whatever process they are read. */
+static unsigned long long moved(long long base, long long rate, const Link *link) {
+    return (unsigned long long)base + (link->state ? (unsigned long long)((double)rate * uptime()) : 0);
+}
+static unsigned long long tx(const Gpu *gpu, const Link *link) { (void)gpu; return moved(link->tx_base, link->tx_rate, link); }
+static unsigned long long rx(const Gpu *gpu, const Link *link) { (void)gpu; return moved(link->rx_base, link->rx_rate, link); }
+static unsigned long long tx_kib(const Gpu *gpu, const Link *link) { return tx(gpu, link) / 1024; }
+static unsigned long long rx_kib(const Gpu *gpu, const Link *link) { return rx(gpu, link) / 1024; }
+static unsigned long long tx_raw(const Gpu *gpu, const Link *link) { return tx(gpu, link) / 16 * 17 / 1024; }
+static unsigned long long rx_raw(const Gpu *gpu, const Link *link) { return rx(gpu, link) / 16 * 17 / 1024; }
+static unsigned long long tx_packets(const Gpu *gpu, const Link *link) { return tx(gpu, link) / 256; }
+static unsigned long long rx_packets(const Gpu *gpu, const Link *link) { return rx(gpu, link) / 256; }
+
+/* Every architecture: 0 to 99. A field of NVLinks is unknown to a GPU that has none. */
+static const struct Field { unsigned first, last; int type; enum Per per; int from, to, nvlink; Derive derive; } FIELDS[] = {
+    {32, 59, AS_COUNTER, DEVICE, 0, ADA, 1, zero},
+    {74, 74, AS_COUNTER, DEVICE, 0, 99, 0, zero},
+    {76, 76, AS_COUNTER, DEVICE, 0, 99, 0, zero},
+    {84, 90, AS_UNSIGNED, DEVICE, 0, ADA, 1, common_speed},
+    {91, 91, AS_UNSIGNED, DEVICE, 0, 99, 1, link_count},
+    {94, 95, AS_UNSIGNED, DEVICE, 0, 99, 0, zero},
+    {96, 119, AS_COUNTER, DEVICE, 0, ADA, 1, zero},
+    {132, 137, AS_UNSIGNED, DEVICE, 0, ADA, 1, common_speed},
+    {138, 138, AS_COUNTER, LINK_OR_ALL, 0, HOPPER, 1, tx_kib},
+    {139, 139, AS_COUNTER, LINK_OR_ALL, 0, HOPPER, 1, rx_kib},
+    {140, 140, AS_COUNTER, LINK_OR_ALL, 0, HOPPER, 1, tx_raw},
+    {141, 141, AS_COUNTER, LINK_OR_ALL, 0, HOPPER, 1, rx_raw},
+    {142, 145, AS_UNSIGNED, DEVICE, AMPERE, 99, 0, zero},
+    {146, 146, AS_UNSIGNED, LINK, 0, 99, 1, remote_port},
+    {147, 147, AS_UNSIGNED, DEVICE, 0, 99, 1, switch_links},
+    {148, 160, AS_COUNTER, DEVICE, 0, ADA, 1, zero},
+    {161, 163, AS_COUNTER, LINK, 0, HOPPER, 1, zero},
+    {164, 164, AS_UNSIGNED, LINK, 0, 99, 1, speed},
+    {165, 165, AS_UNSIGNED, LINK, 0, 99, 1, state},
+    {166, 166, AS_UNSIGNED, LINK, 0, 99, 1, version},
+    {169, 169, AS_UNSIGNED, DEVICE, 0, 99, 0, zero},
+    {170, 170, AS_UNSIGNED, DEVICE, HOPPER, 99, 0, c2c_links},
+    {171, 171, AS_UNSIGNED, C2C_LINK, HOPPER, 99, 0, c2c_status},
+    {172, 172, AS_UNSIGNED, C2C_LINK, HOPPER, 99, 0, c2c_bandwidth},
+    {173, 183, AS_UNSIGNED, DEVICE, AMPERE, 99, 0, zero},
+    {197, 198, AS_COUNTER, DEVICE, AMPERE, 99, 0, zero},
+    {201, 201, AS_COUNTER, LINK_OR_ALL, BLACKWELL, 99, 1, tx_packets},
+    {202, 202, AS_COUNTER, LINK_OR_ALL, BLACKWELL, 99, 1, tx},
+    {203, 203, AS_COUNTER, LINK_OR_ALL, BLACKWELL, 99, 1, rx_packets},
+    {204, 204, AS_COUNTER, LINK_OR_ALL, BLACKWELL, 99, 1, rx},
+    {206, 215, AS_COUNTER, LINK, BLACKWELL, 99, 1, zero},
+    {219, 222, AS_COUNTER, LINK, BLACKWELL, 99, 1, zero},
+    {230, 230, AS_UNSIGNED, DEVICE, 0, 99, 0, recovery},
+    {231, 233, AS_UNSIGNED, C2C_LINK, HOPPER, 99, 0, zero},
+    {235, 250, AS_COUNTER, LINK, BLACKWELL, 99, 1, zero},
+    {269, 271, AS_COUNTER, DEVICE, 0, 99, 0, zero},
+};
+
+/* A number, or {"base": …, "rate": …} with the rate a second. */
+static unsigned long long written(const Json *value) {
+    if (value->kind != JSON_MAP)
+        return (unsigned long long)value->number;
+    const Json *base = json_member(value, "base"), *rate = json_member(value, "rate");
+    return (unsigned long long)((base ? base->number : 0) + (rate ? rate->number : 0) * uptime());
+}
+
+/* What the fixture writes for a link's field, else what follows from the link. */
+static unsigned long long of_link(const struct Field *field, const char *id, const Gpu *gpu, const Link *link) {
+    const Json *value = json_member(link->fields, id);
+    return value ? written(value) : field->derive(gpu, link);
+}
+
+static const struct Field *find_field(unsigned id) {
+    for (unsigned i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++)
+        if (id >= FIELDS[i].first && id <= FIELDS[i].last)
+            return &FIELDS[i];
+    return NULL;
+}
+
+static int answer(const Gpu *gpu, unsigned id, unsigned scope, int *type, unsigned long long *value) {
+    char name[24];
+    const struct Field *field = find_field(id);
+    snprintf(name, sizeof name, "field:%u", id);
+    int code = injected(name, gpu, field && (field->per == LINK || field->per == LINK_OR_ALL) ? (int)scope : -1);
+    if (code)
+        return code == FUNCTION_NOT_FOUND ? NOT_SUPPORTED : code;
+    const Json *given = json_member(gpu->fields, name + 6);
+    *type = field ? field->type : AS_COUNTER;
+    if (given) {
+        *value = written(given);
+        return SUCCESS;
+    }
+    if (!field || gpu->architecture < field->from || gpu->architecture > field->to || (field->nvlink && !gpu->link_count))
+        return NOT_SUPPORTED;
+    if (field->per == DEVICE) {
+        *value = field->derive(gpu, NULL);
+        return field->derive == c2c_links && !gpu->c2c.present ? NOT_SUPPORTED : SUCCESS;
+    }
+    if (field->per == C2C_LINK) {
+        *value = field->derive(gpu, NULL);
+        return (int)scope < gpu->c2c.links && scope < 64 ? SUCCESS : NOT_SUPPORTED;
+    }
+    if (scope == ~0u && field->per == LINK_OR_ALL) {
+        *value = 0;
+        for (int i = 0; i < gpu->link_count; i++)
+            *value += of_link(field, name + 6, gpu, &gpu->links[i]);
+        return SUCCESS;
+    }
+    if (scope >= (unsigned)gpu->link_count || (id == 146 && !gpu->links[scope].state))
+        return NOT_SUPPORTED;
+    *value = of_link(field, name + 6, gpu, &gpu->links[scope]);
+    return SUCCESS;
+}
+
+static long long microseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
+/* Success where any value was filled; each value carries its own code. */
+API nvmlDeviceGetFieldValues(void *device, int count, FieldValue *values) {
+    ENTER(device);
+    const Gpu *gpu = gpu_of(device);
+    NEEDS(gpu && values && count > 0);
+    int filled = 0;
+    for (FieldValue *value = values; value < values + count; value++) {
+        unsigned long long found = 0;
+        long long before = microseconds();
+        value->value.ull = 0;
+        value->code = answer(gpu, value->field, value->scope, &value->type, &found);
+        if (value->code == SUCCESS && value->type == AS_UNSIGNED)
+            value->value.ui = (unsigned)found;
+        else if (value->code == SUCCESS)
+            value->value.ull = found;
+        value->timestamp = microseconds();
+        value->latency = value->timestamp - before + 1;
+        filled += value->code == SUCCESS;
+    }
+    return filled ? SUCCESS : values->code;
+}

@@ -1,0 +1,257 @@
+#include "model.h"
+#include "layout.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static jmp_buf broken;
+static char *message;
+static unsigned message_size;
+
+static _Noreturn void refuse(const Json *node, const char *format, ...) {
+    va_list arguments;
+    int used = snprintf(message, message_size, "line %d: ", node->line);
+    va_start(arguments, format);
+    vsnprintf(message + used, message_size - (unsigned)used, format, arguments);
+    va_end(arguments);
+    longjmp(broken, 1);
+}
+
+/* ---- A table a record: which member goes where. A key in no table is a mistake of the fixture's author. */
+
+enum Shape { INTEGER, LONG, FLAG, TEXT, REMOTE, MAP, LIST, RECORD };
+typedef struct Member { const char *key; enum Shape shape; size_t at; const struct Member *record; } Member;
+
+#define AT(type, field) offsetof(type, field)
+
+static const Member FABRIC[] = {
+    {"state", INTEGER, AT(Fabric, state), 0}, {"status", INTEGER, AT(Fabric, status), 0},
+    {"clusterUuid", TEXT, AT(Fabric, cluster_uuid), 0}, {"cliqueId", INTEGER, AT(Fabric, clique), 0},
+    {"healthMask", INTEGER, AT(Fabric, health_mask), 0}, {"healthSummary", INTEGER, AT(Fabric, health_summary), 0}, {0}};
+static const Member PLATFORM[] = {
+    {"ibGuid", TEXT, AT(PlatformPlace, ib_guid), 0}, {"chassisSerial", TEXT, AT(PlatformPlace, chassis_serial), 0},
+    {"slot", INTEGER, AT(PlatformPlace, slot), 0}, {"tray", INTEGER, AT(PlatformPlace, tray), 0},
+    {"host", INTEGER, AT(PlatformPlace, host), 0}, {"peerType", INTEGER, AT(PlatformPlace, peer_type), 0},
+    {"module", INTEGER, AT(PlatformPlace, module), 0}, {0}};
+static const Member C2C[] = {
+    {"links", INTEGER, AT(C2c, links), 0}, {"bandwidth", INTEGER, AT(C2c, bandwidth), 0},
+    {"status", INTEGER, AT(C2c, status), 0}, {0}};
+static const Member MIG[] = {
+    {"current", INTEGER, AT(Mig, current), 0}, {"pending", INTEGER, AT(Mig, pending), 0},
+    {"max", INTEGER, AT(Mig, max), 0}, {"instances", LIST, AT(Mig, instances), 0}, {0}};
+static const Member MIG_INSTANCE[] = {
+    {"index", INTEGER, AT(MigInstance, index), 0}, {"uuid", TEXT, AT(MigInstance, uuid), 0},
+    {"name", TEXT, AT(MigInstance, name), 0}, {"gpuInstance", INTEGER, AT(MigInstance, gpu_instance), 0},
+    {"computeInstance", INTEGER, AT(MigInstance, compute_instance), 0},
+    {"gpuSlices", INTEGER, AT(MigInstance, gpu_slices), 0}, {"computeSlices", INTEGER, AT(MigInstance, compute_slices), 0},
+    {"multiprocessors", INTEGER, AT(MigInstance, multiprocessors), 0},
+    {"memoryMib", INTEGER, AT(MigInstance, memory_mib), 0}, {0}};
+static const Member MEMORY[] = {
+    {"total", LONG, AT(Memory, total), 0}, {"reserved", LONG, AT(Memory, reserved), 0}, {"used", LONG, AT(Memory, used), 0}, {0}};
+static const Member PCIE[] = {
+    {"generation", INTEGER, AT(Pcie, generation), 0}, {"width", INTEGER, AT(Pcie, width), 0},
+    {"maxGeneration", INTEGER, AT(Pcie, max_generation), 0}, {"maxWidth", INTEGER, AT(Pcie, max_width), 0},
+    {"deviceMaxGeneration", INTEGER, AT(Pcie, device_max_generation), 0}, {0}};
+static const Member LINK[] = {
+    {"to", REMOTE, AT(Link, remote), 0}, {"bdf", TEXT, AT(Link, bdf), 0}, {"port", INTEGER, AT(Link, port), 0},
+    {"state", INTEGER, AT(Link, state), 0}, {"speed", INTEGER, AT(Link, speed), 0},
+    {"version", INTEGER, AT(Link, version), 0}, {"txBase", LONG, AT(Link, tx_base), 0},
+    {"rxBase", LONG, AT(Link, rx_base), 0}, {"txRate", LONG, AT(Link, tx_rate), 0}, {"rxRate", LONG, AT(Link, rx_rate), 0},
+    {"fields", MAP, AT(Link, fields), 0}, {"returns", MAP, AT(Link, returns), 0}, {0}};
+static const Member GPU[] = {
+    {"uuid", TEXT, AT(Gpu, uuid), 0}, {"name", TEXT, AT(Gpu, name), 0}, {"serial", TEXT, AT(Gpu, serial), 0},
+    {"vbios", TEXT, AT(Gpu, vbios), 0}, {"partNumber", TEXT, AT(Gpu, part_number), 0},
+    {"device", TEXT, AT(Gpu, device), 0}, {"subsystem", TEXT, AT(Gpu, subsystem), 0}, {"class", TEXT, AT(Gpu, class), 0},
+    {"minor", INTEGER, AT(Gpu, minor), 0}, {"brand", INTEGER, AT(Gpu, brand), 0},
+    {"architecture", INTEGER, AT(Gpu, architecture), 0}, {"computeMajor", INTEGER, AT(Gpu, major), 0},
+    {"computeMinor", INTEGER, AT(Gpu, sub_major), 0}, {"moduleId", INTEGER, AT(Gpu, module), 0},
+    {"path", LIST, AT(Gpu, path), 0}, {"numaNode", INTEGER, AT(Gpu, node), 0},
+    {"memoryNumaNode", INTEGER, AT(Gpu, memory_node), 0}, {"memoryAffinity", TEXT, AT(Gpu, memory_affinity), 0},
+    {"addressingMode", INTEGER, AT(Gpu, addressing_mode), 0}, {"pcieP2p", INTEGER, AT(Gpu, pcie_p2p), 0},
+    {"lost", FLAG, AT(Gpu, lost), 0}, {"enumerated", FLAG, AT(Gpu, enumerated), 0},
+    {"temperature", INTEGER, AT(Gpu, temperature), 0}, {"power", INTEGER, AT(Gpu, power), 0},
+    {"clock", INTEGER, AT(Gpu, clock), 0}, {"memoryClock", INTEGER, AT(Gpu, memory_clock), 0},
+    {"eventReasons", INTEGER, AT(Gpu, event_reasons), 0}, {"recoveryAction", INTEGER, AT(Gpu, recovery_action), 0},
+    {"fabric", RECORD, AT(Gpu, fabric), FABRIC}, {"platform", RECORD, AT(Gpu, platform), PLATFORM},
+    {"c2c", RECORD, AT(Gpu, c2c), C2C}, {"mig", RECORD, AT(Gpu, mig), MIG}, {"memory", RECORD, AT(Gpu, memory), MEMORY},
+    {"pcie", RECORD, AT(Gpu, pcie), PCIE}, {"nvlink", MAP, 0, 0}, {"links", LIST, AT(Gpu, links_given), 0},
+    {"fields", MAP, AT(Gpu, fields), 0}, {"returns", MAP, AT(Gpu, returns), 0}, {"delays", MAP, AT(Gpu, delays), 0}, {0}};
+static const Member NUMA[] = {
+    {"node", INTEGER, AT(NumaNode, node), 0}, {"socket", INTEGER, AT(NumaNode, socket), 0},
+    {"cpus", TEXT, AT(NumaNode, cpu_list), 0}, {0}};
+static const Member EVENT[] = {
+    {"gpu", INTEGER, AT(Event, gpu), 0}, {"type", INTEGER, AT(Event, type), 0}, {"data", INTEGER, AT(Event, data), 0},
+    {"afterMs", INTEGER, AT(Event, after_ms), 0}, {0}};
+static const Member SYSTEM_[] = {
+    {"driver", TEXT, AT(System, driver), 0}, {"nvml", TEXT, AT(System, nvml), 0}, {"branch", TEXT, AT(System, branch), 0},
+    {"cuda", INTEGER, AT(System, cuda), 0}, {0}};
+static const Member MODEL[] = {
+    {"system", RECORD, AT(Model, system), SYSTEM_}, {"uptimeSeconds", LONG, AT(Model, uptime_seconds), 0},
+    {"fabricVersions", LIST, AT(Model, fabric_given), 0}, {"platformVersions", LIST, AT(Model, platform_given), 0},
+    {"returns", MAP, AT(Model, returns), 0}, {"delays", MAP, AT(Model, delays), 0},
+    {"numa", LIST, AT(Model, numa_given), 0}, {"gpus", LIST, AT(Model, gpus_given), 0},
+    {"events", LIST, AT(Model, events_given), 0}, {0}};
+
+static void expect(const Json *node, enum JsonKind kind, const char *where) {
+    if (node->kind != kind)
+        refuse(node, "%s: expected %s, got %s", where, json_kind(kind), json_kind(node->kind));
+}
+
+static int remote_type(const Json *node, const char *where) {
+    static const struct { const char *word; int type; } words[] = {
+        {"gpu", TO_GPU}, {"npu", TO_NPU}, {"switch", TO_SWITCH}, {"unknown", TO_UNKNOWN}};
+    expect(node, JSON_TEXT, where);
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(words[i].word, node->text))
+            return words[i].type;
+    refuse(node, "%s: expected gpu, npu, switch or unknown, got '%s'", where, node->text);
+}
+
+static void decode(const Json *map, const Member *table, void *into, const char *where) {
+    static const enum JsonKind kinds[] = {JSON_NUMBER, JSON_NUMBER, JSON_BOOLEAN, JSON_TEXT, JSON_TEXT,
+                                          JSON_MAP, JSON_LIST, JSON_MAP};
+    expect(map, JSON_MAP, where);
+    for (const Json *node = map->first; node; node = node->next) {
+        char place[160];
+        const Member *member = table;
+        while (member->key && strcmp(member->key, node->key))
+            member++;
+        if (!member->key)
+            refuse(node, "%s: expected a known key, got '%s'", where, node->key);
+        snprintf(place, sizeof place, "%s.%s", where, node->key);
+        expect(node, kinds[member->shape], place);
+        char *target = (char *)into + member->at;
+        switch (member->shape) {
+        case INTEGER: case FLAG: *(int *)target = (int)(long long)node->number; break;
+        case LONG: *(long long *)target = (long long)node->number; break;
+        case TEXT: *(const char **)target = node->text; break;
+        case REMOTE: *(int *)target = remote_type(node, place); break;
+        case LIST: *(const Json **)target = node; break;
+        case MAP: if (member->at) *(const Json **)target = node; break;
+        case RECORD:
+            decode(node, member->record, target, place);
+            if (member->record != SYSTEM_)
+                *(int *)target = 1; /* `present` comes first */
+        }
+    }
+}
+
+static void require(const Json *map, const char *key, const char *where) {
+    if (!json_member(map, key))
+        refuse(map, "%s: expected a member '%s', got none", where, key);
+}
+
+static const Json *each(const Json *list, int limit, const char *where) {
+    int count = 0;
+    for (const Json *node = list ? list->first : NULL; node; node = node->next)
+        if (++count > limit)
+            refuse(node, "%s: expected at most %d elements, got more", where, limit);
+    return list ? list->first : NULL;
+}
+
+static void decode_path(Gpu *gpu, const char *where) {
+    unsigned number;
+    for (const Json *step = each(gpu->path, MAX_DEPTH, where); step; step = step->next) {
+        expect(step, JSON_TEXT, where);
+        gpu->steps[gpu->depth++] = step->text;
+    }
+    if (gpu->depth < 2 || sscanf(bdf_of(gpu), "%x:%x:%x.%x", &number, &number, &number, &number) != 4)
+        refuse(gpu->path, "%s.path: expected a host bridge, bridges and a PCI address such as 0000:53:00.0", where);
+}
+
+static void decode_links(const Json *node, Gpu *gpu, const char *where) {
+    char place[96];
+    const Json *common = json_member(node, "nvlink");
+    gpu->nvlink = (Link){.remote = TO_SWITCH, .state = 1, .bdf = "hidden"};
+    snprintf(place, sizeof place, "%s.nvlink", where);
+    if (common)
+        decode(common, LINK, &gpu->nvlink, place);
+    snprintf(place, sizeof place, "%s.links", where);
+    for (const Json *link = each(gpu->links_given, MAX_LINKS, place); link; link = link->next) {
+        snprintf(place, sizeof place, "%s.links[%d]", where, gpu->link_count);
+        gpu->links[gpu->link_count] = gpu->nvlink;
+        decode(link, LINK, &gpu->links[gpu->link_count++], place);
+    }
+}
+
+static void decode_gpu(const Json *node, Gpu *gpu, int index) {
+    char where[64];
+    snprintf(where, sizeof where, "gpus[%d]", index);
+    *gpu = (Gpu){.minor = index, .brand = 14, .module = -1, .node = -1, .memory_node = -1, .addressing_mode = -1, .enumerated = 1,
+                 .device = "0x00000000", .subsystem = "0x00000000", .class = "0x030200", .temperature = -1, .power = -1,
+                 .clock = -1, .memory_clock = -1};
+    decode(node, GPU, gpu, where);
+    require(node, "uuid", where);
+    require(node, "path", where);
+    require(node, "architecture", where);
+    decode_path(gpu, where);
+    decode_links(node, gpu, where);
+    for (const Json *part = each(gpu->mig.instances, MAX_INSTANCES, "mig.instances"); part; part = part->next)
+        decode(part, MIG_INSTANCE, &gpu->instances[gpu->instance_count++], "mig.instances[]");
+}
+
+static unsigned versions(const Json *list, unsigned unsaid) {
+    unsigned bits = 0;
+    for (const Json *node = list ? list->first : NULL; node; node = node->next)
+        bits |= 1u << ((unsigned)node->number & 31);
+    return list ? bits : unsaid;
+}
+
+static void decode_model(const Json *root) {
+    model = (Model){.uptime_seconds = -1};
+    decode(root, MODEL, &model, "fixture");
+    require(root, "system", "fixture");
+    require(root, "gpus", "fixture");
+    model.fabric_versions = versions(model.fabric_given, 0xe);
+    model.platform_versions = versions(model.platform_given, 0x6);
+    for (const Json *node = each(model.numa_given, MAX_NODES, "numa"); node; node = node->next) {
+        NumaNode *numa = &model.nodes[model.node_count++];
+        *numa = (NumaNode){.socket = -1, .cpu_list = ""};
+        decode(node, NUMA, numa, "numa[]");
+        if (parse_list(numa->cpu_list, numa->cpus))
+            refuse(node, "numa[].cpus: expected a list such as 0-55,112-167, got '%s'", numa->cpu_list);
+    }
+    for (const Json *node = each(model.gpus_given, MAX_GPUS, "gpus"); node; node = node->next, model.gpu_count++)
+        decode_gpu(node, &model.gpus[model.gpu_count], model.gpu_count);
+    for (const Json *node = each(model.events_given, MAX_EVENTS, "events"); node; node = node->next)
+        decode(node, EVENT, &model.events[model.event_count++], "events[]");
+}
+
+static char *read_file(const char *path) {
+    FILE *file = fopen(path, "r");
+    char *text = NULL;
+    if (file && !fseek(file, 0, SEEK_END)) {
+        long size = ftell(file);
+        rewind(file);
+        if (size >= 0 && (text = calloc(1, (size_t)size + 1)) && fread(text, 1, (size_t)size, file) != (size_t)size)
+            *text = 0;
+    }
+    if (file)
+        fclose(file);
+    return text;
+}
+
+int model_load(const char *path, char *error, unsigned size) {
+    static char *text; /* the model points into both until the next load */
+    static Json *nodes;
+    free(text);
+    free(nodes);
+    nodes = NULL;
+    text = path ? read_file(path) : NULL;
+    message = error;
+    message_size = size;
+    if (!text) {
+        snprintf(error, size, "expected a readable file named by NVTOPO_NVML_FIXTURE");
+        return -1;
+    }
+    nodes = calloc(strlen(text) + 2, sizeof *nodes);
+    const Json *root = nodes ? json_parse(text, nodes, error, size) : NULL;
+    if (!root || setjmp(broken))
+        return -1;
+    decode_model(root);
+    return 0;
+}
