@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nvtopo.model.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from nvtopo.sources.machine import Machine
 
 _FILE = click.Path(exists=False, dir_okay=False, path_type=Path, allow_dash=True)
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -44,5 +47,12 @@ def snapshot_of(source: Path | None, root: Path, nvml: bool | None, node_name: s
         return read_capture(source)
     from nvtopo.sources import reading
 
+    return reading.read(machine_of(root, nvml, node_name))
+
+
+def machine_of(root: Path, nvml: bool | None, node_name: str | None) -> "Machine":
+    """The machine that these options name."""
+    from nvtopo.sources import reading
+
     ask = nvml if nvml is not None else root == Path("/")
-    return reading.read(reading.this_machine(root=str(root), node_name=node_name, ask_nvml=ask))
+    return reading.this_machine(root=str(root), node_name=node_name, ask_nvml=ask)

@@ -4,10 +4,13 @@ NFD's worker reads every file there once a minute and drops the labels of an exp
 away by themselves (NFD documentation, "local feature source"). Lines are cut by NFD at 64 KiB a file.
 """
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from nvtopo.model.derive import Derived
+from nvtopo.model.features import features
+from nvtopo.model.node import NodeTopology
 from nvtopo.sinks.files import replace_file
 
 FILE_NAME = "nvtopo"
@@ -33,3 +36,32 @@ def write(directory: Path, text: str) -> None:
         ReadError: the directory is missing, read-only or full; the old file stands.
     """
     replace_file(directory / FILE_NAME, text.encode())
+
+
+class FeatureFile:
+    """The sink: writes on change, and renews the expiry time while the facts hold."""
+
+    name = "nfd"
+
+    def __init__(self, directory: Path, lifetime: timedelta, now: Callable[[], datetime]) -> None:
+        self._directory = directory
+        self._lifetime = lifetime
+        self._now = now
+        self._written: Mapping[str, str] | None = None
+        self._renew_at = datetime.min.replace(tzinfo=UTC)
+
+    def write(self, node: NodeTopology, derived: Derived) -> None:
+        """Replace the file if a label changed, the file is gone, or half of its lifetime has passed.
+
+        Raises:
+            ReadError: the directory is missing, read-only or full.
+        """
+        labels, now = features(node, derived), self._now()
+        clock_went_back = self._renew_at > now + self._lifetime
+        if labels == self._written and now < self._renew_at and not clock_went_back and self._exists():
+            return
+        write(self._directory, render(labels, expires=now + self._lifetime))
+        self._written, self._renew_at = labels, now + self._lifetime / 2
+
+    def _exists(self) -> bool:
+        return (self._directory / FILE_NAME).exists()

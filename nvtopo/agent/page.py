@@ -1,0 +1,64 @@
+"""The agent's HTTP page on its own port: ``/metrics``, ``/healthz``, ``/readyz``."""
+
+import threading
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Self, cast
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import ThreadingWSGIServer, make_wsgi_app
+
+from nvtopo.errors import ReadError
+
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """A scrape a second is no news."""
+
+
+class Page:
+    """Serves while it is open; ``port`` 0 takes a free one."""
+
+    def __init__(self, registry: CollectorRegistry, ready: Callable[[], bool], *, address: str, port: int) -> None:
+        self._metrics = make_wsgi_app(registry)
+        self._ready = ready
+        try:
+            self._server = make_server(
+                address, port, self._serve, server_class=ThreadingWSGIServer, handler_class=_Quiet
+            )
+        except OSError as error:
+            raise ReadError(f"cannot listen on {address}:{port}: {error.strerror}") from error
+        self._thread = threading.Thread(target=self._server.serve_forever, name="page", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it is served."""
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, _t: type[BaseException] | None, _e: BaseException | None, _tb: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _serve(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        if path == "/metrics":
+            return cast("Iterable[bytes]", self._metrics(environ, start_response))
+        if path == "/healthz" or (path == "/readyz" and self._ready()):
+            return _answer(start_response, "200 OK", "ok")
+        if path == "/readyz":
+            return _answer(start_response, "503 Service Unavailable", "not every sink has the latest reading yet")
+        return _answer(start_response, "404 Not Found", "known paths: /metrics /healthz /readyz")
+
+
+def _answer(start_response: StartResponse, status: str, text: str) -> list[bytes]:
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{text}\n".encode()]

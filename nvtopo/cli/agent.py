@@ -1,0 +1,108 @@
+"""``nvtopo agent``: the node loop."""
+
+import logging
+import os
+import signal
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nvtopo.cli.listen import parse_listen
+from nvtopo.cli.machine import live_options, machine_of
+
+if TYPE_CHECKING:
+    from nvtopo.agent import Agent
+    from nvtopo.agent.delivery import Sink
+
+logger = logging.getLogger(__name__)
+
+
+@click.command("agent")
+@click.option("--once", is_flag=True, help="One pass, then end: exit 3 if a sink could not be written.")
+@click.option(
+    "--features-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("/etc/kubernetes/node-feature-discovery/features.d"),
+    show_default=True,
+    help="Where NFD's worker reads feature files.",
+)
+@click.option("--features/--no-features", default=True, help="Write the feature file.")
+@click.option("--resource/--no-resource", default=True, help="Keep the NodeTopology resource.")
+@click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Instead of the pod's own account.")
+@click.option("--listen", default="127.0.0.1:9745", show_default=True, help="Address of the metrics page; '' for none.")
+@click.option(
+    "--interval", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds between passes."
+)
+@click.option(
+    "--label-lifetime",
+    type=click.FloatRange(min=60),
+    default=900.0,
+    show_default=True,
+    help="Seconds a label lives on.",
+)
+@live_options
+def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    once: bool,
+    features_dir: Path,
+    features: bool,
+    resource: bool,
+    kubeconfig: Path | None,
+    listen: str,
+    interval: float,
+    label_lifetime: float,
+    root: Path,
+    nvml: bool | None,
+    node_name: str | None,
+) -> None:
+    """Keep this node's labels, resource and metrics true to what the machine is."""
+    from nvtopo import telemetry
+    from nvtopo.agent import Agent
+    from nvtopo.errors import ReadError
+
+    telemetry.log_to_stderr()
+    sinks: list[Sink] = []
+    if features:
+        from nvtopo.sinks.nfd import FeatureFile
+
+        sinks.append(FeatureFile(features_dir, timedelta(seconds=label_lifetime), lambda: datetime.now(UTC)))
+    if resource:
+        sinks.append(_resource(kubeconfig, node_name or os.uname().nodename))
+    agent = Agent(machine_of(root, nvml, node_name), sinks)
+    if once:
+        agent.step()
+        if not agent.delivered:
+            raise ReadError("agent: not every sink could be written; the log above says which and why")
+        return
+    _serve(agent, listen, interval)
+
+
+def _resource(kubeconfig: Path | None, name: str) -> "Sink":
+    from nvtopo.kube.client import connect
+    from nvtopo.kube.store import KubeStore
+    from nvtopo.sinks.resource import ResourceSink
+
+    return ResourceSink(KubeStore(connect(kubeconfig)), name)
+
+
+def _serve(agent: "Agent", listen: str, interval: float) -> None:
+    """Run until SIGTERM or SIGINT, with the metrics page beside the loop."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if not listen:
+        agent.run(stop, interval)
+        return
+    from prometheus_client import CollectorRegistry
+
+    from nvtopo.agent.page import Page
+    from nvtopo.sinks.metrics import ObservationCollector
+
+    registry = CollectorRegistry()
+    registry.register(ObservationCollector(agent.latest))
+    address, port = parse_listen(listen)
+    with Page(registry, lambda: agent.delivered, address=address, port=port) as page:
+        logger.info("serving", extra={"url": page.url})
+        agent.run(stop, interval)
