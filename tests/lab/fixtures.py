@@ -11,12 +11,12 @@ from typing import Final
 import pytest
 
 from tests.lab import build, nfd
-from tests.lab.build import Binaries, BuildError
+from tests.lab.build import Binaries
 from tests.lab.control_plane import ControlPlane
 from tests.lab.nfd import NfdMaster
 from tests.lab.process import LabError
 
-_BUILT: Final = pytest.StashKey[Binaries | BuildError]()
+_BUILT: Final = pytest.StashKey[Binaries | LabError]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -26,7 +26,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if any("lab_binaries" in getattr(item, "fixturenames", ()) for item in session.items):
         try:
             session.config.stash[_BUILT] = build.ensure(build.say)
-        except BuildError as error:
+        except LabError as error:
             session.config.stash[_BUILT] = error
 
 
@@ -34,7 +34,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def lab_binaries(request: pytest.FixtureRequest) -> Binaries:
     """The programs of the lab, built where they were missing."""
     built = request.config.stash[_BUILT]
-    if isinstance(built, BuildError):
+    if isinstance(built, LabError):
         pytest.fail(f"the lab was not built: {built}", pytrace=False)
     return built
 

@@ -38,7 +38,7 @@ def require_mount_namespaces() -> None:
     """Says in one line what a machine lacks on which workers cannot have directories of their own."""
     require("unshare", "mount")
     if subprocess.run(_unshare("true"), capture_output=True, check=False).returncode:
-        raise LabError("nfd-worker needs a mount namespace of its own: run the lab's tests as root")
+        raise LabError("this machine refuses nfd-worker a mount namespace of its own: run the tests of the lab as root")
 
 
 def _unshare(*argv: str) -> tuple[str, ...]:

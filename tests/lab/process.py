@@ -29,10 +29,12 @@ class LabError(Exception):
 
 
 def require(*tools: str) -> None:
-    """Says in one line which of the tools, all of util-linux, this machine lacks."""
+    """Says in one line which of the tools, all made with util-linux, this machine lacks."""
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
-        raise LabError(f"the lab needs {', '.join(missing)} on PATH: install util-linux")
+        raise LabError(
+            f"the lab needs {', '.join(missing)} on PATH: install util-linux, and the package mount where there is one"
+        )
 
 
 def free_port() -> int:
@@ -42,6 +44,11 @@ def free_port() -> int:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+def guarded(argv: Sequence[str]) -> tuple[str, ...]:
+    """The same program, which dies when this process does."""
+    return (*_GUARD, str(os.getpid()), *argv)
 
 
 class Child:
@@ -55,7 +62,7 @@ class Child:
         self.log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                (*_GUARD, str(os.getpid()), *argv),
+                guarded(argv),
                 env={"PATH": os.environ["PATH"], **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -198,6 +198,6 @@ def _listening(pid: int) -> set[str]:
     sockets = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):  # it was closed in between
-            sockets.add(os.readlink(entry))
+            sockets.add(str(entry.readlink()))
     rows = [row.split() for table in ("tcp", "tcp6") for row in Path(f"/proc/net/{table}").read_text().splitlines()]
     return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets}
