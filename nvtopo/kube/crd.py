@@ -1,0 +1,206 @@
+"""The CustomResourceDefinition, derived from the records: ``python -m nvtopo.kube.crd > daemonset/crd.yaml``.
+
+A structural schema (https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/)
+knows no ``$ref``, no union and no null, and every value has a ``type``. So references are written out, an optional
+field is one that may be absent (our records never write null), and defaults stay with the records: filled in by the
+API server they would make an object unlike the one that was applied.
+
+What ``kubectl explain`` prints are the docstrings: of the records, which msgspec knows, and of their fields, which
+only the source has.
+"""
+
+import ast
+import inspect
+import itertools
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec.inspect import DictType, StructType, Type, UnionType, VarTupleType
+
+from nvtopo.errors import UsageError
+from nvtopo.kube.v1alpha1 import GROUP, KIND, PLURAL, SHORT_NAME, SINGULAR, VERSION, Status
+from nvtopo.model.node import NodeTopology
+
+Schema = dict[str, Any]
+
+_REF: Final = "#/$defs/"
+#: What only JSON Schema has. The rest of what msgspec writes means the same in a structural schema.
+_DROPPED: Final = (
+    "title",
+    "description",
+    "default",
+    "anyOf",
+    "properties",
+    "items",
+    "additionalProperties",
+    "required",
+)
+_NULL: Final = {"type": "null"}
+
+#: Column, JSONPath, type, priority: those above 0 are printed with ``-o wide`` only.
+_COLUMNS: Final = (
+    ("GPU", ".spec.gpus[0].name", "string", 0),
+    ("Driver", ".spec.host.driverVersion", "string", 0),
+    ("NVLink", ".spec.gpus[0].nvlinks[0].version", "string", 0),
+    ("Domain", ".status.domain", "string", 0),
+    ("Ready", '.status.conditions[?(@.type=="Ready")].status', "string", 0),
+    ("Product", ".spec.host.product", "string", 1),
+    ("Architecture", ".spec.host.architecture", "string", 1),
+    ("Kernel", ".spec.host.kernel", "string", 1),
+    ("Problem", ".spec.problems[0].reason", "string", 1),
+    ("Age", ".metadata.creationTimestamp", "date", 0),
+)
+
+
+def crd() -> dict[str, Any]:
+    """The whole definition, ready for the API server."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Cluster",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": SINGULAR,
+                "shortNames": [SHORT_NAME],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [_column(*column) for column in _COLUMNS],
+                    "schema": {"openAPIV3Schema": object_schema()},
+                }
+            ],
+        },
+    }
+
+
+def object_schema() -> Schema:
+    """The schema of a whole object."""
+    return {
+        "description": "What the GPUs, NICs and links of the node of this name really are.",
+        "type": "object",
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": structural_schema(NodeTopology),
+            "status": structural_schema(Status),
+        },
+        "required": ["spec"],
+    }
+
+
+def structural_schema(record: type[msgspec.Struct]) -> Schema:
+    """The schema of a record and of all that it holds, written out."""
+    (root,), components = msgspec.json.schema_components([record])
+    classes = {found.__name__: found for found in _records(msgspec.inspect.type_info(record))}
+    for name, component in components.items():
+        _describe(component, classes[name])
+    return _structural(root, components)
+
+
+def _column(name: str, path: str, kind: str, priority: int) -> dict[str, Any]:
+    column = {"name": name, "type": kind, "jsonPath": path}
+    return column | {"priority": priority} if priority else column
+
+
+def _records(found: Type) -> Iterator[type[msgspec.Struct]]:
+    """The record types that a type is made of."""
+    match found:
+        case StructType(cls=record, fields=fields):
+            yield record
+            inner: tuple[Type, ...] = tuple(field.type for field in fields)
+        case VarTupleType(item_type=item):
+            inner = (item,)
+        case DictType(value_type=value):
+            inner = (value,)
+        case UnionType(types=types):
+            inner = types
+        case _:
+            inner = ()
+    for part in inner:
+        yield from _records(part)
+
+
+def _describe(component: Schema, record: type[msgspec.Struct]) -> None:
+    """Adds the fields' docstrings to a record's schema."""
+    docstrings = _field_docstrings(record)
+    for field in msgspec.structs.fields(record):
+        if field.name in docstrings:
+            component["properties"][field.encode_name]["description"] = docstrings[field.name]
+
+
+def _field_docstrings(record: type[msgspec.Struct]) -> Mapping[str, str]:
+    """Field → the string that stands below it in the source; Python itself forgets it."""
+    body = next(node for node in ast.walk(ast.parse(inspect.getsource(record))) if isinstance(node, ast.ClassDef)).body
+    return {
+        field.target.id: inspect.cleandoc(below.value.value)
+        for field, below in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+        and isinstance(below.value.value, str)
+    }
+
+
+def _structural(schema: Schema, components: Mapping[str, Schema]) -> Schema:
+    """One value's schema. A field's own description is worth more than that of the record it holds."""
+    target = _resolved(schema, components)
+    description = schema.get("description", target.get("description"))
+    result = {"description": description.replace("``", "`")} if description else {}
+    result |= {key: value for key, value in target.items() if key not in _DROPPED}
+    if "anyOf" in target:  # a union of plain values, which a structural schema can't tell apart
+        return result | {"x-kubernetes-preserve-unknown-fields": True}
+    if "enum" in target:
+        result["type"] = "string"
+    if target.get("type") == "integer":
+        result["format"] = "int64"
+    return result | _content(target, components)
+
+
+def _content(target: Schema, components: Mapping[str, Schema]) -> Schema:
+    """What an object or an array holds."""
+    content: Schema = {}
+    if "properties" in target:
+        content["properties"] = {name: _structural(part, components) for name, part in target["properties"].items()}
+    if target.get("required"):
+        content["required"] = target["required"]
+    for key in ("items", "additionalProperties"):
+        if key in target:
+            content[key] = _structural(target[key], components)
+    return content
+
+
+def _resolved(schema: Schema, components: Mapping[str, Schema]) -> Schema:
+    """Through references and ``T | None`` to what can be there."""
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != _NULL]
+    if len(choices) == 1:
+        return _resolved(choices[0], components)
+    if "$ref" in schema:
+        return components[schema["$ref"].removeprefix(_REF)]
+    return schema
+
+
+def to_yaml(document: Mapping[str, Any]) -> str:
+    """The document as people read it."""
+    try:
+        import yaml
+    except ImportError as error:
+        raise UsageError("yaml: writing the CRD needs PyYAML; pip install PyYAML") from error
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return "# Generated: python -m nvtopo.kube.crd > daemonset/crd.yaml\n" + text
+
+
+if __name__ == "__main__":
+    sys.stdout.write(to_yaml(crd()))

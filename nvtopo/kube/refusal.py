@@ -1,0 +1,94 @@
+"""An answer that is not 2xx, or none at all → the exception that says so in one line.
+
+The body is used only where it is a ``Status`` of the API server: a proxy in between answers with pages of HTML. Text is
+cut, so that no answer can flood a log.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from nvtopo.errors import ApiError, Conflict, Forbidden, Gone, NotFound
+
+_LONGEST: Final = 200
+_CLASSES: Final[Mapping[int, type[ApiError]]] = {
+    401: Forbidden,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+}
+#: What the API server's priority and fairness sends; also 503 may come with the header.
+_TOO_MANY_REQUESTS: Final = 429
+#: Where 429 comes without a number that can be read.
+_DEFAULT_RETRY_SECONDS: Final = 1.0
+#: A server that asks for more than this is asked again all the same.
+_LONGEST_RETRY_SECONDS: Final = 120.0
+
+
+class Throttled(ApiError):
+    """429, or any refusal with ``Retry-After``: ask again after ``retry_after`` seconds, and not before."""
+
+    def __init__(self, message: str, *, status: int, retry_after: float) -> None:
+        super().__init__(message, status=status)
+        self.retry_after = retry_after
+
+
+class StatusBody(msgspec.Struct):
+    """``kind: Status``, the API server's own words for a refusal; also in a watch's ERROR event."""
+
+    kind: Literal["Status"]
+    message: str = ""
+    reason: str = ""
+    code: int = 0
+
+
+def refusal(what: str, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
+    """The exception for an answer to ``what`` (method and path)."""
+    said = _status(body)
+    text = f"{what}: {status}"
+    if said is not None:
+        text = one_line(f"{text} {said.reason}: {said.message}")
+    seconds = _retry_after(headers.get("Retry-After"), status)
+    if seconds is not None:
+        return Throttled(text, status=status, retry_after=seconds)
+    return _CLASSES.get(status, ApiError)(text, status=status)
+
+
+def watch_refusal(what: str, body: bytes) -> ApiError:
+    """The exception for the object of a watch's ERROR event."""
+    said = _status(body)
+    return refusal(what, said.code if said is not None else 0, {}, body)
+
+
+@contextlib.contextmanager
+def unanswered(what: str) -> Iterator[None]:
+    """Turns what the network and the credentials raise into ``ApiError`` without a status."""
+    from kubernetes.config import ConfigException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except (HTTPError, OSError, ConfigException) as error:
+        raise ApiError(one_line(f"{what}: no answer: {error}")) from error
+
+
+def one_line(text: str) -> str:
+    """``text`` with its line ends folded, cut to what a log line bears."""
+    return " ".join(text.split())[:_LONGEST]
+
+
+def _status(body: bytes) -> StatusBody | None:
+    try:
+        return msgspec.json.decode(body, type=StatusBody)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _retry_after(value: str | None, status: int) -> float | None:
+    """Seconds; None where nothing was asked for. A date, which the API server never sends, counts as unreadable."""
+    if value is not None and value.strip().isdecimal():
+        return min(float(value), _LONGEST_RETRY_SECONDS)
+    return _DEFAULT_RETRY_SECONDS if status == _TOO_MANY_REQUESTS else None

@@ -1,0 +1,168 @@
+"""Where NodeTopologies are kept: what the agent writes to and the aggregator reads from.
+
+``KubeStore`` is the API server; ``nvtopo.kube.memory.MemoryStore`` is one process, for ``nvtopo standalone`` and tests.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+import msgspec
+
+from nvtopo.cluster.inventory import Event
+from nvtopo.errors import ApiError, NvtopoError, ParseError
+from nvtopo.kube import v1alpha1
+from nvtopo.kube.backoff import Backoff
+from nvtopo.kube.client import Client
+from nvtopo.kube.reader import Reader
+from nvtopo.kube.refusal import Throttled
+from nvtopo.kube.v1alpha1 import Head, Status
+from nvtopo.model.node import NodeTopology
+
+logger = logging.getLogger(__name__)
+
+AGENT: Final = "nvtopo-agent"
+"""Field manager of ``metadata`` and ``spec``."""
+AGGREGATOR: Final = "nvtopo-aggregator"
+"""Field manager of ``status``."""
+
+_CREATED: Final = 201
+#: Refusals after which the place in the history is worth nothing: a resource version that is malformed (400), too old
+#: (410) or of another life of etcd (504 "too large"), and a collection that is not there (404). After all others the
+#: watch resumes.
+_LIST_AGAIN: Final = (400, 404, 410, 504)
+#: A watch that ends sooner and in silence is a failure (client-go calls it a "very short watch").
+_SHORTEST_WATCH_SECONDS: Final = 1.0
+
+
+class TopologyStore(Protocol):
+    """One NodeTopology for each node; ``spec`` written by its agent alone, ``status`` by the aggregator alone."""
+
+    def apply(self, name: str, topology: NodeTopology) -> None:
+        """Writes a node's topology; an equal one that is there already changes nothing and is no event.
+
+        Raises:
+            ApiError: it was not written.
+        """
+
+    def events(self, stop: threading.Event) -> Iterator[Event]:
+        """``Listed`` first and after every loss of the place in the history, and between them what happens.
+
+        Never raises for what the store does: it goes on until ``stop`` is set, and then ends at once.
+        """
+
+    def set_status(self, name: str, status: Status) -> None:
+        """Writes what the aggregator concluded; no event.
+
+        Raises:
+            NotFound: the node has no topology.
+        """
+
+
+class KubeStore:
+    """The API server as a store. Usable from several threads at once."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        backoff: Callable[[], Backoff] = Backoff,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``backoff`` makes one for each reader; ``clock`` is only ever compared with itself."""
+        self._client = client
+        self._backoff = backoff
+        self._clock = clock
+        self._node_uids: dict[str, str] = {}
+
+    def apply(self, name: str, topology: NodeTopology) -> None:
+        """Server-side apply, owned by the Node of that name, so that it goes with the Node.
+
+        The Node's uid is read once. When this creates the object although a uid was known, the object was collected as
+        garbage: the Node of that uid is gone, and maybe another one has its name.
+
+        Raises:
+            NotFound: no such Node, or the CRD is not installed.
+        """
+        known = self._node_uids.get(name)
+        uid = known or self._node_uid(name)
+        created = self._apply(name, topology, uid)
+        if created and known is not None:
+            current = self._node_uid(name)
+            if current != uid:
+                self._apply(name, topology, current)
+
+    def set_status(self, name: str, status: Status) -> None:
+        """Server-side apply to the ``status`` subresource.
+
+        Raises:
+            NotFound: the node has no topology.
+        """
+        document = v1alpha1.status_document(name, status)
+        self._client.apply(f"{v1alpha1.path(name)}/status", document, manager=AGGREGATOR)
+
+    def events(self, stop: threading.Event) -> Iterator[Event]:
+        """List, watch, resume; see ``TopologyStore``. What fails is tried again for as long as it takes."""
+        reader, attempts = Reader(self._client), _Attempts(self._backoff())
+        while not stop.is_set():
+            try:
+                if reader.lost:
+                    yield reader.list()
+                for event in self._watched(reader, stop):
+                    attempts.worked()
+                    if event is not None:
+                        yield event
+            except (ApiError, ParseError) as error:
+                if isinstance(error, ParseError) or error.status in _LIST_AGAIN:
+                    reader.lose()
+                stop.wait(attempts.failed(error))
+
+    def _watched(self, reader: Reader, stop: threading.Event) -> Iterator[Event | None]:
+        """One watch; None is a sign of life without news. Silent to its end is one, unless the end came at once."""
+        started, silent = self._clock(), True
+        for event in reader.watch(stop):
+            silent = False
+            yield event
+        if silent and not stop.is_set() and self._clock() - started < _SHORTEST_WATCH_SECONDS:
+            raise ApiError(f"watch {v1alpha1.COLLECTION}: the server ended it at once")
+        yield None
+
+    def _apply(self, name: str, topology: NodeTopology, uid: str) -> bool:
+        """Whether that created the object."""
+        document = v1alpha1.spec_document(name, topology, uid)
+        return self._client.apply(v1alpha1.path(name), document, manager=AGENT).status == _CREATED
+
+    def _node_uid(self, name: str) -> str:
+        path = f"/api/v1/nodes/{name}"
+        self._node_uids.pop(name, None)
+        try:
+            uid = msgspec.json.decode(self._client.get(path), type=Head).metadata.uid
+        except msgspec.MsgspecError as error:
+            raise ParseError(f"GET {path}: expected an object with metadata: {error}") from error
+        self._node_uids[name] = uid
+        return uid
+
+
+class _Attempts:
+    """Tells success from failure in a row: when to try again, and one log line for each change."""
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._status: int | None = None
+        """HTTP status of the failure last logged, 0 without an answer; None while all is well."""
+
+    def worked(self) -> None:
+        self._backoff.reset()
+        if self._status is not None:
+            self._status = None
+            logger.warning("the API server answers again", extra={"collection": v1alpha1.COLLECTION})
+
+    def failed(self, error: NvtopoError) -> float:
+        """Seconds to wait before the next attempt."""
+        status = error.status if isinstance(error, ApiError) else 0
+        if status != self._status:
+            self._status = status
+            logger.warning("cannot follow NodeTopologies, trying on", extra={"status": status, "reason": str(error)})
+        return self._backoff.delay(error.retry_after if isinstance(error, Throttled) else 0.0)

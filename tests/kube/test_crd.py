@@ -1,0 +1,137 @@
+"""The CRD is the one that is generated, is structural, and takes what our records write."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+import nvtopo
+from nvtopo.kube.crd import crd, object_schema, to_yaml
+from nvtopo.kube.v1alpha1 import Condition, Status, spec_document, status_document
+from nvtopo.model.node import NodeTopology, encode
+from tests.kube.machines import hgx, small
+
+DAEMONSET = Path(nvtopo.__file__).resolve().parents[1] / "daemonset"
+_TYPES: dict[str, type] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "boolean": bool,
+}
+
+
+def faults(schema: dict[str, Any], value: Any, at: str = "$") -> list[str]:
+    """Where a value is not what a structural schema says, unknown fields included."""
+    if schema.get("x-kubernetes-preserve-unknown-fields"):
+        return []
+    kind: str = schema["type"]
+    found: Any = value  # typed by the schema, not for mypy
+    if not isinstance(value, _TYPES[kind]) or (kind == "integer" and isinstance(value, bool)):
+        return [f"{at}: not {kind}: {found!r}"]
+    match kind:
+        case "object":
+            return _object_faults(schema, found, at)
+        case "array":
+            return [fault for i, part in enumerate(found) for fault in faults(schema["items"], part, f"{at}[{i}]")]
+        case "string":
+            fine = len(found) <= schema.get("maxLength", 1 << 30) and found in schema.get("enum", [found])
+        case _:
+            fine = schema.get("minimum", found) <= found <= schema.get("maximum", found)
+    return [] if fine else [f"{at}: {found!r}"]
+
+
+def _object_faults(schema: dict[str, Any], value: dict[str, Any], at: str) -> list[str]:
+    found = [f"{at}: no {name}" for name in schema.get("required", ()) if name not in value]
+    for name, part in value.items():
+        part_schema = schema.get("properties", {}).get(name, schema.get("additionalProperties"))
+        if at == "$.metadata":
+            continue
+        found += [f"{at}: unknown {name}"] if part_schema is None else faults(part_schema, part, f"{at}.{name}")
+    return found
+
+
+def parts(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """A schema and all schemas in it."""
+    inner = [*schema.get("properties", {}).values()]
+    inner += [schema[key] for key in ("items", "additionalProperties") if key in schema]
+    return [schema, *(part for one in inner for part in parts(one))]
+
+
+def test_the_committed_file_is_the_generated_one() -> None:
+    assert (DAEMONSET / "crd.yaml").read_text() == to_yaml(crd()), "python -m nvtopo.kube.crd > daemonset/crd.yaml"
+
+
+def test_the_kustomization_lists_the_files_beside_it() -> None:
+    listed = yaml.safe_load((DAEMONSET / "kustomization.yaml").read_text())["resources"]
+    assert {"crd.yaml", "rbac.yaml"} <= set(listed)
+    assert [name for name in listed if not (DAEMONSET / name).exists()] == []
+
+
+def test_the_schema_is_structural() -> None:
+    for part in parts(object_schema()):
+        assert "type" in part or part.get("x-kubernetes-preserve-unknown-fields")
+        assert not {"$ref", "anyOf", "oneOf", "nullable", "title", "default", "const"} & set(part)
+        if part.get("type") == "integer":
+            assert part["format"] == "int64"
+        if "enum" in part:
+            assert part["type"] == "string"
+            assert None not in part["enum"]
+
+
+def test_docstrings_of_fields_and_records_are_explained() -> None:
+    gpu = object_schema()["properties"]["spec"]["properties"]["gpus"]["items"]
+    assert gpu["description"] == "One GPU."
+    assert gpu["properties"]["numaNode"]["description"].startswith("The NUMA node of its PCIe function")
+    assert gpu["properties"]["link"]["description"].startswith("Without the current generation")
+
+
+def test_bounds_come_from_the_model() -> None:
+    gpu = object_schema()["properties"]["spec"]["properties"]["gpus"]["items"]
+    assert gpu["properties"]["memoryBytes"]["maximum"] == 1 << 62
+    assert gpu["properties"]["uuid"]["maxLength"] == 256
+    assert gpu["required"] == ["index", "uuid"]
+    assert gpu["properties"]["fabric"]["properties"]["state"]["enum"] == [
+        "completed",
+        "in-progress",
+        "not-started",
+        "not-supported",
+    ]
+
+
+@pytest.mark.parametrize("topology", [NodeTopology(), small(), hgx()], ids=["empty", "small", "hgx"])
+def test_what_an_agent_applies_fits(topology: NodeTopology) -> None:
+    assert faults(object_schema(), msgspec.json.decode(spec_document("node-a", topology, "uid"))) == []
+
+
+def test_what_the_aggregator_applies_fits() -> None:
+    condition = Condition(
+        type="Ready",
+        status="False",
+        reason="Drift",
+        message="A link is down.",
+        last_transition_time="2027-01-01T00:00:00Z",
+    )
+    document = msgspec.json.decode(status_document("node-a", Status(domain="cluster.1", conditions=(condition,))))
+    assert faults(object_schema()["properties"]["status"], document["status"]) == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"gpus": [{"index": "0", "uuid": "u"}]},
+        {"gpus": [{"index": -1, "uuid": "u"}]},
+        {"gpus": [{"index": 0}]},
+        {"gpus": [{"index": 0, "uuid": "u" * 257}]},
+        {"gpus": [{"index": 0, "uuid": "u", "fabric": {"state": "unheard-of"}}]},
+        {"surprise": 1},
+    ],
+)
+def test_the_validator_of_these_tests_finds_faults(spec: dict[str, Any]) -> None:
+    assert faults(object_schema(), {"spec": spec}) != []
+
+
+def test_an_eight_gpu_node_stays_small() -> None:
+    assert len(encode(hgx())) < 10 * 1024
