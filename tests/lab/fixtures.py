@@ -33,7 +33,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def lab_binaries(request: pytest.FixtureRequest) -> Binaries:
     """The programs of the lab, built where they were missing."""
-    built = request.config.stash[_BUILT]
+    built = request.config.stash.get(_BUILT, None) or build.ensure(build.say)
     if isinstance(built, LabError):
         pytest.fail(f"the lab was not built: {built}", pytrace=False)
     return built
@@ -60,10 +60,7 @@ def nfd_master(
 @contextlib.contextmanager
 def _plainly() -> Iterator[None]:
     """A lab that cannot start is said in its own words, without a traceback through it."""
-    reason = ""
     try:
         yield
     except LabError as error:
-        reason = str(error)
-    if reason:
-        pytest.fail(reason, pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
