@@ -1,6 +1,11 @@
 """The kernel's list format (``0-3,8``): CPU lists, and lists of link numbers folded the same way."""
 
+import re
 from collections.abc import Iterable
+
+_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+#: Far above any kernel's NR_CPUS; a list from another node must not cost memory.
+_HIGHEST = 1 << 20
 
 
 def parse_cpulist(text: str) -> tuple[int, ...]:
@@ -13,10 +18,13 @@ def parse_cpulist(text: str) -> tuple[int, ...]:
     for part in text.strip().split(","):
         if not part:
             continue
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()):
+        match = _RANGE.fullmatch(part)
+        if match is None:
             raise ValueError(f"list: expected numbers and ranges such as '0-3,8', got {text!r}")
-        numbers.update(range(int(first), int(last or first) + 1))
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last > _HIGHEST:
+            raise ValueError(f"list: expected numbers up to {_HIGHEST}, got {text!r}")
+        numbers.update(range(first, last + 1))
     return tuple(sorted(numbers))
 
 
