@@ -7,14 +7,14 @@
     /sys/class/infiniband/mlx5_0/ports/1/rate ! EIO                                    a file that cannot be read
     /sys/class/iommu/                                                                  an empty directory
 
-A file's text ends in a newline, which is not written. In paths a space is `\\s`; everywhere a backslash is `\\\\`, a newline `\\n`, a
-carriage return `\\r`. Empty lines and lines that start with `#` mean nothing.
+A file's text ends in a newline, which is not written. In paths a space is `\\s`; everywhere a backslash is `\\\\`, a
+newline `\\n`, a carriage return `\\r`. Empty lines and lines that start with `#` mean nothing.
 """
 
 from __future__ import annotations
 
 import errno
-import os
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -147,7 +147,9 @@ def _render_line(path: str, entry: Entry) -> str:
             return f"{name}/"
         case File(content):
             value = _as_text(content)
-            return f"{name} =x {content.hex()}".rstrip() if value is None else f"{name} = {_escape(value, _ESCAPES)}".rstrip(" ")
+            if value is None:
+                return f"{name} =x {content.hex()}".rstrip(" ")
+            return f"{name} = {_escape(value, _ESCAPES)}".rstrip(" ")
 
 
 def _as_text(content: bytes) -> str | None:
@@ -211,11 +213,11 @@ def _parse_hex(number: int, value: str) -> bytes:
 
 def _check_parents(path: str, number: int, entries: Mapping[str, Entry]) -> None:
     """Nothing lies below a link or a file: writing through a link could leave the root."""
-    parent = os.path.dirname(path)
+    parent = posixpath.dirname(path)
     while parent != "/":
         if parent in entries and not isinstance(entries[parent], EmptyDirectory):
             raise _mistake(number, f"a path below directories, {parent} is none", path)
-        parent = os.path.dirname(parent)
+        parent = posixpath.dirname(parent)
 
 
 def _mistake(number: int, expected: str, got: str) -> ValueError:

@@ -1,7 +1,7 @@
-"""Builds the stand-in for NVIDIA's libnvidia-ml.so.1, for machines without a GPU: `library()` is the path of the result.
+"""Builds the stand-in for NVIDIA's libnvidia-ml.so.1, for machines without a GPU: `library()` is its path.
 
-Kept below `.cache/nvml/DIGEST/`, where the digest covers the sources, the flags and the compiler, so that a change builds anew and
-nothing else does. `python -m tests.nvml.build` prints the path.
+Kept below `.cache/nvml/DIGEST/`, where the digest covers the sources, the flags and the compiler, so that a change
+builds anew and nothing else does. `python -m tests.nvml.build` prints the path.
 """
 
 from __future__ import annotations
@@ -60,17 +60,17 @@ def _gcc(*arguments: str) -> str:
     try:
         done = subprocess.run([compiler, *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        message = f"NVML test library: no {compiler!r} found; install a C compiler (Debian: apt-get install gcc libc6-dev)"
-        raise BuildError(message) from None
+        raise BuildError(
+            f"NVML test library: no {compiler!r} found; install a C compiler (Debian: apt-get install gcc libc6-dev)"
+        ) from None
     if done.returncode:
-        message = f"NVML test library: {compiler} failed: {done.stderr.strip()}"
-        raise BuildError(message)
+        raise BuildError(f"NVML test library: {compiler} failed: {done.stderr.strip()}")
     return done.stdout
 
 
 if __name__ == "__main__":
     try:
-        print(library())
+        sys.stdout.write(f"{library()}\n")
     except BuildError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         sys.exit(CANNOT_BUILD)

@@ -1,0 +1,130 @@
+"""The generated fixtures: as the generator writes them, in agreement with each other, and of nobody's machine."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures import synthesize
+from fixtures.synthesize.description import Machine
+from tests.machines import sysfs_text
+from tests.machines.sysfs_text import Entry, File, Link, Unreadable
+
+MACHINES = pytest.mark.parametrize("machine", synthesize.MACHINES, ids=lambda machine: machine.name)
+
+
+def _read(machine: Machine) -> tuple[dict[str, Entry], dict[str, Any]]:
+    sys_text, nvml_text = synthesize.texts(machine)
+    return sysfs_text.parse(sys_text), json.loads(nvml_text)
+
+
+def _value(entries: dict[str, Entry], path: str) -> str:
+    entry = entries[path]
+    assert isinstance(entry, File)
+    return entry.content.decode().removesuffix("\n")
+
+
+def test_committed_files_are_what_the_generator_writes() -> None:
+    for name, text in synthesize.files().items():
+        assert (synthesize.FIXTURES / name).read_text() == text, f"{name}: run python -m fixtures.synthesize"
+
+
+@MACHINES
+def test_every_gpu_of_nvml_is_on_the_bus_at_the_same_place(machine: Machine) -> None:
+    entries, nvml = _read(machine)
+    for gpu in nvml["gpus"]:
+        device = "/sys/devices/" + "/".join(gpu["path"])
+        link = f"/sys/bus/pci/devices/{gpu['path'][-1]}"
+        assert entries[link] == Link(posixpath.relpath(device, posixpath.dirname(link)))
+        assert _value(entries, f"{device}/numa_node") == str(gpu["numaNode"])
+        assert _value(entries, f"{device}/class") == gpu["class"]
+        device_and_vendor = _value(entries, f"{device}/device") + _value(entries, f"{device}/vendor")[2:]
+        assert device_and_vendor == gpu["device"]
+
+
+@MACHINES
+def test_every_visible_switch_of_a_link_is_on_the_bus(machine: Machine) -> None:
+    entries, nvml = _read(machine)
+    ends = [
+        (link["bdf"], link["port"]) for gpu in nvml["gpus"] for link in gpu.get("links", []) if link["bdf"] != "hidden"
+    ]
+    assert len(set(ends)) == len(ends)
+    assert all(f"/sys/bus/pci/devices/{bdf}" in entries for bdf, _ in ends)
+
+
+@MACHINES
+def test_every_link_leads_somewhere_inside_the_tree(machine: Machine, tmp_path: Path) -> None:
+    sys_text, _ = synthesize.texts(machine)
+    sysfs_text.unpack(sys_text, tmp_path)
+    for path, entry in sysfs_text.parse(sys_text).items():
+        if isinstance(entry, Link) and not path.endswith(("/subsystem", "/driver")):
+            resolved = (tmp_path / path[1:]).resolve()
+            assert resolved.exists(), path
+            assert resolved.is_relative_to(tmp_path.resolve())
+
+
+@MACHINES
+def test_no_identifier_is_written_twice(machine: Machine) -> None:
+    entries, nvml = _read(machine)
+    addresses = [
+        _value(entries, path)
+        for path in entries
+        if re.fullmatch(r"/sys/devices/.*/(node_guid|net/[^/]+/address)", path) and "/lo/" not in path
+    ]
+    names = [gpu[key] for gpu in nvml["gpus"] for key in ("uuid", "serial")]
+    for identifiers in (addresses, names):
+        assert len(set(identifiers)) == len(identifiers)
+
+
+def test_each_h100_shares_a_switch_with_the_nic_of_its_number() -> None:
+    entries, nvml = _read(synthesize.MACHINES[0])
+    for number, gpu in enumerate(nvml["gpus"]):
+        switch = "/".join(gpu["path"][:3])
+        nics = {match[1] for path in entries if (match := re.search(rf"{switch}/.*/infiniband/(\w+)/fw_ver", path))}
+        assert nics == {f"mlx5_{number}"}
+
+
+def test_empty_rows_of_a_gid_table_cannot_be_read() -> None:
+    entries, _ = _read(synthesize.MACHINES[0])
+    rows = {path: entry for path, entry in entries.items() if "/mlx5_0/ports/1/gid_attrs/types/" in path}
+    readable = [_value(entries, path) for path, entry in sorted(rows.items()) if isinstance(entry, File)]
+    assert readable == ["IB/RoCE v1", "RoCE v2", "IB/RoCE v1", "RoCE v2"]
+    assert {entry for entry in rows.values() if not isinstance(entry, File)} == {Unreadable("EINVAL")}
+
+
+def test_trays_share_a_rack_and_nothing_else() -> None:
+    trays = {name: json.loads(nvml_text) for name, _, nvml_text in synthesize.trays(18)}
+    gpus = [gpu for nvml in trays.values() for gpu in nvml["gpus"]]
+    assert len(trays) == 18
+    assert len({gpu["fabric"]["clusterUuid"] for gpu in gpus}) == 1
+    assert len({gpu["platform"]["chassisSerial"] for gpu in gpus}) == 1
+    for unique in ("uuid", "serial"):
+        assert len({gpu[unique] for gpu in gpus}) == 72
+    assert len({gpu["platform"]["ibGuid"] for gpu in gpus}) == 72
+    assert len({gpu["links"][0]["port"] for gpu in gpus}) == 72
+    assert sorted({(gpu["platform"]["tray"], gpu["platform"]["slot"]) for gpu in gpus}) == [
+        (n, n + 10) for n in range(18)
+    ]
+
+
+def test_trays_have_their_own_host_name_addresses_and_boot() -> None:
+    trees = [sysfs_text.parse(sys_text) for _, sys_text, _ in synthesize.trays(18)]
+    for path in (
+        "/proc/sys/kernel/hostname",
+        "/proc/sys/kernel/random/boot_id",
+        "/sys/devices/virtual/dmi/id/product_serial",
+    ):
+        assert len({_value(tree, path) for tree in trees}) == 18
+    guids = [_value(tree, path) for tree in trees for path in tree if path.endswith("/node_guid")]
+    assert len(set(guids)) == len(guids) == 18 * 5
+
+
+def test_the_committed_tray_is_one_of_the_rack() -> None:
+    by_name = {name: (sys_text, nvml_text) for name, sys_text, nvml_text in synthesize.trays(18)}
+    machine = synthesize.MACHINES[1]
+    assert by_name[machine.hostname] == synthesize.texts(machine)
