@@ -4,7 +4,7 @@ Events of different nodes commute: however they interleave, the result is the sa
 the events, the aggregator folds them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -52,19 +52,53 @@ class Inventory(NamedTuple):
 
 def fold(inventory: Inventory, event: Event) -> Inventory:
     """The inventory after ``event``; the same object where nothing changed."""
+    return fold_all(inventory, (event,))
+
+
+def fold_all(inventory: Inventory, events: Iterable[Event]) -> Inventory:
+    """The inventory after all ``events``: what ``fold`` gives one by one, copying the inventory once for all of them.
+
+    A node that is written again with equal content keeps the object it had, so what was concluded from it stays valid.
+    """
     nodes, unreadable = dict(inventory.nodes), dict(inventory.unreadable)
+    changes = sum(_apply(nodes, unreadable, event) for event in events)
+    if not changes:
+        return inventory
+    return Inventory(MappingProxyType(nodes), MappingProxyType(unreadable), inventory.generation + changes)
+
+
+def _apply(nodes: dict[str, NodeTopology], unreadable: dict[str, str], event: Event) -> bool:
+    """Apply one event to the two working copies; whether it changed anything."""
     match event:
         case Listed(listed, broken):
-            nodes, unreadable = dict(listed), dict(broken)
+            return _replace(nodes, unreadable, listed, broken)
         case Applied(name, topology):
+            if nodes.get(name) == topology:
+                return False
             nodes[name] = topology
             unreadable.pop(name, None)
         case Unreadable(name, reason):
+            if unreadable.get(name) == reason:
+                return False
             nodes.pop(name, None)
             unreadable[name] = reason
         case Deleted(name):
-            nodes.pop(name, None)
-            unreadable.pop(name, None)
-    if nodes == inventory.nodes and unreadable == inventory.unreadable:
-        return inventory
-    return Inventory(MappingProxyType(nodes), MappingProxyType(unreadable), inventory.generation + 1)
+            return (nodes.pop(name, None) is not None) | (unreadable.pop(name, None) is not None)
+    return True
+
+
+def _replace(
+    nodes: dict[str, NodeTopology],
+    unreadable: dict[str, str],
+    listed: Mapping[str, NodeTopology],
+    broken: Mapping[str, str],
+) -> bool:
+    """Everything anew, except that a node equal to the one we have stays the object it is."""
+    readable = {name: topology for name, topology in listed.items() if name not in broken}
+    kept = {name: nodes[name] if nodes.get(name) == topology else topology for name, topology in readable.items()}
+    changed = kept != nodes or dict(broken) != unreadable
+    nodes.clear()
+    nodes.update(kept)
+    unreadable.clear()
+    unreadable.update(broken)
+    return changed

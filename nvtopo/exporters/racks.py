@@ -1,0 +1,225 @@
+"""The rack graph for people: every NVLink domain as a rack with its trays in physical order.
+
+Rendered from the document, so a graph from an aggregator's API reads as one that was built here. The text is the same
+with and without colour, and every state has a glyph of its own: colour is never the only sign.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from nvtopo.exporters.document import DomainEntry, GraphDocument, NodeEntry, SilentTrays
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+
+class Span(NamedTuple):
+    """A piece of a line, and how it looks on a terminal."""
+
+    text: str
+    style: str = ""
+
+
+Line = tuple[Span, ...]
+Row = tuple[tuple[int, int], Line]
+"""A line of a rack, and the tray and host it is sorted by."""
+
+GLYPHS: Mapping[str, Span] = MappingProxyType(
+    {
+        "ok": Span("■", "green"),
+        "degraded": Span("◧", "yellow"),
+        "registering": Span("◌", "cyan"),
+        "fault": Span("✗", "bold red"),
+        "unknown": Span("?", "magenta"),
+    }
+)
+
+_TIER = "nvlinkDomain"
+_HEAD = "bold"
+_QUIET = "dim"
+_TROUBLE = "yellow"
+_SHARED = ("same-place", "same-gpu")
+"""What several nodes have to do with is told once, below the racks."""
+
+
+def render(document: GraphDocument) -> str:
+    """The racks as plain text, ending in a newline."""
+    return "".join("".join(span.text for span in line).rstrip() + "\n" for line in lines(document))
+
+
+def rich_text(document: GraphDocument) -> "Text":
+    """The same text in colour, for a ``rich`` console."""
+    from rich.text import Text
+
+    text = Text(end="")
+    for line in lines(document):
+        for span in line:
+            text.append(span.text, span.style)
+        text.append("\n")
+    return text
+
+
+def lines(document: GraphDocument) -> Iterator[Line]:
+    """All lines: the count of everything, the racks, the nodes in none, what does not fit, the legend."""
+    yield from _summary(document)
+    strays = _strays(document)
+    for domain, rack in _racks(document):
+        yield ()
+        yield from _rack(document, domain, rack, strays)
+    yield from _outside(document)
+    yield from _drift(document)
+    yield from _legend(document)
+
+
+def _racks(document: GraphDocument) -> list[tuple[str, DomainEntry]]:
+    found = [(domain, rack) for domain, rack in document.domains.items() if rack.tier == _TIER]
+    return sorted(found, key=lambda item: (item[1].name, item[0]))
+
+
+def _summary(document: GraphDocument) -> Iterator[Line]:
+    gpus = sum(node.gpus or 0 for node in document.nodes.values())
+    parts = [
+        _count(len(document.nodes), "node"),
+        _count(gpus, "GPU"),
+        _count(len(_racks(document)), "NVLink domain"),
+        f"generation {document.generation}",
+    ]
+    troubled = sum(1 for node in document.nodes.values() if node.problems)
+    ill = [Span(" · "), Span(f"{_count(troubled, 'node')} with problems", _TROUBLE)] if troubled else []
+    yield (Span(" · ".join(parts), _HEAD), *ill)
+
+
+def _rack(
+    document: GraphDocument, domain: str, rack: DomainEntry, strays: Mapping[str | None, list[Row]]
+) -> Iterator[Line]:
+    members = [(name, document.nodes[name]) for name in rack.nodes if name in document.nodes]
+    gpus = sum(node.gpus or 0 for _, node in members)
+    yield (
+        Span(printable(rack.name), _HEAD),
+        Span(f"  {_count(len(members), 'node')}, {_count(gpus, 'GPU')}"),
+        Span(f"  domain {printable(domain)}", _QUIET),
+    )
+    for chassis in (*rack.chassis, None):
+        seated = [(name, node) for name, node in members if node.position.chassis == chassis]
+        if seated:
+            between = [*_gaps(rack, chassis), *strays.get(chassis, ())]
+            yield from _chassis(chassis, seated, between, several=len(rack.chassis) > 1)
+
+
+def _gaps(rack: DomainEntry, chassis: str | None) -> Iterator[Row]:
+    for gap in rack.silent:
+        if gap.chassis == chassis:
+            yield (gap.first, 0), _silent(gap)
+
+
+def _strays(document: GraphDocument) -> Mapping[str | None, list[Row]]:
+    """Chassis → its trays that are in no domain: they are neither silent nor part of a rack."""
+    found: dict[str | None, list[Row]] = {}
+    for name, node in document.nodes.items():
+        if node.position.chassis is not None and _TIER not in node.tiers:
+            line = (Span(_seat(node), _QUIET), Span(f"{printable(name)} is in no domain, see below", _TROUBLE))
+            found.setdefault(node.position.chassis, []).append((_tray_order(node), line))
+    return found
+
+
+def _chassis(
+    serial: str | None, seated: list[tuple[str, NodeEntry]], between: Sequence[Row], *, several: bool
+) -> Iterator[Line]:
+    """The trays of one chassis; its serial number only where the rack's name does not say it already."""
+    if serial is None:
+        yield (Span("  chassis not known", _QUIET),)
+    elif several:
+        yield (Span(f"  chassis {printable(serial)}", _QUIET),)
+    width = max(len(printable(name)) for name, _ in seated)
+    rows = [*between, *((_tray_order(node), _tray(name, node, width)) for name, node in seated)]
+    yield from (line for _, line in sorted(rows, key=lambda row: row[0]))
+
+
+def _tray_order(node: NodeEntry) -> tuple[int, int]:
+    """Trays without a number follow those that have one."""
+    place = node.position
+    return (1 << 32 if place.tray is None else place.tray, 1 << 32 if place.host is None else place.host)
+
+
+def _tray(name: str, node: NodeEntry, width: int) -> Line:
+    return (Span(_seat(node), _QUIET), *_node(name, node, width))
+
+
+def _seat(node: NodeEntry) -> str:
+    place = node.position
+    tray = "tray  ?" if place.tray is None else f"tray {place.tray:02}"
+    slot = "" if place.slot is None else f" slot {place.slot:02}"
+    return f"  {tray}{slot}  "
+
+
+def _silent(gap: SilentTrays) -> Line:
+    which = f"tray {gap.first:02}" if gap.first == gap.last else f"trays {gap.first:02}-{gap.last:02}"
+    return (Span(f"  no word from {which}", _TROUBLE),)
+
+
+def _node(name: str, node: NodeEntry, width: int) -> Line:
+    glyphs = [span for word in node.health.values() for span in (GLYPHS.get(word, GLYPHS["unknown"]), Span(" "))]
+    shared = any(problem.source == "graph" and problem.subject in _SHARED for problem in node.problems)
+    troubles = "; ".join((*_trouble(node), *(["see below"] if shared else [])))
+    label = Span(f"{printable(name):<{width}}  ")
+    if node.gpus is None:
+        return (label, Span(f"not readable: {troubles}", _TROUBLE))
+    if node.gpus == 0:
+        return (label, Span("no GPU"), Span(f"  {troubles}", _TROUBLE))
+    return (label, *glyphs, Span(f" {troubles}", _TROUBLE))
+
+
+def _trouble(node: NodeEntry) -> Iterator[str]:
+    for problem in node.problems:
+        if problem.source == "graph" and problem.subject in _SHARED:
+            continue
+        about = "" if problem.source == "graph" else f"{problem.source} {problem.subject}: "
+        yield printable(about + problem.reason)
+
+
+def _outside(document: GraphDocument) -> Iterator[Line]:
+    """Nodes in no NVLink domain: a fact for an HGX board, a question for a tray that is registering."""
+    nodes = {name: node for name, node in document.nodes.items() if _TIER not in node.tiers}
+    if not nodes:
+        return
+    width = max(len(printable(name)) for name in nodes)
+    yield ()
+    yield (Span("without an NVLink domain", _HEAD), Span(f"  {_count(len(nodes), 'node')}"))
+    for name, node in nodes.items():
+        yield (Span("  "), *_node(name, node, width), *_address(node))
+
+
+def _address(node: NodeEntry) -> Line:
+    place = node.position
+    if place.chassis is None:
+        return ()
+    tray = "" if place.tray is None else f" tray {place.tray:02}"
+    return (Span(f" (chassis {printable(place.chassis)}{tray})", _QUIET),)
+
+
+def _drift(document: GraphDocument) -> Iterator[Line]:
+    shared = [drift for drift in document.drift if len(drift.nodes) > 1]
+    if shared:
+        yield ()
+        yield (Span("does not fit together", _HEAD),)
+    for drift in shared:
+        yield (Span("  "), Span(printable(drift.reason), _TROUBLE))
+
+
+def _legend(document: GraphDocument) -> Iterator[Line]:
+    """The glyphs that occur, where any but the square of a healthy GPU does."""
+    seen = {word for node in document.nodes.values() for word in node.health.values()}
+    if seen - {"ok"}:
+        used: Iterable[tuple[str, Span]] = ((word, glyph) for word, glyph in GLYPHS.items() if word in seen)
+        yield ()
+        yield tuple(span for word, glyph in used for span in (glyph, Span(f" {word}   ", _QUIET)))
+
+
+def printable(text: str) -> str:
+    """Text of other nodes without anything that could steer a terminal."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
