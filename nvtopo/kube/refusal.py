@@ -50,7 +50,7 @@ def refusal(what: str, status: int, headers: Mapping[str, str], body: bytes) -> 
     said = _status(body)
     text = f"{what}: {status}"
     if said is not None:
-        text = one_line(f"{text} {said.reason}: {said.message}")
+        text = " ".join((text, *said.reason.split())) + f": {one_line(said.message)}"
     seconds = _retry_after(headers.get("Retry-After"), status)
     if seconds is not None:
         return Throttled(text, status=status, retry_after=seconds)

@@ -62,7 +62,6 @@ def _gpu(index: int) -> Gpu:
         pci_address=PciAddress(f"0000:{_BUSES[index]:02x}:00.0"),
         path=_path(index),
         numa_node=index // 4,
-        local_cpus=_cpus(index // 4),
         module_id=(index + 3) % 8 + 1,
         memory_bytes=85_520_809_984,
         mig=False,
@@ -76,9 +75,7 @@ def _gpu(index: int) -> Gpu:
 
 
 def _nic(index: int) -> Nic:
-    gid = GidEntry(
-        index=3, gid=f"0000:0000:0000:0000:0000:ffff:0a00:{index:02x}01", type="RoCE v2", netdev=f"rdma{index}"
-    )
+    gid = GidEntry(index=3, gid=f"0000:0000:0000:0000:0000:ffff:0a00:{index:02x}01", type="RoCE v2")
     port = NicPort(
         number=1,
         state="ACTIVE",

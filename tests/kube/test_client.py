@@ -42,7 +42,7 @@ def test_a_refusal_is_one_short_line(client: Client, api_server: FakeApiServer) 
     api_server.refuse("other", 403, body=json.dumps(STATUS).encode())
     with pytest.raises(Forbidden, match=f"^GET {COLLECTION}/node-a: 403 Forbidden: nodes is forbidden: x+$") as caught:
         client.get(f"{COLLECTION}/node-a")
-    assert len(str(caught.value)) == 200
+    assert str(caught.value).count("x") < 200
 
 
 def test_what_a_proxy_says_is_not_repeated(client: Client, api_server: FakeApiServer) -> None:

@@ -1,0 +1,251 @@
+"""The same edge against the real API server, with the manifests as they are shipped."""
+
+import ssl
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import nvtopo
+from nvtopo.cluster.inventory import Applied, Deleted, Listed
+from nvtopo.errors import ApiError, Forbidden, Gone, NotFound
+from nvtopo.kube import client as client_module
+from nvtopo.kube.client import Client
+from nvtopo.kube.store import KubeStore
+from nvtopo.kube.v1alpha1 import COLLECTION, Condition, Envelope, Status, path, spec_document, status_document
+from nvtopo.model.node import NodeTopology
+from tests.kube.following import Following
+from tests.kube.machines import hgx, small
+from tests.lab import kube
+from tests.lab.control_plane import ControlPlane
+
+pytestmark = pytest.mark.lab
+
+DAEMONSET = Path(nvtopo.__file__).resolve().parents[1] / "daemonset"
+STATUS = Status(
+    domain="cluster.1",
+    conditions=(
+        Condition(type="Ready", status="True", reason="Complete", last_transition_time="2027-01-01T00:00:00Z"),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def plane(control_plane: ControlPlane) -> ControlPlane:
+    """With our definitions and accounts in it."""
+    for manifest in ("crd.yaml", "rbac.yaml"):
+        control_plane.api().apply_file(DAEMONSET / manifest)
+    return control_plane
+
+
+@pytest.fixture(scope="module")
+def admin(plane: ControlPlane) -> Iterator[Client]:
+    with client_module.connect(plane.admin_kubeconfig) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def agent(plane: ControlPlane) -> Iterator[Client]:
+    yield from _account(plane, "nvtopo-agent")
+
+
+@pytest.fixture(scope="module")
+def aggregator(plane: ControlPlane) -> Iterator[Client]:
+    yield from _account(plane, "nvtopo-aggregator")
+
+
+@pytest.fixture
+def node(plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A Node of the test's own."""
+    name = request.node.name.replace("_", "-").removeprefix("test-")[:60].strip("-")
+    kube.create_node(plane.api(), name)
+    yield name
+    plane.api().delete(f"/api/v1/nodes/{name}")
+    plane.api().delete(path(name))
+
+
+def test_an_eight_gpu_node_survives_the_round_trip(agent: Client, node: str) -> None:
+    KubeStore(agent).apply(node, hgx())
+    assert _read(agent, node).spec == hgx()
+
+
+def test_the_same_again_changes_nothing(agent: Client, node: str) -> None:
+    store = KubeStore(agent)
+    store.apply(node, hgx())
+    before = _read(agent, node).metadata
+    store.apply(node, hgx())
+    assert _read(agent, node).metadata == before
+
+
+def test_a_wrong_type_is_refused(agent: Client, node: str) -> None:
+    document = msgspec.json.decode(spec_document(node, small(), "no-such-uid"))
+    document["spec"]["gpus"][0]["index"] = "zero"
+    with pytest.raises(ApiError, match=r"\.spec\.gpus\[0\]\.index: expected numeric"):
+        agent.apply(path(node), msgspec.json.encode(document), manager="test")
+
+
+def test_a_number_out_of_bounds_is_refused(agent: Client, node: str) -> None:
+    document = msgspec.json.decode(spec_document(node, small(), "no-such-uid"))
+    document["spec"]["gpus"][0]["index"] = -1
+    with pytest.raises(ApiError, match=r"spec\.gpus\[0\]\.index") as caught:
+        agent.apply(path(node), msgspec.json.encode(document), manager="test")
+    assert caught.value.status == 422
+
+
+def test_spec_and_status_have_different_writers(agent: Client, aggregator: Client, node: str) -> None:
+    KubeStore(agent).apply(node, hgx())
+    KubeStore(aggregator).set_status(node, STATUS)
+    KubeStore(agent).apply(node, small())
+    found = _read(agent, node)
+    assert (found.spec, found.status) == (small(), STATUS)
+    assert found.metadata.generation == 2
+
+
+def test_what_is_applied_to_the_object_leaves_its_status_alone(admin: Client, node: str) -> None:
+    KubeStore(admin).apply(node, small())
+    document = {
+        **msgspec.json.decode(spec_document(node, small(), _node_uid(admin, node))),
+        "status": {"domain": "forged"},
+    }
+    admin.apply(path(node), msgspec.json.encode(document), manager="test")
+    assert _read(admin, node).status == Status()
+
+
+def test_a_status_needs_its_object(aggregator: Client) -> None:
+    with pytest.raises(NotFound):
+        KubeStore(aggregator).set_status("no-such-node", STATUS)
+
+
+def test_kubectl_get_prints_columns_worth_reading(
+    agent: Client, aggregator: Client, plane: ControlPlane, node: str
+) -> None:
+    KubeStore(agent).apply(node, hgx())
+    KubeStore(aggregator).set_status(node, STATUS)
+    row = _printed(plane, node)
+    assert row["GPU"] == "NVIDIA H100 80GB HBM3"
+    assert row["Driver"] == "580.65.06"
+    assert row["NVLink"] == "4.0"
+    assert row["Domain"] == "cluster.1"
+    assert row["Ready"] == "True"
+    assert row["Problem"] == "rate: Input/output error"
+
+
+def test_a_deleted_node_takes_its_topology_with_it(agent: Client, plane: ControlPlane, node: str) -> None:
+    KubeStore(agent).apply(node, small())
+    plane.api().delete(f"/api/v1/nodes/{node}")
+    kube.wait_for(lambda: plane.api().find(path(node)) is None, what="the garbage collector", seconds=90)
+
+
+def test_a_node_made_anew_gets_a_topology_that_stays(agent: Client, plane: ControlPlane, node: str) -> None:
+    store = KubeStore(agent)
+    store.apply(node, small())
+    plane.api().delete(f"/api/v1/nodes/{node}")
+    kube.wait_for(lambda: plane.api().find(path(node)) is None, what="the garbage collector", seconds=90)
+    kube.create_node(plane.api(), node)
+    store.apply(node, small())
+    owner = _read(agent, node).metadata.owner_references[0]
+    assert owner.uid == _node_uid(agent, node)
+
+
+def test_a_reader_sees_what_happens(agent: Client, aggregator: Client, plane: ControlPlane, node: str) -> None:
+    store = KubeStore(agent)
+    with Following(KubeStore(aggregator)) as following:
+        assert isinstance(following.next(), Listed)
+        store.apply(node, hgx())
+        assert following.next() == Applied(node, hgx())
+        KubeStore(aggregator).set_status(node, STATUS)
+        store.apply(node, small())
+        assert following.next() == Applied(node, small())
+        plane.api().delete(path(node))
+        assert following.next() == Deleted(node)
+
+
+def test_a_place_that_never_was_is_gone(aggregator: Client) -> None:
+    with pytest.raises(Gone):
+        next(aggregator.watch(COLLECTION, "1", threading.Event()))
+
+
+def test_the_agent_may_do_its_work_and_nothing_else(agent: Client, node: str) -> None:
+    agent.get(f"/api/v1/nodes/{node}")
+    KubeStore(agent).apply(node, NodeTopology())
+    label = b'{"apiVersion": "v1", "kind": "Node", "metadata": {"labels": {"a": "b"}}}'
+    status = status_document(node, STATUS)
+    for refused in (
+        lambda: agent.apply(f"/api/v1/nodes/{node}", label, manager="test"),
+        lambda: agent.get("/api/v1/namespaces/nvtopo/secrets/any"),
+        lambda: agent.get("/api/v1/pods"),
+        lambda: agent.get("/api/v1/nodes"),
+        lambda: agent.get(COLLECTION),
+        lambda: agent.delete(path(node)),
+        lambda: agent.apply(f"{path(node)}/status", status, manager="test"),
+    ):
+        with pytest.raises(Forbidden):
+            refused()
+
+
+def test_the_aggregator_may_do_its_work_and_nothing_else(aggregator: Client, agent: Client, node: str) -> None:
+    KubeStore(agent).apply(node, small())
+    KubeStore(aggregator).set_status(node, STATUS)
+    for allowed in (COLLECTION, "/api/v1/nodes"):
+        aggregator.get(allowed)
+    for refused in (
+        lambda: aggregator.apply(path(node), spec_document(node, hgx(), "uid"), manager="test"),
+        lambda: aggregator.delete(path(node)),
+        lambda: aggregator.get("/api/v1/namespaces/nvtopo/secrets/any"),
+        lambda: aggregator.get("/api/v1/pods"),
+        lambda: aggregator.apply(f"/api/v1/nodes/{node}", b"{}", manager="test"),
+    ):
+        with pytest.raises(Forbidden):
+            refused()
+
+
+def test_the_aggregator_can_hold_its_lease(aggregator: Client) -> None:
+    leases = "/apis/coordination.k8s.io/v1/namespaces/nvtopo/leases"
+    lease: dict[str, Any] = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "nvtopo-aggregator"},
+        "spec": {"holderIdentity": "one"},
+    }
+    created = msgspec.json.decode(aggregator.create(leases, msgspec.json.encode(lease)))
+    aggregator.replace(f"{leases}/nvtopo-aggregator", msgspec.json.encode(created))
+    with pytest.raises(Forbidden):
+        aggregator.get(f"{leases}/another")
+
+
+def _account(plane: ControlPlane, name: str) -> Iterator[Client]:
+    token = plane.service_account_token("nvtopo", name)
+    with client_module.connect(plane.kubeconfig(token)) as client:
+        yield client
+
+
+def _read(client: Client, name: str) -> Envelope:
+    return msgspec.json.decode(client.get(path(name)), type=Envelope)
+
+
+def _node_uid(client: Client, name: str) -> str:
+    uid: str = msgspec.json.decode(client.get(f"/api/v1/nodes/{name}"))["metadata"]["uid"]
+    return uid
+
+
+def _printed(plane: ControlPlane, name: str) -> dict[str, Any]:
+    """One row of what ``kubectl get -o wide`` prints: the API server makes the table."""
+    request = urllib.request.Request(  # noqa: S310 - https by construction
+        plane.server + path(name),
+        headers={
+            "Authorization": f"Bearer {plane.admin_token}",
+            "Accept": "application/json;as=Table;v=v1;g=meta.k8s.io",
+        },
+    )
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}),
+        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=plane.ca_file)),
+    )
+    with opener.open(request, timeout=30) as response:
+        table = msgspec.json.decode(response.read())
+    names = [column["name"] for column in table["columnDefinitions"]]
+    return dict(zip(names, table["rows"][0]["cells"], strict=True))
