@@ -54,7 +54,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     interval: float,
     label_lifetime: float,
     root: Path,
-    nvml: bool | None,
+    nvml: str | None,
     node_name: str | None,
 ) -> None:
     """Keep this node's labels, resource and metrics true to what the machine is."""

@@ -10,7 +10,7 @@ from nvtopo.cli.machine import live_options, snapshot_of
 @click.command("capture")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
 @live_options
-def command(file: Path, root: Path, nvml: bool | None, node_name: str | None) -> None:
+def command(file: Path, root: Path, nvml: str | None, node_name: str | None) -> None:
     """Write this node's facts to FILE ('-' is standard output)."""
     from nvtopo.sinks.document import capture_json
     from nvtopo.sinks.files import replace_file

@@ -19,7 +19,7 @@ _FORMATS = ("matrix", "json", "labels")
 )
 @from_option
 @live_options
-def command(form: str, source: Path | None, root: Path, nvml: bool | None, node_name: str | None) -> None:
+def command(form: str, source: Path | None, root: Path, nvml: str | None, node_name: str | None) -> None:
     """Show the topology of this node: GPUs, NVLinks, NICs, NVMe, CPUs, NUMA."""
     node = assemble(snapshot_of(source, root, nvml, node_name))
     derived = derive(node)

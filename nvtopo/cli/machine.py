@@ -16,13 +16,14 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def live_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--root``, ``--nvml/--no-nvml`` and ``--node-name``: a live machine, or a recorded tree."""
+    """``--root``, ``--nvml`` and ``--node-name``: a live machine, or a recorded tree."""
     for option in (
         click.option("--node-name", envvar="NODE_NAME", help="The node's name; by default the host's."),
         click.option(
-            "--nvml/--no-nvml",
-            default=None,
-            help="Ask the NVIDIA driver. By default it is asked unless --root names a recorded machine.",
+            "--nvml",
+            metavar="LIBRARY",
+            envvar="NVTOPO_NVML",
+            help="NVML library to ask, or 'none'. By default libnvidia-ml.so.1, and none for a recorded machine.",
         ),
         click.option(
             "--root", type=_DIRECTORY, default=Path("/"), help="Folder that holds the machine's sys and proc."
@@ -39,7 +40,7 @@ def from_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def snapshot_of(source: Path | None, root: Path, nvml: bool | None, node_name: str | None) -> Snapshot:
+def snapshot_of(source: Path | None, root: Path, nvml: str | None, node_name: str | None) -> Snapshot:
     """The snapshot that these options ask for."""
     if source is not None:
         from nvtopo.sources.capture import read_capture
@@ -50,9 +51,12 @@ def snapshot_of(source: Path | None, root: Path, nvml: bool | None, node_name: s
     return reading.read(machine_of(root, nvml, node_name))
 
 
-def machine_of(root: Path, nvml: bool | None, node_name: str | None) -> "Machine":
+def machine_of(root: Path, nvml: str | None, node_name: str | None) -> "Machine":
     """The machine that these options name."""
     from nvtopo.sources import reading
+    from nvtopo.sources.nvml import LIBRARY
 
-    ask = nvml if nvml is not None else root == Path("/")
-    return reading.this_machine(root=str(root), node_name=node_name, ask_nvml=ask)
+    library = nvml or ("none" if root != Path("/") else LIBRARY)
+    return reading.this_machine(
+        root=str(root), node_name=node_name, nvml_library=None if library == "none" else library
+    )

@@ -4,7 +4,8 @@ from msgspec.structs import replace
 
 from nvtopo.model import nvlink
 from nvtopo.model.address import PciAddress
-from nvtopo.model.facts import GpuFacts, NetDevice, PciDevice, PcieLink, RdmaDevice, RdmaPort
+from nvtopo.model.distance import full_path
+from nvtopo.model.facts import GpuFabric, GpuFacts, NetDevice, PciDevice, PcieLink, RdmaDevice, RdmaPort
 from nvtopo.model.locality import between
 from nvtopo.model.node import Gpu, GpuPair, Host, Nic, NicPort, NodeTopology, Nvme, PciRoot
 from nvtopo.model.record import Problem
@@ -20,7 +21,8 @@ _NOT_ASKED = ("OK", None)
 def assemble(snapshot: Snapshot) -> NodeTopology:
     """The node that these facts describe."""
     pci = {device.address: device for device in snapshot.pci.devices} if snapshot.pci else {}
-    gpus = tuple(_gpu(facts, pci) for facts in _gpus(snapshot))
+    cpus = {node.index: node.cpus for node in snapshot.numa.nodes} if snapshot.numa else {}
+    gpus = tuple(_gpu(facts, pci, cpus) for facts in _gpus(snapshot))
     return NodeTopology(
         host=_host(snapshot),
         numa=tuple(sorted(snapshot.numa.nodes, key=lambda node: node.index)) if snapshot.numa else (),
@@ -45,11 +47,6 @@ def is_gpu(device: PciDevice) -> bool:
     return device.vendor == _NVIDIA and device.class_code.startswith(_GPU_CLASSES)
 
 
-def full_path(path: str, address: str | None) -> str:
-    """A device's whole path, itself last: what ``locality.between`` compares."""
-    return f"{path}/{address}" if path and address else ""
-
-
 def _gpus(snapshot: Snapshot) -> tuple[GpuFacts, ...]:
     return tuple(sorted(snapshot.nvml.gpus, key=lambda gpu: gpu.index)) if snapshot.nvml else ()
 
@@ -67,7 +64,14 @@ def _host(snapshot: Snapshot) -> Host:
     )
 
 
-def _gpu(facts: GpuFacts, pci: dict[PciAddress, PciDevice]) -> Gpu:
+def _own_cpus(device: PciDevice | None, numa: dict[int, str]) -> str:
+    """A function's CPUs, where its NUMA node does not say the same."""
+    if device is None or (device.numa_node is not None and device.local_cpus == numa.get(device.numa_node)):
+        return ""
+    return device.local_cpus
+
+
+def _gpu(facts: GpuFacts, pci: dict[PciAddress, PciDevice], numa: dict[int, str]) -> Gpu:
     device = pci.get(facts.pci_address) if facts.pci_address else None
     return Gpu(
         index=facts.index,
@@ -76,7 +80,7 @@ def _gpu(facts: GpuFacts, pci: dict[PciAddress, PciDevice]) -> Gpu:
         pci_address=facts.pci_address,
         path=device.path if device else "",
         numa_node=device.numa_node if device else None,
-        local_cpus=device.local_cpus if device else "",
+        local_cpus=_own_cpus(device, numa),
         module_id=facts.module_id,
         memory_bytes=facts.memory_bytes,
         memory_numa_node=facts.memory_numa_node,
@@ -84,11 +88,18 @@ def _gpu(facts: GpuFacts, pci: dict[PciAddress, PciDevice]) -> Gpu:
         link=_steady(facts.link or (device.link if device else None)),
         nvlink_count=facts.nvlink_count,
         nvlinks=nvlink.bundles(facts.nvlinks),
-        fabric=facts.fabric,
+        fabric=_fabric(facts.fabric),
         platform=facts.platform,
         c2c_links=facts.c2c_links,
         c2c_bytes_per_second=facts.c2c_bytes_per_second,
     )
+
+
+def _fabric(facts: GpuFabric | None) -> GpuFabric | None:
+    """The fabric state, without the all-zero cluster UUID of a machine that is in no multi-node domain."""
+    if facts is None or facts.cluster_uuid is None or facts.cluster_uuid.strip("0-"):
+        return facts
+    return replace(facts, cluster_uuid=None)
 
 
 def _steady(link: PcieLink | None) -> PcieLink | None:
@@ -113,7 +124,7 @@ def _pairs(snapshot: Snapshot, gpus: dict[int, Gpu]) -> tuple[GpuPair, ...]:
 
 
 def _level(one: Gpu, other: Gpu) -> str | None:
-    a, b = full_path(one.path, one.pci_address), full_path(other.path, other.pci_address)
+    a, b = full_path(one), full_path(other)
     if not a or not b:
         return None
     same = None if one.numa_node is None or other.numa_node is None else one.numa_node == other.numa_node
@@ -185,7 +196,7 @@ def _nic(
         numa_node=device.numa_node if device else None,
         netdevs=tuple(sorted(netdev.name for netdev in netdevs)),
         mtu_bytes=first.mtu_bytes if first else None,
-        speed_bytes_per_second=first.speed_bytes_per_second if first else None,
+        speed_bytes_per_second=first.speed_bytes_per_second if first and not ports else None,
         operstate=first.operstate if first else "",
         virtual_functions=sum(1 for other in pci.values() if address and other.physfn == address),
         ports=ports,
@@ -193,13 +204,14 @@ def _nic(
 
 
 def _port(port: RdmaPort) -> NicPort:
+    gid = usable_gid(port)
     return NicPort(
         number=port.number,
         state=port.state,
         link_layer=port.link_layer,
         rate_bytes_per_second=port.rate_bytes_per_second,
         active_mtu_bytes=port.active_mtu_bytes,
-        gid=usable_gid(port),
+        gid_index=None if gid is None else gid.index,
     )
 
 

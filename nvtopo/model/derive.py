@@ -1,9 +1,8 @@
 """The conclusions that users draw from a node, drawn once and for all: pure functions of ``NodeTopology``."""
 
 from nvtopo.model import fabric, nvlink
-from nvtopo.model.assemble import full_path
-from nvtopo.model.locality import Locality, between, nccl_between
-from nvtopo.model.node import Gpu, Nic, NodeTopology, Nvme
+from nvtopo.model.distance import Distances
+from nvtopo.model.node import Gpu, NodeTopology
 from nvtopo.model.pcie import bytes_per_second
 from nvtopo.model.record import Problem, Record
 
@@ -57,6 +56,7 @@ def derive(node: NodeTopology) -> Derived:
     """Everything that follows from the facts."""
     groups = nvlink.groups(node)
     found = nvlink.paths(node)
+    distances = Distances(node)
     return Derived(
         nvlink_groups=groups,
         nvlink_full_mesh=None if groups is None else tuple(nvlink.is_full_mesh(group, found) for group in groups),
@@ -64,11 +64,11 @@ def derive(node: NodeTopology) -> Derived:
         nvlink_degraded=nvlink.degraded(node),
         fabric=fabric.node_verdict(node),
         gpu_pairs=tuple(
-            _pair(node, one, other, found.get((one.index, other.index)))
+            _pair(distances, one, other, found.get((one.index, other.index)))
             for position, one in enumerate(node.gpus)
             for other in node.gpus[position + 1 :]
         ),
-        nearest_nics={gpu.key: nearest_nics(node, gpu) for gpu in node.gpus},
+        nearest_nics={gpu.key: nearest_nics(node, distances, gpu) for gpu in node.gpus},
         numa={gpu.key: gpu.numa_node for gpu in node.gpus},
         cpu_affinity={gpu.key: cpu_affinity(node, gpu) for gpu in node.gpus},
         complete=groups is not None and not node.problems,
@@ -76,37 +76,14 @@ def derive(node: NodeTopology) -> Derived:
     )
 
 
-def level(node: NodeTopology, one: Gpu | Nic | Nvme, other: Gpu | Nic | Nvme) -> Locality | None:
-    """How near two devices are by nvidia-smi's rules; None where it is not known."""
-    if isinstance(one, Gpu) and isinstance(other, Gpu):
-        stated = _stated(node, one, other)
-        if stated is not None:
-            return stated
-    a, b = full_path(one.path, one.pci_address), full_path(other.path, other.pci_address)
-    return between(a, b, same_numa=same_numa(node, one, other)) if a and b else None
-
-
-def nccl_level(node: NodeTopology, one: Gpu | Nic, other: Gpu | Nic) -> Locality | None:
-    """How near two devices are by NCCL's rules; None where it is not known."""
-    a, b = full_path(one.path, one.pci_address), full_path(other.path, other.pci_address)
-    return nccl_between(a, b, same_numa=same_numa(node, one, other)) if a and b else None
-
-
-def same_numa(node: NodeTopology, one: Gpu | Nic | Nvme, other: Gpu | Nic | Nvme) -> bool | None:
-    """Whether two devices share a NUMA node. A machine with one node has no other; else unknown stays unknown."""
-    if one.numa_node is not None and other.numa_node is not None:
-        return one.numa_node == other.numa_node
-    return True if sum(1 for numa in node.numa if numa.cpus) == 1 else None
-
-
-def nearest_nics(node: NodeTopology, gpu: Gpu) -> NearestNics:
+def nearest_nics(node: NodeTopology, distances: Distances, gpu: Gpu) -> NearestNics:
     """The NICs at the best level that is known, and that level."""
-    levels = [(found, nic) for nic in node.nics if (found := level(node, gpu, nic)) is not None]
+    levels = [(found, nic) for nic in node.nics if (found := distances.level(gpu, nic)) is not None]
     if not levels:
         return NearestNics()
     best = min(found for found, _ in levels)
     nics = [nic for found, nic in levels if found == best]
-    nccl = [found for nic in nics if (found := nccl_level(node, gpu, nic)) is not None]
+    nccl = [found for nic in nics if (found := distances.nccl_level(gpu, nic)) is not None]
     return NearestNics(
         level=best.name,
         nccl_level=min(nccl).name if nccl else None,
@@ -121,16 +98,7 @@ def cpu_affinity(node: NodeTopology, gpu: Gpu) -> str:
     return next((numa.cpus for numa in node.numa if numa.index == gpu.numa_node), "")
 
 
-def _stated(node: NodeTopology, one: Gpu, other: Gpu) -> Locality | None:
-    """The driver's own word on a pair, kept only where it is not what the paths say."""
-    key = (min(one.index, other.index), max(one.index, other.index))
-    for pair in node.pairs:
-        if (pair.a, pair.b) == key and pair.level is not None:
-            return Locality.PIX if pair.level == "INTERNAL" else Locality[pair.level]
-    return None
-
-
-def _pair(node: NodeTopology, one: Gpu, other: Gpu, path: nvlink.Path | None) -> PairBandwidth:
+def _pair(distances: Distances, one: Gpu, other: Gpu, path: nvlink.Path | None) -> PairBandwidth:
     if path is not None:
         return PairBandwidth(
             a=one.key,
@@ -139,7 +107,7 @@ def _pair(node: NodeTopology, one: Gpu, other: Gpu, path: nvlink.Path | None) ->
             bytes_per_second=path.bytes_per_second,
             source=path.source,
         )
-    found = level(node, one, other)
+    found = distances.level(one, other)
     rates = (bytes_per_second(one.link), bytes_per_second(other.link))
     known = [rate for rate in rates if rate is not None]
     return PairBandwidth(

@@ -28,7 +28,7 @@ def verdict(fabric: GpuFabric | None) -> Verdict:
 
 
 def has_cluster(fabric: GpuFabric) -> bool:
-    """Whether the cluster UUID names a multi-node domain: an HGX board completes with all zeros."""
+    """Whether the cluster UUID names a multi-node domain: an HGX board completes with all zeros, or with none."""
     return fabric.cluster_uuid is not None and fabric.cluster_uuid.strip("0-") != ""
 
 

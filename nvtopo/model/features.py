@@ -80,7 +80,11 @@ def _nic_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
     near = [nic for nic in _near_nics(node, derived) if nic.ports]
     _agreed(found, "rdma.link-layer", {port.link_layer for nic in near for port in nic.ports if port.link_layer})
     _agreed(found, "rdma.mtu", {str(mtu) for nic in near if (mtu := _rdma_mtu(nic)) is not None})
-    _agreed(found, "rdma.gid-index", {str(port.gid.index) for nic in near for port in nic.ports if port.gid})
+    _agreed(
+        found,
+        "rdma.gid-index",
+        {str(port.gid_index) for nic in near for port in nic.ports if port.gid_index is not None},
+    )
     return found
 
 

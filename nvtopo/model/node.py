@@ -4,6 +4,8 @@ It holds what was read and no conclusion: locality, groups, nearest NICs are fun
 nothing to keep consistent. An 8-GPU node takes about 6 KiB of JSON.
 """
 
+from typing import Literal
+
 import msgspec
 from msgspec import field
 
@@ -12,7 +14,6 @@ from nvtopo.model.cpulist import parse_cpulist
 from nvtopo.model.facts import (
     Bytes,
     Count,
-    GidEntry,
     GpuFabric,
     GpuPlatform,
     Name,
@@ -48,7 +49,8 @@ class NvLinkBundle(Record, frozen=True, kw_only=True):
     """One link, one direction, as the driver reports it."""
     remote: str | None = None
     """``gpu``, ``switch`` or ``npu``."""
-    remote_address: PciAddress | None = field(default=None, name="remotePciBusID")
+    peers: dict[PciAddress, str] = {}
+    """PCI address of the other side → the links that end there; without the links whose other side is hidden."""
 
     @property
     def count(self) -> int:
@@ -73,6 +75,7 @@ class Gpu(Record, frozen=True, kw_only=True):
     numa_node: Count | None = None
     """The NUMA node of its PCIe function; absent where the firmware does not say."""
     local_cpus: str = ""
+    """CPUs near its PCIe function, where they are not those of its NUMA node."""
     module_id: Count | None = None
     memory_bytes: Bytes | None = None
     memory_numa_node: Count | None = None
@@ -98,7 +101,9 @@ class GpuPair(Record, frozen=True, kw_only=True):
     a: Count
     b: Count
     level: str | None = None
-    """Common PCIe ancestor, where it is not what the two paths say."""
+    """Common PCIe ancestor as the driver or another tool states it, where it is not what the two paths say."""
+    nvlinks: Count | None = None
+    """Usable NVLinks between them, where another tool states only their number (``NV18``)."""
     nvlink_p2p: str | None = None
     """Why NVLink peer access does not work although there are links; absent where it does."""
 
@@ -111,7 +116,7 @@ class NicPort(Record, frozen=True, kw_only=True):
     link_layer: str = ""
     rate_bytes_per_second: Bytes | None = None
     active_mtu_bytes: Bytes | None = None
-    gid: GidEntry | None = None
+    gid_index: Count | None = None
     """The GID that NCCL's rules choose; absent where none routes."""
 
 
@@ -127,7 +132,7 @@ class Nic(Record, frozen=True, kw_only=True):
     mtu_bytes: Bytes | None = None
     """The netdev's."""
     speed_bytes_per_second: Bytes | None = None
-    """The netdev's."""
+    """The netdev's, where no RDMA port says its rate."""
     operstate: str = ""
     virtual_functions: Count = 0
     ports: tuple[NicPort, ...] = ()
@@ -153,6 +158,15 @@ class PciRoot(Record, frozen=True, kw_only=True):
     """How many PCI functions it has."""
 
 
+class StatedLevel(Record, frozen=True, kw_only=True):
+    """How near a device is to another, as another tool's output states it without saying where they are."""
+
+    a: Name
+    """A device's key: ``GPU0``, or the name of a NIC or NVMe controller."""
+    b: Name
+    level: Literal["PIX", "PXB", "PHB", "NODE", "SYS"]
+
+
 class NodeTopology(Record, frozen=True, kw_only=True):
     """What a node is. Every sequence is in its natural order, so equal nodes are equal bytes."""
 
@@ -165,6 +179,10 @@ class NodeTopology(Record, frozen=True, kw_only=True):
     nics: tuple[Nic, ...] = ()
     nvmes: tuple[Nvme, ...] = ()
     attributes: dict[str, Attributes] = {}
+    stated: tuple[StatedLevel, ...] = ()
+    """Levels between a GPU and a NIC or NVMe controller whose paths are not known."""
+    nvlink_hidden: bool = False
+    """The input cannot show NVLink at all (``nvidia-smi topo -mp``, lspci): its groups are unknown, not none."""
     problems: tuple[Problem, ...] = ()
 
 

@@ -6,7 +6,8 @@ prove nothing (a fabric that never registered trains its links all the same).
 
 from typing import NamedTuple
 
-from nvtopo.model.cpulist import format_cpulist
+from nvtopo.model.address import PciAddress
+from nvtopo.model.cpulist import format_cpulist, parse_cpulist
 from nvtopo.model.facts import NvLink
 from nvtopo.model.node import Gpu, NodeTopology, NvLinkBundle
 
@@ -38,11 +39,14 @@ class Path(NamedTuple):
     """``driver`` where the rate is the driver's, ``table`` where it is the generation's nominal one."""
 
 
+_UNKNOWN_RATE = (None, None)
+
+
 def bundles(links: tuple[NvLink, ...]) -> tuple[NvLinkBundle, ...]:
     """Links folded with their likes, in the order of their first link. The remote port is left to the metrics."""
     alike: dict[tuple[str | int | None, ...], list[NvLink]] = {}
     for link in sorted(links, key=lambda link: link.link):
-        key = (link.state, link.version, link.bytes_per_second, link.remote, link.remote_address)
+        key = (link.state, link.version, link.bytes_per_second, link.remote)
         alike.setdefault(key, []).append(link)
     return tuple(
         NvLinkBundle(
@@ -51,16 +55,24 @@ def bundles(links: tuple[NvLink, ...]) -> tuple[NvLinkBundle, ...]:
             version=group[0].version,
             bytes_per_second=group[0].bytes_per_second,
             remote=group[0].remote,
-            remote_address=group[0].remote_address,
+            peers=_peers(group),
         )
         for group in alike.values()
     )
 
 
+def _peers(links: list[NvLink]) -> dict[PciAddress, str]:
+    ends: dict[PciAddress, list[int]] = {}
+    for link in links:
+        if link.remote_address is not None:
+            ends.setdefault(link.remote_address, []).append(link.link)
+    return {address: format_cpulist(numbers) for address, numbers in sorted(ends.items())}
+
+
 def paths(node: NodeTopology) -> dict[tuple[int, int], Path]:
     """Usable NVLink paths, by pair of GPU indices (lesser first)."""
     blocked = {(pair.a, pair.b) for pair in node.pairs if pair.nvlink_p2p is not None}
-    found: dict[tuple[int, int], Path] = {}
+    found = {(pair.a, pair.b): Path(pair.nvlinks, *_UNKNOWN_RATE) for pair in node.pairs if pair.nvlinks}
     for position, one in enumerate(node.gpus):
         for other in node.gpus[position + 1 :]:
             pair = (one.index, other.index)
@@ -75,9 +87,9 @@ def paths(node: NodeTopology) -> dict[tuple[int, int], Path]:
 def groups(node: NodeTopology) -> tuple[tuple[int, ...], ...] | None:
     """Connected components of more than one GPU over usable NVLink.
 
-    None where it can't be known: the driver hides the links of a GPU in MIG mode.
+    None where it can't be known: the driver hides the links of a GPU in MIG mode, or the input can't show NVLink.
     """
-    if any(gpu.mig for gpu in node.gpus):
+    if node.nvlink_hidden or any(gpu.mig for gpu in node.gpus):
         return None
     group_of = {gpu.index: {gpu.index} for gpu in node.gpus}
     for a, b in paths(node):
@@ -113,32 +125,30 @@ def _path(one: Gpu, other: Gpu) -> Path | None:
         (_towards(one, other), _towards(other, one)),
         (_to_switches(one), _to_switches(other)),
     ):
-        links = min(_usable(mine), _usable(theirs))
+        links = min(sum(count for _, count in mine), sum(count for _, count in theirs))
         if links:
-            rate, source = _rate(mine + theirs)
+            rate, source = _rate([bundle for bundle, _ in (*mine, *theirs)])
             return Path(links, None if rate is None else rate * links, source)
     return None
 
 
-def _towards(gpu: Gpu, peer: Gpu) -> tuple[NvLinkBundle, ...]:
-    """The links that end at ``peer`` itself: a bridge, or a mesh without switches."""
-    return tuple(
-        bundle
-        for bundle in gpu.nvlinks
-        if bundle.remote_address is not None and bundle.remote_address == peer.pci_address
-    )
+def _towards(gpu: Gpu, peer: Gpu) -> list[tuple[NvLinkBundle, int]]:
+    """Usable links that end at ``peer`` itself, by bundle: a bridge, or a mesh without switches."""
+    if peer.pci_address is None:
+        return []
+    ends = [(bundle, bundle.peers.get(peer.pci_address)) for bundle in gpu.nvlinks if bundle.usable]
+    return [(bundle, len(parse_cpulist(links))) for bundle, links in ends if links]
 
 
-def _to_switches(gpu: Gpu) -> tuple[NvLinkBundle, ...]:
-    """The links that end at an NVSwitch, if its fabric is ready to route."""
+def _to_switches(gpu: Gpu) -> list[tuple[NvLinkBundle, int]]:
+    """Usable links that end at an NVSwitch, by bundle, if its fabric is ready to route."""
     if gpu.fabric is not None and gpu.fabric.state in ("not-started", "in-progress"):
-        return ()
-    return tuple(bundle for bundle in gpu.nvlinks if bundle.remote == "switch")
+        return []
+    return [(bundle, bundle.count) for bundle in gpu.nvlinks if bundle.usable and bundle.remote == "switch"]
 
 
-def _rate(nvlinks: tuple[NvLinkBundle, ...]) -> tuple[int | None, str | None]:
+def _rate(usable: list[NvLinkBundle]) -> tuple[int | None, str | None]:
     """The slowest of these links: its rate, and who says so."""
-    usable = [bundle for bundle in nvlinks if bundle.usable]
     reported = [bundle.bytes_per_second for bundle in usable if bundle.bytes_per_second]
     if reported:
         return min(reported), "driver"

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from nvtopo.model import nvlink
-from nvtopo.model.derive import Derived, level
+from nvtopo.model.derive import Derived
+from nvtopo.model.distance import Distances
 from nvtopo.model.node import Gpu, Nic, NodeTopology, Nvme
 
 Style = Callable[[str, str], str]
@@ -72,7 +73,7 @@ def _gpus(node: NodeTopology) -> str:
 
 def _nvlinks(derived: Derived) -> str:
     if derived.nvlink_groups is None:
-        return "not known: the driver hides NVLink while a GPU is in MIG mode"
+        return "not known: hidden by MIG mode, or not shown by the input"
     if not derived.nvlink_groups:
         return "no usable link between GPUs"
     assert derived.nvlink_full_mesh is not None
@@ -87,17 +88,17 @@ def _nvlinks(derived: Derived) -> str:
 def _cells(node: NodeTopology, derived: Derived, rows: list[_Row]) -> list[list[str]]:
     header = ["", *(row.label for row in rows), "CPU Affinity", "NUMA Affinity"]
     memory = any(gpu.memory_numa_node is not None for gpu in node.gpus)
-    paths = nvlink.paths(node)
+    paths, distances = nvlink.paths(node), Distances(node)
     table = [[*header, "GPU NUMA ID"] if memory else header]
     for row in rows:
-        cells = [row.label, *(_cell(node, paths, row.device, other.device) for other in rows)]
+        cells = [row.label, *(_cell(distances, paths, row.device, other.device) for other in rows)]
         tail = _tail(derived, row.device)
         table.append([*cells, *tail] if memory else [*cells, *tail[:-1]])
     return table
 
 
 def _cell(
-    node: NodeTopology,
+    distances: Distances,
     paths: dict[tuple[int, int], nvlink.Path],
     one: Gpu | Nic | Nvme,
     other: Gpu | Nic | Nvme,
@@ -108,7 +109,7 @@ def _cell(
         path = paths.get((min(one.index, other.index), max(one.index, other.index)))
         if path is not None:
             return f"NV{path.links}"
-    found = level(node, one, other)
+    found = distances.level(one, other)
     return "?" if found is None else found.name
 
 

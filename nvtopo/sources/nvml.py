@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "nvml"
 
-_LIBRARY = "libnvidia-ml.so.1"
+LIBRARY = "libnvidia-ml.so.1"
 #: A healthy driver answers in a quarter of a second; without persistence mode each start takes seconds more.
 DEADLINE_SECONDS = 20.0
 _LARGEST_ANSWER_BYTES = 16 << 20
@@ -39,10 +39,10 @@ def read(machine: Machine) -> Reading:
     return Reading(*machine.nvml.finish())
 
 
-def library_present() -> bool:
+def library_present(library: str = LIBRARY) -> bool:
     """Whether the dynamic linker finds NVML. Nothing of it is called here."""
     try:
-        ctypes.CDLL(_LIBRARY)
+        ctypes.CDLL(library)
     except OSError:
         return False
     return True
@@ -54,20 +54,22 @@ class NvmlWorker:
     A worker that ends with each answer keeps no device file open, so it never stands in the way of a driver upgrade.
     """
 
-    def __init__(self, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+    def __init__(self, library: str = LIBRARY, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+        """``library`` is a path where the linker does not know NVML, as in a driver container's root."""
+        self._library = library
         self._deadline_seconds = deadline_seconds
         self._child: subprocess.Popen[bytes] | None = None
         self._started = 0.0
 
     def begin(self) -> None:
         """Start the worker, if there is a driver library to ask."""
-        if self._child is not None or not library_present():
+        if self._child is not None or not library_present(self._library):
             return
         import subprocess
 
         self._started = time.monotonic()
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "nvtopo.sources.nvml_worker"],
+            [sys.executable, "-m", "nvtopo.sources.nvml_worker", self._library],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             close_fds=True,

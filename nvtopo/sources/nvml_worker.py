@@ -1,10 +1,13 @@
-"""The worker that asks NVML: prints one JSON object ``{"facts": …, "problems": […]}`` and ends.
+"""The worker that asks NVML, whose library is its argument.
+
+It prints one JSON object ``{"facts": …, "problems": […]}`` and ends.
 
 It imports pynvml and the standard library only, since its start is part of every dump. A call that the driver or the
 hardware does not support is absent; one that should answer and does not is a problem; a GPU that is lost is left out
 with a problem, and the others are read all the same.
 """
 
+import contextlib
 import ctypes
 import json
 import sys
@@ -74,6 +77,9 @@ class Asker:
 def main() -> None:
     """Ask, print, end."""
     problems: list[Json] = []
+    # pynvml asks the linker for the bare name, and gets whatever is loaded already under it.
+    with contextlib.suppress(OSError):
+        ctypes.CDLL(sys.argv[1], mode=ctypes.RTLD_GLOBAL)
     print(json.dumps({"facts": _facts(problems), "problems": problems}))  # noqa: T201 - the answer
     sys.stdout.flush()
 

@@ -23,9 +23,11 @@ class Source(Protocol):
         """Everything of its kind on this machine."""
 
 
-def this_machine(*, root: str = "/", node_name: str | None = None, ask_nvml: bool = True) -> Machine:
-    """The live host, or one whose ``/sys`` and ``/proc`` lie below ``root``."""
-    return Machine(root=SysfsRoot(root), nvml=nvml.NvmlWorker() if ask_nvml else NoNvml(), node_name=node_name)
+def this_machine(*, root: str = "/", node_name: str | None = None, nvml_library: str | None = nvml.LIBRARY) -> Machine:
+    """The live host, or one whose ``/sys`` and ``/proc`` lie below ``root``; without a library NVML is not asked."""
+    return Machine(
+        root=SysfsRoot(root), nvml=nvml.NvmlWorker(nvml_library) if nvml_library else NoNvml(), node_name=node_name
+    )
 
 
 def read(machine: Machine, sources: tuple[ModuleType, ...] = SOURCES) -> Snapshot:

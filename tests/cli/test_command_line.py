@@ -22,12 +22,12 @@ def nvtopo(*arguments: str, standard_input: str = "") -> subprocess.CompletedPro
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("capture") / "this.json"
-    assert nvtopo("capture", "--no-nvml", str(path)).returncode == 0
+    assert nvtopo("capture", "--nvml", "none", str(path)).returncode == 0
     return path
 
 
 def test_a_capture_reads_back_to_the_same_answer(capture: Path) -> None:
-    live = nvtopo("dump", "--format", "json", "--no-nvml")
+    live = nvtopo("dump", "--format", "json", "--nvml", "none")
     assert nvtopo("dump", "--format", "json", "--from", str(capture)).stdout == live.stdout
     piped = nvtopo("dump", "--format", "json", "--from", "-", standard_input=capture.read_text())
     assert piped.stdout == live.stdout
@@ -88,7 +88,7 @@ def test_a_capture_that_can_t_be_written_leaves_the_old_one(capture: Path) -> No
     old = capture.read_bytes()
     folder = capture.parent / "folder"
     folder.mkdir()
-    result = nvtopo("capture", "--no-nvml", str(folder / "missing" / "x.json"))
+    result = nvtopo("capture", "--nvml", "none", str(folder / "missing" / "x.json"))
     assert result.returncode == 3
     assert list(folder.iterdir()) == []
     assert capture.read_bytes() == old
