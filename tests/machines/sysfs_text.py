@@ -87,10 +87,12 @@ def render(entries: Mapping[str, Entry]) -> str:
 def unpack(text: str, root: Path) -> Mapping[str, str]:
     """Writes the tree below an existing directory; gives the paths that must fail when read, with the error's name.
 
-    Those are empty files on disk, so that directories list them; who reads the tree injects the error.
+    Those are empty files on disk, so that directories list them; who reads the tree injects the error. A path counts
+    as recorded and as reached through one link: `/sys/class/infiniband/mlx5_0/…` as well as `/sys/devices/…`.
     """
+    entries = parse(text)
     unreadable: dict[str, str] = {}
-    for path, entry in parse(text).items():
+    for path, entry in entries.items():
         target = root / path[1:]
         if isinstance(entry, EmptyDirectory):
             target.mkdir(parents=True, exist_ok=True)
@@ -104,12 +106,28 @@ def unpack(text: str, root: Path) -> Mapping[str, str]:
             case Unreadable():
                 target.touch()
                 unreadable[path] = entry.errno
-    return MappingProxyType(unreadable)
+    return MappingProxyType(unreadable | _through_links(entries, unreadable))
 
 
 def record(root: Path) -> str:
     """The text of the tree below a directory, with what could not be read marked so. Links are not followed."""
     return render(dict(_walk(root, root)))
+
+
+def _through_links(entries: Mapping[str, Entry], unreadable: Mapping[str, str]) -> dict[str, str]:
+    """The unreadable paths as they are spelled through each link to a directory above them."""
+    links: dict[str, list[str]] = {}
+    for path, entry in entries.items():
+        if isinstance(entry, Link):
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.target))
+            links.setdefault(target, []).append(path)
+    found: dict[str, str] = {}
+    for path, code in unreadable.items():
+        above = posixpath.dirname(path)
+        while above != "/":
+            found |= {link + path.removeprefix(above): code for link in links.get(above, [])}
+            above = posixpath.dirname(above)
+    return found
 
 
 def _walk(root: Path, directory: Path) -> Iterator[tuple[str, Entry]]:

@@ -43,12 +43,12 @@ TEXT_OF(nvmlDeviceGetBoardPartNumber, part_number)
 
 /* ---- Finding devices. A GPU that is not enumerated is on the bus and unknown to the driver. */
 
-static int found(Gpu *gpu, void **device) {
+static int found(const char *function, Gpu *gpu, void **device) {
     NEEDS(device);
     if (!gpu || !gpu->enumerated)
         return NOT_FOUND;
     *device = gpu;
-    return gpu->lost ? GPU_IS_LOST : SUCCESS;
+    return gpu->lost ? GPU_IS_LOST : injected(function, gpu, -1);
 }
 
 API nvmlDeviceGetCount_v2(unsigned *count) {
@@ -64,7 +64,7 @@ API nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) {
     ENTER_SYSTEM();
     for (int i = 0; i < model.gpu_count; i++)
         if (model.gpus[i].enumerated && !index--)
-            return found(&model.gpus[i], device);
+            return found(__func__, &model.gpus[i], device);
     return INVALID_ARGUMENT;
 }
 
@@ -82,7 +82,7 @@ API nvmlDeviceGetIndex(void *device, unsigned *index) {
 API nvmlDeviceGetHandleByPciBusId_v2(const char *bus_id, void **device) {
     ENTER_SYSTEM();
     NEEDS(bus_id);
-    return found(gpu_at(bus_id), device);
+    return found(__func__, gpu_at(bus_id), device);
 }
 
 API nvmlDeviceGetHandleByUUID(const char *uuid, void **device) {
@@ -91,7 +91,7 @@ API nvmlDeviceGetHandleByUUID(const char *uuid, void **device) {
     for (int i = 0; i < model.gpu_count; i++) {
         Gpu *gpu = &model.gpus[i];
         if (!strcmp(gpu->uuid, uuid))
-            return found(gpu, device);
+            return found(__func__, gpu, device);
         for (int j = 0; j < gpu->instance_count; j++)
             if (gpu->instances[j].uuid && !strcmp(gpu->instances[j].uuid, uuid)) {
                 *device = &gpu->instances[j];
@@ -106,7 +106,7 @@ API nvmlDeviceGetHandleBySerial(const char *serial, void **device) {
     NEEDS(serial);
     for (int i = 0; i < model.gpu_count; i++)
         if (model.gpus[i].serial && !strcmp(model.gpus[i].serial, serial))
-            return found(&model.gpus[i], device);
+            return found(__func__, &model.gpus[i], device);
     return NOT_FOUND;
 }
 
@@ -138,28 +138,26 @@ API nvmlDeviceGetCudaComputeCapability(void *device, int *major, int *minor) {
 API nvmlDeviceGetPciInfo_v3(void *device, PciInfo *info) {
     ENTER(device);
     const Gpu *gpu = gpu_of(device);
-    unsigned function;
     NEEDS(gpu && info);
-    *info = (PciInfo){.device_and_vendor = hex(gpu->device), .subsystem = hex(gpu->subsystem)};
-    sscanf(bdf_of(gpu), "%x:%x:%x.%x", &info->domain, &info->bus, &info->device, &function);
-    snprintf(info->bus_id, sizeof info->bus_id, "%08X:%02X:%02X.%X", info->domain, info->bus, info->device, function);
-    snprintf(info->bus_id_legacy, sizeof info->bus_id_legacy, "%04X:%02X:%02X.%X", info->domain & 0xffff,
-             info->bus & 0xff, info->device & 0xff, function & 0xf);
+    give_address(bdf_of(gpu), info);
+    info->device_and_vendor = hex(gpu->device);
+    info->subsystem = hex(gpu->subsystem);
     return SUCCESS;
 }
 
 API nvmlDeviceGetPciInfoExt(void *device, PciInfoExt *info) {
     ENTER(device);
     const Gpu *gpu = gpu_of(device);
-    unsigned function, class;
     NEEDS(gpu && info);
     if (info->version != VERSION(PciInfoExt, 1))
         return VERSION_MISMATCH;
-    class = hex(gpu->class);
-    *info = (PciInfoExt){.version = info->version, .device_and_vendor = hex(gpu->device), .subsystem = hex(gpu->subsystem),
+    PciInfo plain;
+    unsigned class = hex(gpu->class);
+    give_address(bdf_of(gpu), &plain);
+    *info = (PciInfoExt){.version = info->version, .domain = plain.domain, .bus = plain.bus, .device = plain.device,
+                         .device_and_vendor = hex(gpu->device), .subsystem = hex(gpu->subsystem),
                          .base_class = class >> 16, .sub_class = class >> 8 & 0xff};
-    sscanf(bdf_of(gpu), "%x:%x:%x.%x", &info->domain, &info->bus, &info->device, &function);
-    snprintf(info->bus_id, sizeof info->bus_id, "%08X:%02X:%02X.%X", info->domain, info->bus, info->device, function);
+    memcpy(info->bus_id, plain.bus_id, sizeof info->bus_id);
     return SUCCESS;
 }
 
@@ -177,7 +175,9 @@ API nvmlDeviceGetMemoryInfo(void *device, MemoryV1 *memory) {
     const Gpu *gpu = gpu_of(device);
     NEEDS(gpu && memory);
     long long used = gpu->memory.used + gpu->memory.reserved; /* revision 1 counts what is reserved as used */
-    *memory = (MemoryV1){(unsigned long long)gpu->memory.total, (unsigned long long)(gpu->memory.total - used), (unsigned long long)used};
+    memory->total = (unsigned long long)gpu->memory.total;
+    memory->free = (unsigned long long)(gpu->memory.total - used);
+    memory->used = (unsigned long long)used;
     return gpu->memory.present ? SUCCESS : NOT_SUPPORTED;
 }
 

@@ -20,8 +20,9 @@ API nvmlDeviceGetTopologyNearestGpus(void *device, unsigned level, unsigned *cou
     NEEDS(gpu && count);
     unsigned found = 0;
     for (int i = 0; i < model.gpu_count; i++)
-        if (&model.gpus[i] != gpu && (unsigned)common_ancestor(gpu, &model.gpus[i]) == level && found++ < *count && devices)
-            devices[found - 1] = &model.gpus[i];
+        if (&model.gpus[i] != gpu && (unsigned)common_ancestor(gpu, &model.gpus[i]) == level)
+            if (found++ < *count && devices)
+                devices[found - 1] = &model.gpus[i];
     *count = found;
     return SUCCESS;
 }
@@ -81,20 +82,14 @@ API nvmlDeviceGetNvLinkCapability(void *device, unsigned number, unsigned capabi
 API nvmlDeviceGetNvLinkRemotePciInfo_v2(void *device, unsigned number, PciInfo *info) {
     ENTER_LINK(device, number);
     const Link *link;
-    unsigned function = 0;
     int code = find_link(device, number, &link);
     NEEDS(info);
     if (code || !link->state)
         return code ? code : NOT_SUPPORTED;
     const Gpu *gpu = gpu_at(link->bdf);
-    *info = (PciInfo){.domain = ~0u, .bus = 0xff, .device = 0xff, .subsystem = 0xa5a5a5a5 /* never to be trusted */};
-    if (strcmp(link->bdf, "hidden"))
-        sscanf(link->bdf, "%x:%x:%x.%x", &info->domain, &info->bus, &info->device, &function);
-    if (gpu)
-        info->device_and_vendor = hex(gpu->device);
-    snprintf(info->bus_id, sizeof info->bus_id, "%08X:%02X:%02X.%X", info->domain, info->bus, info->device, function);
-    snprintf(info->bus_id_legacy, sizeof info->bus_id_legacy, "%04X:%02X:%02X.%X", info->domain & 0xffff,
-             info->bus & 0xff, info->device & 0xff, function & 0xf);
+    give_address(strcmp(link->bdf, "hidden") ? link->bdf : "FFFFFFFF:FF:FF.0", info);
+    info->device_and_vendor = gpu ? hex(gpu->device) : 0;
+    info->subsystem = 0xa5a5a5a5; /* never to be trusted */
     return SUCCESS;
 }
 
@@ -162,7 +157,7 @@ API nvmlDeviceGetPlatformInfo(void *device, Platform *info) {
                        .module = (unsigned char)place->module};
     give_bytes(place->ib_guid, info->ib_guid, 16);
     if (place->chassis_serial)
-        memcpy(info->chassis_serial, place->chassis_serial, strnlen(place->chassis_serial, sizeof info->chassis_serial));
+        memcpy(info->chassis_serial, place->chassis_serial, strnlen(place->chassis_serial, 16));
     return SUCCESS;
 }
 

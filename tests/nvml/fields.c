@@ -7,17 +7,23 @@
 enum Per { DEVICE, LINK, LINK_OR_ALL, C2C_LINK };
 typedef unsigned long long (*Derive)(const Gpu *gpu, const Link *link);
 
-static unsigned long long zero(const Gpu *gpu, const Link *link) { (void)gpu; (void)link; return 0; }
-static unsigned long long link_count(const Gpu *gpu, const Link *link) { (void)link; return (unsigned)gpu->link_count; }
-static unsigned long long speed(const Gpu *gpu, const Link *link) { (void)gpu; return link->state ? (unsigned)link->speed : 0; }
-static unsigned long long state(const Gpu *gpu, const Link *link) { (void)gpu; return (unsigned)link->state; }
-static unsigned long long version(const Gpu *gpu, const Link *link) { (void)gpu; return (unsigned)link->version; }
-static unsigned long long remote_port(const Gpu *gpu, const Link *link) { (void)gpu; return (unsigned)link->port; }
-static unsigned long long common_speed(const Gpu *gpu, const Link *link) { (void)link; return (unsigned)gpu->nvlink.speed; }
-static unsigned long long c2c_links(const Gpu *gpu, const Link *link) { (void)link; return (unsigned)gpu->c2c.links; }
-static unsigned long long c2c_status(const Gpu *gpu, const Link *link) { (void)link; return (unsigned)gpu->c2c.status; }
-static unsigned long long c2c_bandwidth(const Gpu *gpu, const Link *link) { (void)link; return (unsigned)gpu->c2c.bandwidth; }
-static unsigned long long recovery(const Gpu *gpu, const Link *link) { (void)link; return (unsigned)gpu->recovery_action; }
+/* What a field's value follows from: of a device, LINK is NULL. */
+#define DERIVE(name, expression)                                                                                       \
+    static unsigned long long name(const Gpu *gpu, const Link *link) {                                                \
+        (void)gpu, (void)link;                                                                                        \
+        return (unsigned long long)(expression);                                                                      \
+    }
+DERIVE(zero, 0)
+DERIVE(link_count, gpu->link_count)
+DERIVE(common_speed, gpu->nvlink.speed)
+DERIVE(speed, link->state ? link->speed : 0)
+DERIVE(state, link->state)
+DERIVE(version, link->version)
+DERIVE(remote_port, link->port)
+DERIVE(c2c_links, gpu->c2c.links)
+DERIVE(c2c_status, gpu->c2c.status)
+DERIVE(c2c_bandwidth, gpu->c2c.bandwidth)
+DERIVE(recovery, gpu->recovery_action)
 
 static unsigned long long switch_links(const Gpu *gpu, const Link *link) {
     unsigned long long count = 0;
@@ -28,20 +34,26 @@ static unsigned long long switch_links(const Gpu *gpu, const Link *link) {
 }
 
 /* Counters are a function of the time since boot alone, so that they never fall, in whatever process they are read. */
-static unsigned long long moved(long long base, long long rate, const Link *link) {
+static unsigned long long moved(const Link *link, long long base, long long rate) {
     return (unsigned long long)base + (link->state ? (unsigned long long)((double)rate * uptime()) : 0);
 }
-static unsigned long long tx(const Gpu *gpu, const Link *link) { (void)gpu; return moved(link->tx_base, link->tx_rate, link); }
-static unsigned long long rx(const Gpu *gpu, const Link *link) { (void)gpu; return moved(link->rx_base, link->rx_rate, link); }
-static unsigned long long tx_kib(const Gpu *gpu, const Link *link) { return tx(gpu, link) / 1024; }
-static unsigned long long rx_kib(const Gpu *gpu, const Link *link) { return rx(gpu, link) / 1024; }
-static unsigned long long tx_raw(const Gpu *gpu, const Link *link) { return tx(gpu, link) / 16 * 17 / 1024; }
-static unsigned long long rx_raw(const Gpu *gpu, const Link *link) { return rx(gpu, link) / 16 * 17 / 1024; }
-static unsigned long long tx_packets(const Gpu *gpu, const Link *link) { return tx(gpu, link) / 256; }
-static unsigned long long rx_packets(const Gpu *gpu, const Link *link) { return rx(gpu, link) / 256; }
+DERIVE(tx, moved(link, link->tx_base, link->tx_rate))
+DERIVE(rx, moved(link, link->rx_base, link->rx_rate))
+DERIVE(tx_kib, tx(gpu, link) / 1024)
+DERIVE(rx_kib, rx(gpu, link) / 1024)
+DERIVE(tx_raw, tx(gpu, link) / 16 * 17 / 1024)
+DERIVE(rx_raw, rx(gpu, link) / 16 * 17 / 1024)
+DERIVE(tx_packets, tx(gpu, link) / 256)
+DERIVE(rx_packets, rx(gpu, link) / 256)
 
 /* Every architecture: 0 to 99. A field of NVLinks is unknown to a GPU that has none. */
-static const struct Field { unsigned first, last; int type; enum Per per; int from, to, nvlink; Derive derive; } FIELDS[] = {
+static const struct Field {
+    unsigned first, last;
+    int type;
+    enum Per per;
+    int from, to, nvlink;
+    Derive derive;
+} FIELDS[] = {
     {32, 59, AS_COUNTER, DEVICE, 0, ADA, 1, zero},
     {74, 74, AS_COUNTER, DEVICE, 0, 99, 0, zero},
     {76, 76, AS_COUNTER, DEVICE, 0, 99, 0, zero},
@@ -114,7 +126,9 @@ static int answer(const Gpu *gpu, unsigned id, unsigned scope, int *type, unsign
         *value = written(given);
         return SUCCESS;
     }
-    if (!field || gpu->architecture < field->from || gpu->architecture > field->to || (field->nvlink && !gpu->link_count))
+    if (!field || gpu->architecture < field->from || gpu->architecture > field->to)
+        return NOT_SUPPORTED;
+    if (field->nvlink && !gpu->link_count)
         return NOT_SUPPORTED;
     if (field->per == DEVICE) {
         *value = field->derive(gpu, NULL);

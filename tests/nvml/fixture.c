@@ -24,77 +24,82 @@ static _Noreturn void refuse(const Json *node, const char *format, ...) {
 /* ---- A table a record: which member goes where. A key in no table is a mistake of the fixture's author. */
 
 enum Shape { INTEGER, LONG, FLAG, TEXT, REMOTE, MAP, LIST, RECORD };
-typedef struct Member { const char *key; enum Shape shape; size_t at; const struct Member *record; } Member;
+typedef struct Member {
+    const char *key;
+    enum Shape shape;
+    size_t at;
+    const struct Member *record;
+} Member;
 
-#define AT(type, field) offsetof(type, field)
+#define AT(type, field) offsetof(type, field), NULL
+#define OF(type, field, table) offsetof(type, field), table
 
 static const Member FABRIC[] = {
-    {"state", INTEGER, AT(Fabric, state), 0}, {"status", INTEGER, AT(Fabric, status), 0},
-    {"clusterUuid", TEXT, AT(Fabric, cluster_uuid), 0}, {"cliqueId", INTEGER, AT(Fabric, clique), 0},
-    {"healthMask", INTEGER, AT(Fabric, health_mask), 0}, {"healthSummary", INTEGER, AT(Fabric, health_summary), 0}, {0}};
+    {"state", INTEGER, AT(Fabric, state)}, {"status", INTEGER, AT(Fabric, status)},
+    {"clusterUuid", TEXT, AT(Fabric, cluster_uuid)}, {"cliqueId", INTEGER, AT(Fabric, clique)},
+    {"healthMask", INTEGER, AT(Fabric, health_mask)}, {"healthSummary", INTEGER, AT(Fabric, health_summary)}, {0}};
 static const Member PLATFORM[] = {
-    {"ibGuid", TEXT, AT(PlatformPlace, ib_guid), 0}, {"chassisSerial", TEXT, AT(PlatformPlace, chassis_serial), 0},
-    {"slot", INTEGER, AT(PlatformPlace, slot), 0}, {"tray", INTEGER, AT(PlatformPlace, tray), 0},
-    {"host", INTEGER, AT(PlatformPlace, host), 0}, {"peerType", INTEGER, AT(PlatformPlace, peer_type), 0},
-    {"module", INTEGER, AT(PlatformPlace, module), 0}, {0}};
+    {"ibGuid", TEXT, AT(PlatformPlace, ib_guid)}, {"chassisSerial", TEXT, AT(PlatformPlace, chassis_serial)},
+    {"slot", INTEGER, AT(PlatformPlace, slot)}, {"tray", INTEGER, AT(PlatformPlace, tray)},
+    {"host", INTEGER, AT(PlatformPlace, host)}, {"peerType", INTEGER, AT(PlatformPlace, peer_type)},
+    {"module", INTEGER, AT(PlatformPlace, module)}, {0}};
 static const Member C2C[] = {
-    {"links", INTEGER, AT(C2c, links), 0}, {"bandwidth", INTEGER, AT(C2c, bandwidth), 0},
-    {"status", INTEGER, AT(C2c, status), 0}, {0}};
+    {"links", INTEGER, AT(C2c, links)}, {"bandwidth", INTEGER, AT(C2c, bandwidth)},
+    {"status", INTEGER, AT(C2c, status)}, {0}};
 static const Member MIG[] = {
-    {"current", INTEGER, AT(Mig, current), 0}, {"pending", INTEGER, AT(Mig, pending), 0},
-    {"max", INTEGER, AT(Mig, max), 0}, {"instances", LIST, AT(Mig, instances), 0}, {0}};
+    {"current", INTEGER, AT(Mig, current)}, {"pending", INTEGER, AT(Mig, pending)}, {"max", INTEGER, AT(Mig, max)},
+    {"instances", LIST, AT(Mig, instances)}, {0}};
 static const Member MIG_INSTANCE[] = {
-    {"index", INTEGER, AT(MigInstance, index), 0}, {"uuid", TEXT, AT(MigInstance, uuid), 0},
-    {"name", TEXT, AT(MigInstance, name), 0}, {"gpuInstance", INTEGER, AT(MigInstance, gpu_instance), 0},
-    {"computeInstance", INTEGER, AT(MigInstance, compute_instance), 0},
-    {"gpuSlices", INTEGER, AT(MigInstance, gpu_slices), 0}, {"computeSlices", INTEGER, AT(MigInstance, compute_slices), 0},
-    {"multiprocessors", INTEGER, AT(MigInstance, multiprocessors), 0},
-    {"memoryMib", INTEGER, AT(MigInstance, memory_mib), 0}, {0}};
+    {"index", INTEGER, AT(MigInstance, index)}, {"uuid", TEXT, AT(MigInstance, uuid)},
+    {"name", TEXT, AT(MigInstance, name)}, {"gpuInstance", INTEGER, AT(MigInstance, gpu_instance)},
+    {"computeInstance", INTEGER, AT(MigInstance, compute_instance)},
+    {"gpuSlices", INTEGER, AT(MigInstance, gpu_slices)}, {"computeSlices", INTEGER, AT(MigInstance, compute_slices)},
+    {"multiprocessors", INTEGER, AT(MigInstance, multiprocessors)},
+    {"memoryMib", INTEGER, AT(MigInstance, memory_mib)}, {0}};
 static const Member MEMORY[] = {
-    {"total", LONG, AT(Memory, total), 0}, {"reserved", LONG, AT(Memory, reserved), 0}, {"used", LONG, AT(Memory, used), 0}, {0}};
+    {"total", LONG, AT(Memory, total)}, {"reserved", LONG, AT(Memory, reserved)}, {"used", LONG, AT(Memory, used)},
+    {0}};
 static const Member PCIE[] = {
-    {"generation", INTEGER, AT(Pcie, generation), 0}, {"width", INTEGER, AT(Pcie, width), 0},
-    {"maxGeneration", INTEGER, AT(Pcie, max_generation), 0}, {"maxWidth", INTEGER, AT(Pcie, max_width), 0},
-    {"deviceMaxGeneration", INTEGER, AT(Pcie, device_max_generation), 0}, {0}};
+    {"generation", INTEGER, AT(Pcie, generation)}, {"width", INTEGER, AT(Pcie, width)},
+    {"maxGeneration", INTEGER, AT(Pcie, max_generation)}, {"maxWidth", INTEGER, AT(Pcie, max_width)},
+    {"deviceMaxGeneration", INTEGER, AT(Pcie, device_max_generation)}, {0}};
 static const Member LINK[] = {
-    {"to", REMOTE, AT(Link, remote), 0}, {"bdf", TEXT, AT(Link, bdf), 0}, {"port", INTEGER, AT(Link, port), 0},
-    {"state", INTEGER, AT(Link, state), 0}, {"speed", INTEGER, AT(Link, speed), 0},
-    {"version", INTEGER, AT(Link, version), 0}, {"txBase", LONG, AT(Link, tx_base), 0},
-    {"rxBase", LONG, AT(Link, rx_base), 0}, {"txRate", LONG, AT(Link, tx_rate), 0}, {"rxRate", LONG, AT(Link, rx_rate), 0},
-    {"fields", MAP, AT(Link, fields), 0}, {"returns", MAP, AT(Link, returns), 0}, {0}};
+    {"to", REMOTE, AT(Link, remote)}, {"bdf", TEXT, AT(Link, bdf)}, {"port", INTEGER, AT(Link, port)},
+    {"state", INTEGER, AT(Link, state)}, {"speed", INTEGER, AT(Link, speed)}, {"version", INTEGER, AT(Link, version)},
+    {"txBase", LONG, AT(Link, tx_base)}, {"rxBase", LONG, AT(Link, rx_base)}, {"txRate", LONG, AT(Link, tx_rate)},
+    {"rxRate", LONG, AT(Link, rx_rate)}, {"fields", MAP, AT(Link, fields)}, {"returns", MAP, AT(Link, returns)}, {0}};
 static const Member GPU[] = {
-    {"uuid", TEXT, AT(Gpu, uuid), 0}, {"name", TEXT, AT(Gpu, name), 0}, {"serial", TEXT, AT(Gpu, serial), 0},
-    {"vbios", TEXT, AT(Gpu, vbios), 0}, {"partNumber", TEXT, AT(Gpu, part_number), 0},
-    {"device", TEXT, AT(Gpu, device), 0}, {"subsystem", TEXT, AT(Gpu, subsystem), 0}, {"class", TEXT, AT(Gpu, class), 0},
-    {"minor", INTEGER, AT(Gpu, minor), 0}, {"brand", INTEGER, AT(Gpu, brand), 0},
-    {"architecture", INTEGER, AT(Gpu, architecture), 0}, {"computeMajor", INTEGER, AT(Gpu, major), 0},
-    {"computeMinor", INTEGER, AT(Gpu, sub_major), 0}, {"moduleId", INTEGER, AT(Gpu, module), 0},
-    {"path", LIST, AT(Gpu, path), 0}, {"numaNode", INTEGER, AT(Gpu, node), 0},
-    {"memoryNumaNode", INTEGER, AT(Gpu, memory_node), 0}, {"memoryAffinity", TEXT, AT(Gpu, memory_affinity), 0},
-    {"addressingMode", INTEGER, AT(Gpu, addressing_mode), 0}, {"pcieP2p", INTEGER, AT(Gpu, pcie_p2p), 0},
-    {"lost", FLAG, AT(Gpu, lost), 0}, {"enumerated", FLAG, AT(Gpu, enumerated), 0},
-    {"temperature", INTEGER, AT(Gpu, temperature), 0}, {"power", INTEGER, AT(Gpu, power), 0},
-    {"clock", INTEGER, AT(Gpu, clock), 0}, {"memoryClock", INTEGER, AT(Gpu, memory_clock), 0},
-    {"eventReasons", INTEGER, AT(Gpu, event_reasons), 0}, {"recoveryAction", INTEGER, AT(Gpu, recovery_action), 0},
-    {"fabric", RECORD, AT(Gpu, fabric), FABRIC}, {"platform", RECORD, AT(Gpu, platform), PLATFORM},
-    {"c2c", RECORD, AT(Gpu, c2c), C2C}, {"mig", RECORD, AT(Gpu, mig), MIG}, {"memory", RECORD, AT(Gpu, memory), MEMORY},
-    {"pcie", RECORD, AT(Gpu, pcie), PCIE}, {"nvlink", MAP, 0, 0}, {"links", LIST, AT(Gpu, links_given), 0},
-    {"fields", MAP, AT(Gpu, fields), 0}, {"returns", MAP, AT(Gpu, returns), 0}, {"delays", MAP, AT(Gpu, delays), 0}, {0}};
+    {"uuid", TEXT, AT(Gpu, uuid)}, {"name", TEXT, AT(Gpu, name)}, {"serial", TEXT, AT(Gpu, serial)},
+    {"vbios", TEXT, AT(Gpu, vbios)}, {"partNumber", TEXT, AT(Gpu, part_number)}, {"device", TEXT, AT(Gpu, device)},
+    {"subsystem", TEXT, AT(Gpu, subsystem)}, {"class", TEXT, AT(Gpu, class)}, {"minor", INTEGER, AT(Gpu, minor)},
+    {"brand", INTEGER, AT(Gpu, brand)}, {"architecture", INTEGER, AT(Gpu, architecture)},
+    {"computeMajor", INTEGER, AT(Gpu, major)}, {"computeMinor", INTEGER, AT(Gpu, sub_major)},
+    {"moduleId", INTEGER, AT(Gpu, module)}, {"path", LIST, AT(Gpu, path)}, {"numaNode", INTEGER, AT(Gpu, node)},
+    {"memoryNumaNode", INTEGER, AT(Gpu, memory_node)}, {"memoryAffinity", TEXT, AT(Gpu, memory_affinity)},
+    {"addressingMode", INTEGER, AT(Gpu, addressing_mode)}, {"pcieP2p", INTEGER, AT(Gpu, pcie_p2p)},
+    {"lost", FLAG, AT(Gpu, lost)}, {"enumerated", FLAG, AT(Gpu, enumerated)},
+    {"temperature", INTEGER, AT(Gpu, temperature)}, {"power", INTEGER, AT(Gpu, power)},
+    {"clock", INTEGER, AT(Gpu, clock)}, {"memoryClock", INTEGER, AT(Gpu, memory_clock)},
+    {"eventReasons", INTEGER, AT(Gpu, event_reasons)}, {"recoveryAction", INTEGER, AT(Gpu, recovery_action)},
+    {"fabric", RECORD, OF(Gpu, fabric, FABRIC)}, {"platform", RECORD, OF(Gpu, platform, PLATFORM)},
+    {"c2c", RECORD, OF(Gpu, c2c, C2C)}, {"mig", RECORD, OF(Gpu, mig, MIG)},
+    {"memory", RECORD, OF(Gpu, memory, MEMORY)}, {"pcie", RECORD, OF(Gpu, pcie, PCIE)}, {"nvlink", MAP, 0, 0},
+    {"links", LIST, AT(Gpu, links_given)}, {"fields", MAP, AT(Gpu, fields)}, {"returns", MAP, AT(Gpu, returns)},
+    {"delays", MAP, AT(Gpu, delays)}, {0}};
 static const Member NUMA[] = {
-    {"node", INTEGER, AT(NumaNode, node), 0}, {"socket", INTEGER, AT(NumaNode, socket), 0},
-    {"cpus", TEXT, AT(NumaNode, cpu_list), 0}, {0}};
+    {"node", INTEGER, AT(NumaNode, node)}, {"socket", INTEGER, AT(NumaNode, socket)},
+    {"cpus", TEXT, AT(NumaNode, cpu_list)}, {0}};
 static const Member EVENT[] = {
-    {"gpu", INTEGER, AT(Event, gpu), 0}, {"type", INTEGER, AT(Event, type), 0}, {"data", INTEGER, AT(Event, data), 0},
-    {"afterMs", INTEGER, AT(Event, after_ms), 0}, {0}};
+    {"gpu", INTEGER, AT(Event, gpu)}, {"type", INTEGER, AT(Event, type)}, {"data", INTEGER, AT(Event, data)},
+    {"afterMs", INTEGER, AT(Event, after_ms)}, {0}};
 static const Member SYSTEM_[] = {
-    {"driver", TEXT, AT(System, driver), 0}, {"nvml", TEXT, AT(System, nvml), 0}, {"branch", TEXT, AT(System, branch), 0},
-    {"cuda", INTEGER, AT(System, cuda), 0}, {0}};
+    {"driver", TEXT, AT(System, driver)}, {"nvml", TEXT, AT(System, nvml)}, {"branch", TEXT, AT(System, branch)},
+    {"cuda", INTEGER, AT(System, cuda)}, {0}};
 static const Member MODEL[] = {
-    {"system", RECORD, AT(Model, system), SYSTEM_}, {"uptimeSeconds", LONG, AT(Model, uptime_seconds), 0},
-    {"fabricVersions", LIST, AT(Model, fabric_given), 0}, {"platformVersions", LIST, AT(Model, platform_given), 0},
-    {"returns", MAP, AT(Model, returns), 0}, {"delays", MAP, AT(Model, delays), 0},
-    {"numa", LIST, AT(Model, numa_given), 0}, {"gpus", LIST, AT(Model, gpus_given), 0},
-    {"events", LIST, AT(Model, events_given), 0}, {0}};
+    {"system", RECORD, OF(Model, system, SYSTEM_)}, {"uptimeSeconds", LONG, AT(Model, uptime_seconds)},
+    {"fabricVersions", LIST, AT(Model, fabric_given)}, {"platformVersions", LIST, AT(Model, platform_given)},
+    {"returns", MAP, AT(Model, returns)}, {"delays", MAP, AT(Model, delays)}, {"numa", LIST, AT(Model, numa_given)},
+    {"gpus", LIST, AT(Model, gpus_given)}, {"events", LIST, AT(Model, events_given)}, {0}};
 
 static void expect(const Json *node, enum JsonKind kind, const char *where) {
     if (node->kind != kind)
@@ -181,9 +186,9 @@ static void decode_links(const Json *node, Gpu *gpu, const char *where) {
 static void decode_gpu(const Json *node, Gpu *gpu, int index) {
     char where[64];
     snprintf(where, sizeof where, "gpus[%d]", index);
-    *gpu = (Gpu){.minor = index, .brand = 14, .module = -1, .node = -1, .memory_node = -1, .addressing_mode = -1, .enumerated = 1,
-                 .device = "0x00000000", .subsystem = "0x00000000", .class = "0x030200", .temperature = -1, .power = -1,
-                 .clock = -1, .memory_clock = -1};
+    *gpu = (Gpu){.minor = index, .brand = 14, .enumerated = 1, .module = -1, .node = -1, .memory_node = -1,
+                 .addressing_mode = -1, .temperature = -1, .power = -1, .clock = -1, .memory_clock = -1,
+                 .device = "0x00000000", .subsystem = "0x00000000", .class = "0x030200"};
     decode(node, GPU, gpu, where);
     require(node, "uuid", where);
     require(node, "path", where);

@@ -30,8 +30,8 @@ const char *bdf_of(const Gpu *gpu) { return gpu->steps[gpu->depth - 1]; }
 
 int same_address(const char *a, const char *b) {
     unsigned x[4], y[4];
-    return sscanf(a, "%x:%x:%x.%x", x, x + 1, x + 2, x + 3) == 4 && sscanf(b, "%x:%x:%x.%x", y, y + 1, y + 2, y + 3) == 4 &&
-           !memcmp(x, y, sizeof x);
+    int read = sscanf(a, "%x:%x:%x.%x", x, x + 1, x + 2, x + 3) + sscanf(b, "%x:%x:%x.%x", y, y + 1, y + 2, y + 3);
+    return read == 8 && !memcmp(x, y, sizeof x);
 }
 
 Gpu *gpu_at(const char *bdf) {

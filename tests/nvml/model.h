@@ -20,7 +20,10 @@ typedef struct {
 } MigInstance;
 
 typedef struct { int present, state, status, clique, health_mask, health_summary; const char *cluster_uuid; } Fabric;
-typedef struct { int present, slot, tray, host, peer_type, module; const char *ib_guid, *chassis_serial; } PlatformPlace;
+typedef struct {
+    int present, state, status, clique, health_mask, health_summary;
+    const char *cluster_uuid;
+} Fabric;
 typedef struct { int present, links, bandwidth, status; } C2c;
 typedef struct { int present, current, pending, max; const Json *instances; } Mig;
 typedef struct { int present; long long total, reserved, used; } Memory;

@@ -35,7 +35,8 @@ __attribute__((destructor)) static void write_counts(void) {
     const char *path = getenv("NVTOPO_NVML_CALLS");
     int used = 0, file;
     for (int i = 0; i < MAX_FUNCTIONS && counts[i].name; i++)
-        used += snprintf(line + used, sizeof line - (size_t)used, "%s\"%s\": %llu", i ? ", " : "{", counts[i].name, counts[i].calls);
+        used += snprintf(line + used, sizeof line - (size_t)used, "%s\"%s\": %llu", i ? ", " : "{", counts[i].name,
+                         counts[i].calls);
     memset(counts, 0, sizeof counts);
     if (!path || !used || (file = open(path, O_WRONLY | O_APPEND | O_CREAT, 0644)) < 0)
         return;
@@ -82,10 +83,13 @@ MigInstance *instance_of(const void *device, Gpu **parent) {
     return NULL;
 }
 
+/* The nearest map that has the name, or has "*" for every name. */
 static const Json *setting(const char *name, const Json *of_link, const Json *of_gpu, const Json *of_all) {
-    const Json *found = json_member(of_link, name);
-    found = found ? found : json_member(of_gpu, name);
-    return found ? found : json_member(of_all, name);
+    const Json *maps[] = {of_link, of_gpu, of_all}, *found = NULL;
+    for (int i = 0; i < 3 && !found; i++)
+        if (!(found = json_member(maps[i], name)))
+            found = json_member(maps[i], "*");
+    return found;
 }
 
 int injected(const char *name, const Gpu *gpu, int link) {
@@ -128,6 +132,15 @@ int give_text(const char *text, char *buffer, unsigned size) {
         return INSUFFICIENT_SIZE;
     strcpy(buffer, text);
     return SUCCESS;
+}
+
+void give_address(const char *bdf, PciInfo *info) {
+    unsigned function = 0;
+    *info = (PciInfo){0};
+    sscanf(bdf, "%x:%x:%x.%x", &info->domain, &info->bus, &info->device, &function);
+    snprintf(info->bus_id, sizeof info->bus_id, "%08X:%02X:%02X.%X", info->domain, info->bus, info->device, function);
+    snprintf(info->bus_id_legacy, sizeof info->bus_id_legacy, "%04X:%02X:%02X.%X", info->domain & 0xffff,
+             info->bus & 0xff, info->device & 0xff, function & 0xf);
 }
 
 /* ---- The session itself. The fixture is read by the first of nested initialisations. */

@@ -6,8 +6,9 @@
 #define API __attribute__((visibility("default"))) int
 
 /* Ends the calling function with a code where the session, the device or the fixture's faults say so. */
-#define ENTER_SYSTEM() do { int code_ = enter_system(__func__); if (code_) return code_; } while (0)
-#define ENTER_LINK(device, link) do { int code_ = enter(__func__, device, (int)(link)); if (code_) return code_; } while (0)
+#define RETURN_IF(code) do { int code_ = code; if (code_) return code_; } while (0)
+#define ENTER_SYSTEM() RETURN_IF(enter_system(__func__))
+#define ENTER_LINK(device, link) RETURN_IF(enter(__func__, device, (int)(link)))
 #define ENTER(device) ENTER_LINK(device, -1)
 #define NEEDS(pointer) do { if (!(pointer)) return INVALID_ARGUMENT; } while (0)
 
@@ -26,6 +27,9 @@ int injected(const char *name, const Gpu *gpu, int link);
 double uptime(void);
 long long session_ms(void);
 void sleep_ms(long long milliseconds);
+
+/* Fills in a PCI address in all of NVML's spellings, and zeros elsewhere. */
+void give_address(const char *bdf, PciInfo *info);
 
 /* Copies a text into a caller's buffer of SIZE bytes. */
 int give_text(const char *text, char *buffer, unsigned size);

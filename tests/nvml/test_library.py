@@ -259,6 +259,23 @@ def test_codes_are_injected_for_all_for_a_gpu_and_for_a_link(vary: Vary) -> None
     assert [value[0] for value in answers["link_field"]] == [3, 0]
 
 
+def test_a_gpu_may_refuse_its_handle_or_every_call(vary: Vary) -> None:
+    fixture = vary(
+        H100,
+        gpu1={"returns": {"nvmlDeviceGetHandleByIndex_v2": 4}},
+        gpu6={"returns": {"*": 999, "nvmlDeviceGetUUID": 0}},
+    )
+    answers = ask(
+        fixture,
+        count="[p.nvmlDeviceGetCount(), len(h)]",
+        refused="p.nvmlDeviceGetHandleByIndex(1)",
+        by_uuid="p.nvmlDeviceGetHandleByIndex(6)",
+        pair="p.nvmlDeviceGetTopologyCommonAncestor(h[0], h[1])",
+    )
+    assert answers["count"] == [8, 6]
+    assert (answers["refused"], answers["by_uuid"], answers["pair"]) == (Code(4), Code(999), NODE)
+
+
 def test_initialisation_may_fail(vary: Vary) -> None:
     answers = ask(vary(H100, returns={"nvmlInitWithFlags": 18}), after="p.nvmlDeviceGetCount()")
     assert (answers["init"], answers["after"]) == (Code(18), Code(1))
