@@ -64,7 +64,8 @@ def _gcc(*arguments: str) -> str:
             f"NVML test library: no {compiler!r} found; install a C compiler (Debian: apt-get install gcc libc6-dev)"
         ) from None
     if done.returncode:
-        raise BuildError(f"NVML test library: {compiler} failed: {done.stderr.strip()}")
+        errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines() or ["?"]
+        raise BuildError(f"NVML test library: {compiler} failed: {errors[0]}")
     return done.stdout
 
 

@@ -21,9 +21,9 @@ typedef struct {
 
 typedef struct { int present, state, status, clique, health_mask, health_summary; const char *cluster_uuid; } Fabric;
 typedef struct {
-    int present, state, status, clique, health_mask, health_summary;
-    const char *cluster_uuid;
-} Fabric;
+    int present, slot, tray, host, peer_type, module;
+    const char *ib_guid, *chassis_serial;
+} PlatformPlace;
 typedef struct { int present, links, bandwidth, status; } C2c;
 typedef struct { int present, current, pending, max; const Json *instances; } Mig;
 typedef struct { int present; long long total, reserved, used; } Memory;
