@@ -2,7 +2,7 @@
 
 from nvtopo.model.address import PciAddress
 from nvtopo.model.cpulist import format_cpulist
-from nvtopo.model.facts import GidEntry, GpuFabric, NumaNode, PcieLink
+from nvtopo.model.facts import GpuFabric, NumaNode, PcieLink
 from nvtopo.model.node import Gpu, Host, Nic, NicPort, NodeTopology, NvLinkBundle, Nvme
 from nvtopo.model.record import Problem
 
@@ -75,14 +75,12 @@ def _gpu(index: int) -> Gpu:
 
 
 def _nic(index: int) -> Nic:
-    gid = GidEntry(index=3, gid=f"0000:0000:0000:0000:0000:ffff:0a00:{index:02x}01", type="RoCE v2")
     port = NicPort(
         number=1,
         state="ACTIVE",
         link_layer="Ethernet",
         rate_bytes_per_second=50_000_000_000,
         active_mtu_bytes=4096,
-        gid=gid,
     )
     return Nic(
         name=f"mlx5_{index}",
