@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 
 import nvtopo
 from nvtopo.cluster.inventory import Applied, Deleted, Listed
@@ -37,8 +38,11 @@ STATUS = Status(
 @pytest.fixture(scope="module")
 def plane(control_plane: ControlPlane) -> ControlPlane:
     """With our definitions and accounts in it."""
+    api = control_plane.api()
     for manifest in ("crd.yaml", "rbac.yaml"):
-        control_plane.api().apply_file(DAEMONSET / manifest)
+        for document in yaml.safe_load_all((DAEMONSET / manifest).read_text()):
+            api.apply(document)
+    kube.wait_for(lambda: api.find(COLLECTION), what="the collection of NodeTopologies")
     return control_plane
 
 
