@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from nvtopo.model import nvlink
 from nvtopo.model.address import PciAddress
 from nvtopo.model.distance import full_path
-from nvtopo.model.facts import GpuFabric, GpuFacts, NetDevice, PciDevice, PcieLink, RdmaDevice, RdmaPort
+from nvtopo.model.facts import GpuFabric, GpuFacts, NetDevice, NumaNode, PciDevice, PcieLink, RdmaDevice, RdmaPort
 from nvtopo.model.locality import between
 from nvtopo.model.node import Gpu, GpuPair, Host, Nic, NicPort, NodeTopology, Nvme, PciRoot
 from nvtopo.model.record import Problem
@@ -25,7 +25,7 @@ def assemble(snapshot: Snapshot) -> NodeTopology:
     gpus = tuple(_gpu(facts, pci, cpus) for facts in _gpus(snapshot))
     return NodeTopology(
         host=_host(snapshot),
-        numa=tuple(sorted(snapshot.numa.nodes, key=lambda node: node.index)) if snapshot.numa else (),
+        numa=_numa(snapshot.numa.nodes) if snapshot.numa else (),
         pci=_roots(pci),
         gpus=gpus,
         pairs=_pairs(snapshot, {gpu.index: gpu for gpu in gpus}),
@@ -61,6 +61,19 @@ def _host(snapshot: Snapshot) -> Host:
         hypervisor=facts.hypervisor if facts else False,
         driver_version=(nvml.driver_version or None) if nvml else None,
         cuda_version=(nvml.cuda_version or None) if nvml else None,
+    )
+
+
+def _numa(nodes: tuple[NumaNode, ...]) -> tuple[NumaNode, ...]:
+    """The nodes that have CPUs or memory, with the distances between them.
+
+    A Grace machine has eight nodes for each GPU, seven of them empty until MIG divides it (gb200-nvl72-tray).
+    """
+    ordered = sorted(nodes, key=lambda node: node.index)
+    kept = [position for position, node in enumerate(ordered) if node.cpus or node.memory_bytes]
+    return tuple(
+        replace(node, distances=tuple(node.distances[at] for at in kept) if len(node.distances) == len(nodes) else ())
+        for node in (ordered[position] for position in kept)
     )
 
 

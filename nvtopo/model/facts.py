@@ -43,7 +43,7 @@ class NumaNode(Record, frozen=True, kw_only=True):
     memory_bytes: Bytes | None = None
     """``meminfo``, MemTotal."""
     distances: tuple[Count, ...] = ()
-    """``distance``: one number for each node online, in their order; 10 is the node itself."""
+    """``distance``: one number for each node of this list, in its order; 10 is the node itself."""
 
 
 class NumaFacts(Record, frozen=True, kw_only=True):

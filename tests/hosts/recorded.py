@@ -1,0 +1,39 @@
+"""A recorded machine of ``fixtures/hosts`` read through the real sources: real files, real pynvml over a C library."""
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from nvtopo.model.snapshot import Snapshot
+from nvtopo.sources import reading
+from nvtopo.sources.machine import Machine
+from nvtopo.sources.nvml import NvmlWorker
+from nvtopo.sources.sysfs import SysfsRoot
+from tests.machines import sysfs_text
+from tests.nvml import build
+
+FIXTURES: Final = Path(__file__).resolve().parents[2] / "fixtures"
+HOSTS: Final = sorted(path.parent for path in (FIXTURES / "hosts").glob("*/sys.txt"))
+RACK: Final = FIXTURES / "clusters" / "gb200-nvl72-rack"
+
+
+def snapshot_of(sys_text: str, nvml: Path | None) -> Snapshot:
+    """What the sources read on the machine of these two files; without the second it has no NVIDIA driver."""
+    with tempfile.TemporaryDirectory(prefix="nvtopo-machine-") as root:
+        failures = sysfs_text.unpack(sys_text, Path(root))
+        numbers = {path: getattr(errno, name) for path, name in failures.items()}
+        library = str(build.library()) if nvml is not None else "/nonexistent/libnvidia-ml.so.1"
+        # The worker inherits the environment: this is how the library knows which machine it is.
+        os.environ["NVTOPO_NVML_FIXTURE"] = str(nvml or "")
+        try:
+            return reading.read(Machine(root=SysfsRoot(root, numbers), nvml=NvmlWorker(library)))
+        finally:
+            del os.environ["NVTOPO_NVML_FIXTURE"]
+
+
+def host_snapshot(host: Path) -> Snapshot:
+    """The recorded machine of one folder of ``fixtures/hosts``."""
+    nvml = host / "nvml.json"
+    return snapshot_of((host / "sys.txt").read_text(encoding="utf-8"), nvml if nvml.exists() else None)

@@ -1,0 +1,60 @@
+"""Every machine of ``fixtures/hosts``: what the sources read, what follows, and every page that shows it, as files.
+
+``make golden`` writes ``capture.json`` and ``expected/`` anew; the diff is the review.
+"""
+
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from nvtopo.model import node as node_module
+from nvtopo.model.assemble import assemble
+from nvtopo.model.derive import derive
+from nvtopo.model.features import features
+from nvtopo.model.snapshot import Snapshot
+from nvtopo.sinks import matrix, nfd
+from nvtopo.sinks.document import capture_json, node_json
+from nvtopo.sinks.metrics import Observation, ObservationCollector
+from nvtopo.sources.capture import parse_capture
+from tests import golden
+from tests.hosts.recorded import HOSTS, host_snapshot
+
+pytestmark = pytest.mark.parametrize("host", HOSTS, ids=[host.name for host in HOSTS])
+
+
+@pytest.fixture
+def snapshot(host: Path) -> Snapshot:
+    """The committed capture: what is read of it needs no compiler."""
+    return parse_capture((host / "capture.json").read_bytes(), host.name)
+
+
+def test_sources_read_what_the_capture_holds(host: Path) -> None:
+    golden.check(capture_json(host_snapshot(host)).decode(), host / "capture.json")
+
+
+def test_facts_and_conclusions(host: Path, snapshot: Snapshot) -> None:
+    node = assemble(snapshot)
+    golden.check(node_json(node, derive(node)).decode(), host / "expected" / "topology.json")
+
+
+def test_matrix(host: Path, snapshot: Snapshot) -> None:
+    node = assemble(snapshot)
+    golden.check(matrix.render(node, derive(node)), host / "expected" / "matrix.txt")
+
+
+def test_feature_file(host: Path, snapshot: Snapshot) -> None:
+    node = assemble(snapshot)
+    golden.check(nfd.render(features(node, derive(node))), host / "expected" / "features.d")
+
+
+def test_metrics_page(host: Path, snapshot: Snapshot) -> None:
+    node = assemble(snapshot)
+    observation = Observation(snapshot, node, derive(node), seconds=0.25, at_seconds=1_800_000_000)
+    registry = CollectorRegistry()
+    registry.register(ObservationCollector(lambda: observation))
+    golden.check(generate_latest(registry).decode(), host / "expected" / "metrics.prom")
+
+
+def test_the_resource_is_small(snapshot: Snapshot) -> None:
+    assert len(node_module.encode(assemble(snapshot))) <= 10 << 10
