@@ -14,6 +14,7 @@ from nvtopo.cluster.domains import Domain
 from nvtopo.cluster.findings import Finding
 from nvtopo.cluster.inventory import Inventory
 from nvtopo.cluster.nodes import GraphNode
+from nvtopo.model.node import NodeTopology
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,15 @@ def _alone(inventory: Inventory, known: Mapping[str, GraphNode]) -> Iterator[tup
             continue
         topology, before = inventory.nodes[name], known.get(name)
         unchanged = before is not None and before.topology is topology
-        yield name, before if before is not None and unchanged else concluding.readable(name, topology)
+        yield name, before if before is not None and unchanged else _concluded(name, topology)
+
+
+def _concluded(name: str, topology: NodeTopology) -> GraphNode:
+    """The node; where its text fields are not what they should be, which the schema cannot say, an unreadable one."""
+    try:
+        return concluding.readable(name, topology)
+    except ValueError as error:
+        return concluding.unreadable(name, str(error))
 
 
 def _told(alone: Mapping[str, GraphNode], shared: Iterable[Finding]) -> Mapping[str, GraphNode]:

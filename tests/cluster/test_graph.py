@@ -11,6 +11,7 @@ from nvtopo.exporters import document
 from nvtopo.model.facts import GpuFabric
 from nvtopo.model.node import NodeTopology
 from nvtopo.model.record import Problem
+from tests.cluster import machines
 from tests.cluster.machines import all_changed, changed, domain_id, fabric, graph, hgx, name, racks, serial, tray
 
 KINDS: dict[str, Callable[[int, int], NodeTopology]] = {
@@ -160,6 +161,13 @@ def test_an_unreadable_node_is_kept_and_its_gpus_are_not_zero() -> None:
     node = graph({}, {"torn": "no JSON"}).nodes["torn"]
     assert node.gpus is None
     assert node.problems == (Problem(source="graph", subject="resource", reason="no JSON"),)
+
+
+def test_a_node_whose_text_makes_no_sense_is_unreadable_and_harms_nobody() -> None:
+    built = graph({"bad": changed(tray(), 0, nvlinks=(machines.bundle("zero to nine"),)), "good": tray(1, 1)})
+    assert built.nodes["bad"].gpus is None
+    assert "zero to nine" in built.nodes["bad"].problems[0].reason
+    assert built.nodes["good"].tiers
 
 
 def test_a_node_without_gpus_has_none() -> None:

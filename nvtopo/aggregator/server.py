@@ -1,0 +1,84 @@
+"""The HTTP server: uvicorn in a thread of its own, on a socket that is bound before the thread starts."""
+
+import socket
+import threading
+from types import TracebackType
+from typing import Final, Self
+
+import uvicorn
+
+from nvtopo.aggregator.api import application
+from nvtopo.aggregator.loop import Aggregator
+from nvtopo.aggregator.watch import HEARTBEAT_SECONDS, MOST_CLIENTS, Watch
+from nvtopo.errors import ReadError
+
+#: How long an answer under way may take to end when the server does.
+_GRACE_SECONDS: Final = 2
+_BACKLOG: Final = 128
+
+
+class Server:
+    """Serves a loop's graph while it is open; ``port`` 0 takes a free one."""
+
+    def __init__(
+        self,
+        aggregator: Aggregator,
+        *,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        most_clients: int = MOST_CLIENTS,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        """Binds at once.
+
+        Raises:
+            ReadError: the address cannot be bound.
+        """
+        self._socket = _bound(address, port)
+        self._address = address
+        self.port: int = self._socket.getsockname()[1]
+        self._aggregator = aggregator
+        self._watch = Watch(lambda: aggregator.graph, most_clients=most_clients, heartbeat_seconds=heartbeat_seconds)
+        self._uvicorn = uvicorn.Server(
+            uvicorn.Config(
+                application(aggregator, self._watch),
+                http="h11",
+                ws="none",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+        self._thread = threading.Thread(target=self._uvicorn.run, args=([self._socket],), name="http", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it is served."""
+        host = f"[{self._address}]" if ":" in self._address else self._address
+        return f"http://{host}:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._end_listening = self._aggregator.listen(self._watch.wake)
+        self._thread.start()
+        return self
+
+    def __exit__(self, _t: type[BaseException] | None, _e: BaseException | None, _tb: TracebackType | None) -> None:
+        self._end_listening()
+        self._watch.close()
+        self._uvicorn.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    """A socket that listens: whoever connects before the thread runs waits and is served."""
+    try:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return socket.create_server((address, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ReadError(f"cannot listen on {address}:{port}: {error.strerror}") from error

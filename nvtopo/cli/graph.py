@@ -1,0 +1,99 @@
+"""``nvtopo graph``: the rack graph, from the API server, from an aggregator, or from a directory of captures."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nvtopo.errors import ParseError, ReadError, UsageError
+
+if TYPE_CHECKING:
+    from nvtopo.cluster.inventory import Listed
+    from nvtopo.exporters.document import GraphDocument
+
+_SECONDS = 10
+_LARGEST_BYTES = 1 << 30
+
+
+@click.command("graph")
+@click.option("--from", "directory", type=click.Path(path_type=Path), help="A directory of captures.")
+@click.option("--server", metavar="URL", help="An aggregator, such as http://127.0.0.1:8080.")
+@click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Instead of the pod's own account.")
+@click.option("--format", "form", type=click.Choice(("racks", "json")), default="racks", show_default=True)
+def command(directory: Path | None, server: str | None, kubeconfig: Path | None, form: str) -> None:
+    """Show the rack graph: NVLink domains, their trays and GPUs, and what does not fit."""
+    given = [
+        name for name, value in (("--from", directory), ("--server", server), ("--kubeconfig", kubeconfig)) if value
+    ]
+    if len(given) > 1:
+        raise UsageError(f"graph: one source at a time, got {' and '.join(given)}")
+    document = _fetched(server) if server else _built(_listed(directory, kubeconfig))
+    if form == "json":
+        from nvtopo.exporters.document import pretty
+
+        click.echo(pretty(document), nl=False)
+        return
+    _print_racks(document)
+
+
+def _listed(directory: Path | None, kubeconfig: Path | None) -> "Listed":
+    if directory is not None:
+        from nvtopo.aggregator import fleet
+
+        return fleet.read(directory)
+    from nvtopo.kube.client import connect
+    from nvtopo.kube.reader import Reader
+
+    with connect(kubeconfig) as client:
+        return Reader(client).list()
+
+
+def _built(listed: "Listed") -> "GraphDocument":
+    from nvtopo.cluster.graph import build
+    from nvtopo.cluster.inventory import Inventory, fold
+    from nvtopo.exporters import document
+
+    return document.of(build(fold(Inventory(), listed)))
+
+
+def _fetched(server: str) -> "GraphDocument":
+    """The graph that an aggregator serves."""
+    import msgspec
+
+    from nvtopo.exporters import document
+
+    url = f"{server.rstrip('/')}/v1/graph"
+    try:
+        return document.decode(_get(url))
+    except msgspec.DecodeError as error:
+        raise ParseError(f"{url}: expected an nvtopo graph: {error}") from error
+
+
+def _get(url: str) -> bytes:
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"--server: expected a URL such as http://127.0.0.1:8080, got {url!r}")
+    try:
+        with urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - the scheme was looked at
+            content: bytes = answer.read(_LARGEST_BYTES)
+    except HTTPError as error:
+        with error:
+            raise ReadError(f"{url}: the server answered {error.code} {error.reason}") from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise ReadError(f"{url}: {getattr(error, 'reason', error)}") from error
+    return content
+
+
+def _print_racks(document: "GraphDocument") -> None:
+    from nvtopo.exporters import racks
+
+    if not sys.stdout.isatty():
+        click.echo(racks.render(document), nl=False)
+        return
+    from rich.console import Console
+
+    Console().print(racks.rich_text(document), end="", soft_wrap=True)

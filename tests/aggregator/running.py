@@ -1,0 +1,89 @@
+"""A loop and a server that run while a test does, and a store that says what the test tells it to."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any, NamedTuple
+
+import msgspec
+
+from nvtopo.aggregator.loop import Aggregator, Source
+from nvtopo.aggregator.server import Server
+from nvtopo.cluster.inventory import Event
+
+PATIENCE = 10.0
+"""Seconds after which something that should have happened counts as not happening."""
+
+
+class Script:
+    """A store that yields what it was told to, and ends when it should."""
+
+    def __init__(self, *events: Event) -> None:
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.say(*events)
+
+    def say(self, *events: Event) -> None:
+        for event in events:
+            self._queue.put(event)
+
+    def events(self, stop: threading.Event) -> Iterator[Event]:
+        while not stop.is_set():
+            try:
+                yield self._queue.get(timeout=0.01)
+            except queue.Empty:
+                continue
+
+
+@contextmanager
+def running(source: Source, pause_seconds: float = 0.0) -> Iterator[Aggregator]:
+    aggregator, stop = Aggregator(source, pause_seconds=pause_seconds), threading.Event()
+    thread = threading.Thread(target=aggregator.run, args=(stop,), name="loop")
+    thread.start()
+    try:
+        yield aggregator
+    finally:
+        stop.set()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+class Got(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+
+def get(server: Server, path: str, headers: dict[str, str] | None = None, method: str = "GET") -> Got:
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    try:
+        connection.request(method, path, headers=headers or {})
+        answer = connection.getresponse()
+        return Got(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+@contextmanager
+def watching(server: Server) -> Iterator[HTTPResponse]:
+    """An open stream of events."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    try:
+        connection.request("GET", "/v1/graph/watch")
+        with connection.getresponse() as answer:
+            yield answer
+    finally:
+        connection.close()
+
+
+def next_message(answer: HTTPResponse) -> list[str]:
+    """The lines of the next message; empty at the end of the stream."""
+    lines = []
+    while line := answer.readline().decode().rstrip("\n"):
+        lines.append(line)
+    return lines

@@ -1,0 +1,223 @@
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from nvtopo.aggregator import openapi
+from nvtopo.aggregator.api import application
+from nvtopo.aggregator.loop import Aggregator
+from nvtopo.aggregator.server import Server
+from nvtopo.aggregator.watch import Watch
+from nvtopo.cluster.inventory import Applied, Listed
+from nvtopo.errors import ReadError
+from nvtopo.exporters import document
+from tests.aggregator.running import PATIENCE, Script, get, next_message, running, watching
+from tests.cluster import machines
+
+EVIL = '<img src=x onerror="alert(1)">'
+
+
+def _listed() -> Listed:
+    return Listed(machines.racks(1) | {"hgx": machines.hgx()}, {EVIL: "torn"})
+
+
+@pytest.fixture(name="aggregator", scope="module")
+def _aggregator() -> Iterator[Aggregator]:
+    with running(Script(_listed())) as aggregator:
+        assert aggregator.wait(0, PATIENCE) is not None
+        yield aggregator
+
+
+@pytest.fixture(name="server", scope="module")
+def _server(aggregator: Aggregator) -> Iterator[Server]:
+    """A server whose cluster stays as it is."""
+    with Server(aggregator) as server:
+        yield server
+
+
+@pytest.fixture(name="script")
+def _script() -> Script:
+    return Script(_listed())
+
+
+@pytest.fixture(name="live")
+def _live(script: Script) -> Iterator[Server]:
+    """A server whose cluster does what ``script`` says."""
+    with running(script) as aggregator:
+        assert aggregator.wait(0, PATIENCE) is not None
+        with Server(aggregator, heartbeat_seconds=0.05, most_clients=2) as server:
+            yield server
+
+
+def test_the_graph_is_the_document(server: Server, aggregator: Aggregator) -> None:
+    got = get(server, "/v1/graph")
+    assert aggregator.graph is not None
+    assert (got.status, got.headers["content-type"]) == (200, "application/json")
+    assert document.decode(got.body) == document.of(aggregator.graph)
+
+
+@pytest.mark.parametrize("path", ["/v1/graph", "/v1/nodes", "/v1/nodes/hgx"])
+def test_the_etag_is_the_generation_and_saves_the_body(server: Server, path: str) -> None:
+    first = get(server, path)
+    assert first.headers["etag"] == f'"{first.json["generation"]}"'
+    again = get(server, path, {"If-None-Match": f'"0", W/{first.headers["etag"]}'})
+    assert (again.status, again.body, again.headers["etag"]) == (304, b"", first.headers["etag"])
+
+
+def test_a_change_has_a_new_etag(live: Server, script: Script) -> None:
+    first = get(live, "/v1/graph")
+    with watching(live) as stream:
+        next_message(stream)
+        script.say(Applied("new", machines.tray(2)))
+        while not next_message(stream)[0].startswith("event"):
+            pass
+    assert get(live, "/v1/graph", {"If-None-Match": first.headers["etag"]}).status == 200
+
+
+def test_nodes_lists_every_node(server: Server) -> None:
+    nodes = get(server, "/v1/nodes").json["nodes"]
+    assert len(nodes) == 20
+    assert nodes[EVIL]["gpus"] is None
+
+
+def test_a_node_has_spec_derived_and_entry(server: Server) -> None:
+    node = get(server, f"/v1/nodes/{machines.name(1, 3)}").json
+    assert len(node["spec"]["gpus"]) == 4
+    assert node["derived"]["nvlinkDomain"] == machines.domain_id(1)
+    assert node["entry"]["position"]["tray"] == 3
+
+
+def test_an_unreadable_node_has_a_problem_instead_of_a_spec(server: Server) -> None:
+    node = get(server, "/v1/nodes/%3Cimg%20src=x%20onerror=%22alert(1)%22%3E").json
+    assert (node["name"], node["spec"], node["derived"]) == (EVIL, None, None)
+    assert node["entry"]["problems"][0]["reason"] == "torn"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/nodes/nobody", 404),
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/page/../../errors.py", 404),
+        ("GET", "/page/..%2f__init__.py", 404),
+        ("GET", "/page/index.html", 404),
+        ("POST", "/v1/graph", 405),
+        ("DELETE", "/v1/nodes/hgx", 405),
+    ],
+)
+def test_errors_are_one_line_of_json(server: Server, method: str, path: str, status: int) -> None:
+    got = get(server, path, method=method)
+    assert got.status == status
+    assert got.headers["content-type"] == "application/json"
+    assert isinstance(got.json["error"], str)
+    assert "\n" not in got.json["error"]
+
+
+def test_a_watcher_hears_the_generation_at_once_and_on_change(live: Server, script: Script) -> None:
+    with watching(live) as stream:
+        assert stream.headers["Content-Type"].startswith("text/event-stream")
+        assert next_message(stream) == ["event: generation", "id: 1", 'data: {"generation":1}']
+        assert next_message(stream) == [": heartbeat"]
+        script.say(Applied("new", machines.tray(2)))
+        message = next_message(stream)
+        while message == [": heartbeat"]:
+            message = next_message(stream)
+        assert message[1] == "id: 2"
+
+
+def test_one_watcher_too_many_is_refused_and_a_leaver_makes_room(live: Server) -> None:
+    with watching(live) as stream:
+        next_message(stream)
+        with watching(live) as other:
+            next_message(other)
+            refused = get(live, "/v1/graph/watch")
+            assert (refused.status, "error" in refused.json) == (503, True)
+        for _ in range(200):  # the server notices at its next heartbeat
+            next_message(stream)
+            if "nvtopo_watch_clients 1.0" in get(live, "/metrics").body.decode():
+                break
+        with watching(live) as other:
+            assert other.status == 200
+
+
+def test_watching_by_head_ends(server: Server) -> None:
+    assert get(server, "/v1/graph/watch", method="HEAD").status == 200
+
+
+def test_readiness_waits_for_the_first_list() -> None:
+    script = Script()
+    with running(script) as aggregator, Server(aggregator) as server:
+        assert get(server, "/healthz").status == 200
+        assert get(server, "/readyz").status == 503
+        unlisted = get(server, "/v1/graph")
+        assert (unlisted.status, "not been listed" in unlisted.json["error"]) == (503, True)
+        assert "nvtopo_graph_nodes" not in get(server, "/metrics").body.decode()
+        script.say(Listed({}))
+        assert aggregator.wait(-1, PATIENCE) is not None
+        assert get(server, "/readyz").status == 200
+        assert get(server, "/v1/graph").json["nodes"] == {}
+
+
+def test_the_metrics_page(server: Server) -> None:
+    lines = get(server, "/metrics").body.decode().splitlines()
+    for line in (
+        "nvtopo_graph_generation 1.0",
+        "nvtopo_graph_nodes 20.0",
+        "nvtopo_graph_unreadable_nodes 1.0",
+        "nvtopo_graph_gpus 80.0",
+        'nvtopo_graph_domains{tier="nvlinkDomain"} 1.0',
+        'nvtopo_graph_problems{source="graph"} 1.0',
+        'nvtopo_graph_gpu_health{health="ok"} 80.0',
+        "nvtopo_aggregator_events_total 1.0",
+    ):
+        assert line in lines
+    assert any(line.startswith("nvtopo_aggregator_event_lag_seconds ") for line in lines)
+
+
+def test_every_route_is_described(server: Server) -> None:
+    described = get(server, "/openapi.json").json
+    served = [route.path for route in _routes()]
+    assert sorted(described["paths"]) == sorted(served) == sorted(openapi.PATHS)
+    assert "GraphDocument" in described["components"]["schemas"]
+
+
+def _routes() -> list[Any]:
+    aggregator = Aggregator(Script())
+    return list(application(aggregator, Watch(lambda: aggregator.graph)).routes)
+
+
+@pytest.mark.parametrize("path", ["/", "/page/page.js", "/page/page.css", "/page/icon.svg", "/v1/graph", "/nothing"])
+def test_every_answer_forbids_what_comes_from_elsewhere(server: Server, path: str) -> None:
+    policy = get(server, path).headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_the_page_takes_nothing_from_elsewhere(server: Server) -> None:
+    for path in ("/", "/page/page.js", "/page/page.css"):
+        text = get(server, path).body.decode().replace("http://www.w3.org/2000/svg", "")
+        assert "http://" not in text
+        assert "https://" not in text
+        assert "innerHTML" not in text
+
+
+def test_an_address_in_use_is_one_clear_error(server: Server, aggregator: Aggregator) -> None:
+    with pytest.raises(ReadError, match=f"cannot listen on 127.0.0.1:{server.port}: Address already in use"):
+        Server(aggregator, port=server.port)
+
+
+def test_stopping_ends_streams_and_leaves_no_thread(script: Script) -> None:
+    before = set(threading.enumerate())
+    with running(script) as aggregator:
+        assert aggregator.wait(0, PATIENCE) is not None
+        with ExitStack() as later:
+            with Server(aggregator) as server:
+                stream = later.enter_context(watching(server))
+                next_message(stream)
+            assert next_message(stream) == []
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+    assert set(threading.enumerate()) == before
