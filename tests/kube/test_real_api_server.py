@@ -42,7 +42,7 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
     for manifest in ("crd.yaml", "rbac.yaml"):
         for document in yaml.safe_load_all((DAEMONSET / manifest).read_text()):
             api.apply(document)
-    kube.wait_for(lambda: api.find(COLLECTION), what="the collection of NodeTopologies")
+    kube.wait_for(lambda: _served(api), what="the collection of NodeTopologies")
     return control_plane
 
 
@@ -219,6 +219,14 @@ def test_the_aggregator_can_hold_its_lease(aggregator: Client) -> None:
     aggregator.replace(f"{leases}/nvtopo-aggregator", msgspec.json.encode(created))
     with pytest.raises(Forbidden):
         aggregator.get(f"{leases}/another")
+
+
+def _served(api: kube.Api) -> bool:
+    """A young collection is unknown first, and then refused with 429 while its storage starts."""
+    try:
+        return api.find(COLLECTION) is not None
+    except kube.ApiError:
+        return False
 
 
 def _account(plane: ControlPlane, name: str) -> Iterator[Client]:
