@@ -5,7 +5,6 @@ import random
 from typing import Protocol
 
 from nvtopo.errors import NvtopoError
-from nvtopo.model.derive import Derived
 from nvtopo.model.node import NodeTopology
 from nvtopo.sinks.metrics import Observation
 
@@ -24,8 +23,8 @@ class Sink(Protocol):
     def name(self) -> str:
         """What the sink is called in logs."""
 
-    def write(self, node: NodeTopology, derived: Derived) -> None:
-        """Make what it keeps true to the node; NvtopoError where that fails, and then nothing is half-written."""
+    def write(self, topology: NodeTopology) -> None:
+        """Make what it keeps true to the topology; NvtopoError where that fails, and then nothing is half-written."""
 
 
 class Delivery:
@@ -43,7 +42,7 @@ class Delivery:
         if self._failures and now < self._retry_at:
             return
         try:
-            self._sink.write(observation.node, observation.derived)
+            self._sink.write(observation.node)
         except NvtopoError as error:
             self._failed(error, now)
             return

@@ -35,23 +35,7 @@ def _rendered(form: str, node: NodeTopology, derived: Derived) -> str | bytes:
         from nvtopo.model.features import features
 
         return "".join(f"{name}={value}\n" for name, value in features(node, derived).items())
+    from nvtopo.cli.colour import matrix_style
     from nvtopo.sinks import matrix
 
-    return matrix.render(node, derived, _coloured if sys.stdout.isatty() else matrix.plain)
-
-
-_COLOURS = {
-    "NV": "green",
-    "PIX": "green",
-    "PXB": "cyan",
-    "PHB": "yellow",
-    "NODE": "yellow",
-    "SYS": "red",
-    "?": "magenta",
-}
-
-
-def _coloured(padded: str, bare: str) -> str:
-    """A cell of the matrix in the colour of how near it is."""
-    colour = _COLOURS.get(bare.rstrip("0123456789"))
-    return click.style(padded, fg=colour) if colour else padded
+    return matrix.render(node, derived, matrix_style(terminal=sys.stdout.isatty()))

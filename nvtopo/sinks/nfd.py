@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from nvtopo.model.derive import Derived
+from nvtopo.model.derive import derive
 from nvtopo.model.features import features
 from nvtopo.model.node import NodeTopology
 from nvtopo.sinks.files import replace_file
@@ -50,13 +50,13 @@ class FeatureFile:
         self._written: Mapping[str, str] | None = None
         self._renew_at = datetime.min.replace(tzinfo=UTC)
 
-    def write(self, node: NodeTopology, derived: Derived) -> None:
+    def write(self, topology: NodeTopology) -> None:
         """Replace the file if a label changed, the file is gone, or half of its lifetime has passed.
 
         Raises:
             ReadError: the directory is missing, read-only or full.
         """
-        labels, now = features(node, derived), self._now()
+        labels, now = features(topology, derive(topology)), self._now()
         clock_went_back = self._renew_at > now + self._lifetime
         if labels == self._written and now < self._renew_at and not clock_went_back and self._exists():
             return

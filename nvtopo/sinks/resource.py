@@ -21,6 +21,8 @@ REFRESH_SECONDS: Final = 600.0
 class ResourceSink:
     """Writes the topology of one node. What could not be written is tried at the next ``write``."""
 
+    name = "resource"
+
     def __init__(
         self,
         store: TopologyStore,
@@ -32,7 +34,7 @@ class ResourceSink:
     ) -> None:
         """``name`` is the Node's; ``draw`` spreads the refreshes of many nodes, with numbers from [0, 1)."""
         self._store = store
-        self._name = name
+        self._node = name
         self._refresh_seconds = refresh_seconds
         self._clock = clock
         self._draw = draw
@@ -48,6 +50,6 @@ class ResourceSink:
         digest = node.digest(topology)
         if digest == self._written and self._clock() < self._due:
             return
-        self._store.apply(self._name, topology)
+        self._store.apply(self._node, topology)
         self._written = digest
         self._due = self._clock() + self._refresh_seconds * (0.75 + self._draw() / 2)

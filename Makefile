@@ -1,0 +1,65 @@
+# Six verbs: demo, test, unit, check, golden, bench. Everything a verb needs, it sets up first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := $(VENV)/.installed-demo
+ALL := $(VENV)/.installed-all
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+EDITABLE := --config-settings editable_mode=compat --editable
+RACK := fixtures/clusters/gb200-nvl72-rack
+
+.PHONY: demo test unit check golden bench cases clean
+
+# The main job on this machine, beside a recorded rack: no compiler, no root, no Kubernetes.
+demo: $(DEMO)
+	@$(BIN)/nvtopo standalone --fleet $(RACK) $(if $(ONESHOT),--oneshot)
+
+# Everything: checks, unit, golden and property tests, then the lab with a real control plane.
+test: $(ALL)
+	@sh tests/system-packages
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/python -m pytest -n 2 -m "not lab"
+	@$(BIN)/python -m pytest -m lab
+
+# The inner loop.
+unit: $(ALL)
+	@$(BIN)/python -m pytest -q -n 2 -m "not lab and not machine"
+
+check: $(ALL)
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+# Rewrite every golden file; the diff is the review.
+golden: $(ALL)
+	@$(BIN)/python -m fixtures.synthesize
+	@$(BIN)/python -m nvtopo.kube.crd > daemonset/crd.yaml
+	@NVTOPO_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q -p no:randomly -m "not lab and not machine"
+
+bench: $(ALL)
+	@$(BIN)/python -m bench.dump
+
+# Other people's machines with right answers, where ../shared/cases is there.
+cases: $(ALL)
+	@$(BIN)/python -m tests.cases
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make: $(PYTHON) is older than 3.11: set PYTHON=python3.11 or newer" >&2; exit 3; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo "make: $(PYTHON) cannot make virtual environments: apt-get install -y python3-venv" >&2; rm -rf $(VENV); exit 3; }
+
+$(DEMO): setup.cfg pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing nvtopo into $(VENV) (once)"
+	@$(PIP) $(EDITABLE) '.[aggregator]'
+	@touch $@
+
+$(ALL): setup.cfg pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing nvtopo and its checks into $(VENV) (once)"
+	@$(PIP) $(EDITABLE) '.[kubernetes,aggregator,test]'
+	@touch $@ $(DEMO)
+
+clean:
+	rm -rf $(VENV) .cache build *.egg-info
