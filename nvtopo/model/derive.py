@@ -45,7 +45,8 @@ class Derived(Record, frozen=True, kw_only=True, omit_defaults=False):
     """NotApplicable, SingleNode, Attached, Registering, Error, Unhealthy or Mixed."""
     gpu_pairs: tuple[PairBandwidth, ...]
     nearest_nics: dict[str, NearestNics]
-    numa: dict[str, int | None]
+    numa: dict[str, int | str | None]
+    """The GPU's NUMA node; a list such as ``0-1`` where the input states several."""
     cpu_affinity: dict[str, str]
     complete: bool
     """False where something is hidden from us or could not be read."""
@@ -69,7 +70,7 @@ def derive(node: NodeTopology) -> Derived:
             for other in node.gpus[position + 1 :]
         ),
         nearest_nics={gpu.key: nearest_nics(node, distances, gpu) for gpu in node.gpus},
-        numa={gpu.key: gpu.numa_node for gpu in node.gpus},
+        numa={gpu.key: gpu.numa_nodes or gpu.numa_node for gpu in node.gpus},
         cpu_affinity={gpu.key: cpu_affinity(node, gpu) for gpu in node.gpus},
         complete=groups is not None and not node.problems,
         problems=node.problems,

@@ -74,6 +74,9 @@ class Gpu(Record, frozen=True, kw_only=True):
     """What it hangs from, root first: ``pci0000:15/0000:15:01.0/0000:16:00.0``."""
     numa_node: Count | None = None
     """The NUMA node of its PCIe function; absent where the firmware does not say."""
+    numa_nodes: str = ""
+    """The NUMA nodes near it in the kernel's list format, where another tool states several: a virtual machine whose
+    GPU hangs on no node (``0-1``), or a Grace GPU with its own memory nodes (``0,3-9``)."""
     local_cpus: str = ""
     """CPUs near its PCIe function, where they are not those of its NUMA node."""
     module_id: Count | None = None
@@ -104,6 +107,8 @@ class GpuPair(Record, frozen=True, kw_only=True):
     """Common PCIe ancestor as the driver or another tool states it, where it is not what the two paths say."""
     nvlinks: Count | None = None
     """Usable NVLinks between them, where another tool states only their number (``NV18``)."""
+    nvlink_short: Count | None = None
+    """The one of the two whose own side states fewer NVLinks than the other's: one-sided links carry nothing."""
     nvlink_p2p: str | None = None
     """Why NVLink peer access does not work although there are links; absent where it does."""
 

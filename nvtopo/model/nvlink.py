@@ -109,7 +109,44 @@ def is_full_mesh(group: tuple[int, ...], found: dict[tuple[int, int], Path]) -> 
 def degraded(node: NodeTopology) -> tuple[int, ...]:
     """Indices of the GPUs with fewer usable links than the best GPU of this node has links."""
     most = max((_link_count(gpu) for gpu in node.gpus), default=0)
-    return tuple(gpu.index for gpu in node.gpus if not gpu.mig and _usable(gpu.nvlinks) < max(most, _link_count(gpu)))
+    short = {gpu.index for gpu in node.gpus if not gpu.mig and _usable(gpu.nvlinks) < max(most, _link_count(gpu))}
+    return tuple(sorted(short | _stated_degraded(node)))
+
+
+#: No bridge and no mesh joins two GPUs by more links (H100 NVL: three bridges of four); an SXM board has 18.
+_MOST_BRIDGED_LINKS = 12
+#: From here on links are wired in twos, so an odd number next to a better pair is a lost link. Below it, cube meshes
+#: mix NV1 and NV2 by design.
+_WIRED_IN_TWOS = 4
+#: The most links that a GPU wires to others directly; pairs that add up to more share them through switches.
+_MOST_WIRED_LINKS = 18
+
+
+def _stated_degraded(node: NodeTopology) -> set[int]:
+    """GPUs that lack links by what another tool states of pairs alone.
+
+    Pairs with fewer links than others are no evidence by themselves: bridges come as NV4, NV8, NV12, in part fitted.
+    """
+    stated = {(pair.a, pair.b): pair.nvlinks for pair in node.pairs if pair.nvlinks}
+    best: dict[int, int] = {}
+    total: dict[int, int] = {}
+    for pair, links in stated.items():
+        for index in pair:
+            best[index] = max(best.get(index, 0), links)
+            total[index] = total.get(index, 0) + links
+    most = max(best.values(), default=0)
+    short = {pair.nvlink_short for pair in node.pairs} - {None}
+    if max(total.values(), default=0) > _MOST_WIRED_LINKS:
+        found = {index for index, links in best.items() if links < most}
+    else:
+        found = {index for pair, links in stated.items() if _lacks(links, most) for index in pair}
+    return found | {index for index in short if index is not None}
+
+
+def _lacks(links: int, most: int) -> bool:
+    """Whether a wired pair has lost links, seen next to the best pair of the node."""
+    odd = links % 2 == 1 and most >= _WIRED_IN_TWOS
+    return links < most and (odd or links > _MOST_BRIDGED_LINKS)
 
 
 def _link_count(gpu: Gpu) -> int:
