@@ -1,0 +1,33 @@
+"""Which tool wrote a file, told by its content and never by its name; and the node that it describes."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from nvtopo.model.node import NodeTopology
+from nvtopo.sources.foreign import smi_topo
+from nvtopo.sources.foreign.given import Given
+
+
+class Format(NamedTuple):
+    """One kind of file."""
+
+    name: str
+    looks_like: Callable[[Given], bool]
+    read: Callable[[Given], NodeTopology]
+
+
+#: The first that looks like it reads it: what is certain by its first bytes comes first, what can be in a log last.
+FORMATS: Final = (Format("nvidia-smi topo -m", smi_topo.looks_like, smi_topo.read),)
+
+
+def read_foreign(content: bytes, name: str) -> NodeTopology:
+    """The node that another tool's output describes; ``name`` says where it came from.
+
+    Raises:
+        ParseError: it is none of the formats, or holds no topology.
+    """
+    given = Given(content, name)
+    for form in FORMATS:
+        if form.looks_like(given):
+            return form.read(given)
+    raise given.refused("something else", " or ".join(form.name for form in FORMATS))

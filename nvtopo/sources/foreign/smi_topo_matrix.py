@@ -1,0 +1,168 @@
+"""Finds the matrix of ``nvidia-smi topo -m`` in a text, however logs, terminals and trackers have mangled it.
+
+Columns are separated by tabs, or by blanks where a terminal expanded them; device names longer than seven characters
+then touch their neighbours (``NIC16NIC17``, ``SYSSYS``). Lines wrap at the terminal's width, in the middle of a word.
+The diagonal ``X`` proves that no cell of a row was lost.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
+
+SOURCE = "nvidia-smi topo"
+
+_FIRST_GPU = re.compile(r"(?<![A-Za-z0-9_])GPU[0-9]{1,4}")
+_GLUED = re.compile(r"(?:GPU|NIC|NVMe)[0-9]{1,4}|mlx[0-9]_(?:bond_)?[0-9]{1,3}")
+_DEVICE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_CELL = re.compile(r"\s*(X|NV[0-9]{1,2}|NODE|SYS|SOC|PHB|PXB|PIX|\?|[A-Z][A-Za-z0-9]{0,7})")
+_SURE_CELL = re.compile(r"\s*(?:X(?![a-z])|NV[0-9]|NODE|SYS|SOC|PHB|PXB|PIX|\?)")
+_WORD = re.compile(r"\S+")
+#: What the rest of a wrapped row can consist of.
+_CONTINUED = re.compile(r"[\sXNVODESYHPBIC0-9,/A?-]*[0-9A-Z?][\sXNVODESYHPBIC0-9,/A?-]*")
+_LEGEND = re.compile(r"(?:^|\s)(?:X|SYS|NODE|PHB|PXB|PIX|NV#)\s{1,8}= ")
+#: A log's prefix before a row: time stamp, level, pod, stream.
+_MOST_PREFIX_WORDS = 12
+_MOST_WRAPS = 64
+
+
+class Row(NamedTuple):
+    """One device's row."""
+
+    cells: tuple[str, ...]
+    """As many as the matrix has columns, or fewer where the row was cut."""
+    tail: str
+    """What follows the cells: CPU affinity, NUMA affinity, GPU NUMA ID."""
+
+
+class Matrix(NamedTuple):
+    """What the text states."""
+
+    labels: tuple[str, ...]
+    columns: str
+    """The header behind the devices, without blanks: which affinity columns there are."""
+    rows: dict[str, Row]
+    after: list[str]
+    """The lines behind the header: rows, legend, NIC legend."""
+
+    positions: dict[str, int]
+    """Device → its column."""
+
+    @property
+    def has_legend(self) -> bool:
+        """Whether the legend of the levels is there."""
+        return any(_LEGEND.search(line) for line in self.after)
+
+
+def matrices(given: Given) -> Iterator[Matrix]:
+    """Every matrix of the text, in its order."""
+    lines = given.lines
+    starts = [index for index, line in enumerate(lines) if "GPU" in line and _labels(line)]
+    for position, start in enumerate(starts):
+        end = starts[position + 1] if position + 1 < len(starts) else len(lines)
+        found = _matrix(lines[start:end])
+        if found is not None:
+            yield found
+
+
+def looks_like(given: Given) -> bool:
+    """Whether a matrix with at least one row is in the text."""
+    return next(matrices(given), None) is not None
+
+
+def _labels(header: str) -> tuple[str, ...]:
+    """The devices that a header names; empty where the line is none."""
+    first = _FIRST_GPU.search(header)
+    if first is None:
+        return ()
+    labels: list[str] = []
+    for word in header[first.start() :].partition("CPU")[0].split():
+        parts = _GLUED.findall(word)
+        if "".join(parts) != word:
+            parts = [word] if _DEVICE.fullmatch(word) else []
+        if not parts or len(labels) > MOST_DEVICES or _SURE_CELL.fullmatch(word):
+            return ()
+        labels += parts
+    return tuple(labels)
+
+
+def _matrix(lines: list[str]) -> Matrix | None:
+    """The matrix whose header is the first line, if rows follow it."""
+    body = next((index for index, line in enumerate(lines[: _MOST_WRAPS + 1]) if index and _row_start(line)), None)
+    if body is None:
+        return None
+    header = "".join(line for line in lines[:body] if line.strip())
+    labels = _labels(header) or _labels(lines[0])
+    rows = _rows(lines[body:], labels)
+    if not rows:
+        return None
+    first = _FIRST_GPU.search(header)
+    tail = header[first.start() if first else 0 :].partition("CPU")
+    columns = "".join((tail[1] + tail[2]).split())
+    positions = {label: position for position, label in enumerate(labels)}
+    return Matrix(labels, columns, rows, lines[body:], positions)
+
+
+def _row_start(line: str) -> tuple[str, str] | None:
+    """A row's label and the rest of its line, behind whatever prefix a log put before it."""
+    for count, word in enumerate(_WORD.finditer(line)):
+        if count > _MOST_PREFIX_WORDS:
+            return None
+        label, end = word[0], word.end()
+        if not _DEVICE.fullmatch(label):
+            continue
+        glued = _GLUED.match(label)
+        if glued is not None and _SURE_CELL.match(label, glued.end()):
+            label, end = glued[0], word.start() + glued.end()
+        if _SURE_CELL.match(line, end) and not _SURE_CELL.fullmatch(label):
+            return label, line[end:]
+    return None
+
+
+def _rows(lines: list[str], labels: tuple[str, ...]) -> dict[str, Row]:
+    known = frozenset(labels)
+    width = max(len(line) for line in lines[: len(labels) * 2])
+    texts: dict[str, str] = {}
+    current, wraps, last = "", 0, ""
+    for line in lines:
+        start = _row_start(line)
+        if start is not None and start[0] in known:
+            current, wraps, last = start[0], 0, line
+            texts.setdefault(current, start[1])
+        elif current and wraps < _MOST_WRAPS and _CONTINUED.fullmatch(line):
+            texts[current] += ("" if len(last) >= width else " ") + line
+            wraps, last = wraps + 1, line
+        else:
+            current = ""
+    return {label: _row(text, len(labels)) for label, text in texts.items()}
+
+
+def _row(text: str, count: int) -> Row:
+    cells: list[str] = []
+    position = 0
+    while len(cells) < count:
+        match = _CELL.match(text, position)
+        if match is None:
+            break
+        cells.append(match[1])
+        position = match.end()
+    return Row(tuple(cells), text[position:].rstrip())
+
+
+def sound_rows(matrix: Matrix, notes: Notes) -> dict[str, Row]:
+    """The rows whose diagonal is where it must be; what is missing, cut or torn is noted."""
+    sound = {}
+    for position, label in enumerate(matrix.labels):
+        row = matrix.rows.get(label)
+        if row is None:
+            notes.add(label, "its row is missing: the input is cut")
+            continue
+        crosses = [index for index, cell in enumerate(row.cells) if cell == "X"]
+        if crosses != ([position] if len(row.cells) > position else []):
+            notes.add(label, "its row is torn: the diagonal X is not in its own column")
+            continue
+        if len(row.cells) < len(matrix.labels):
+            notes.add(label, f"its row is cut: {len(row.cells)} of {len(matrix.labels)} cells")
+        sound[label] = row
+    return sound
