@@ -142,7 +142,7 @@ def wait_for(probe: Probe[T | None], *, what: str, seconds: float = 30, interval
 
 def condition(document: Json, kind: str) -> bool:
     """Is the condition of that type True?"""
-    conditions = document.get("status", {}).get("conditions", [])
+    conditions = document.get("status", {}).get("conditions") or []
     return any(one["type"] == kind and one["status"] == "True" for one in conditions)
 
 

@@ -108,6 +108,11 @@ class Child:
             self._signal(signal.SIGKILL)
             self._process.wait()
 
+    def kill(self) -> None:
+        """Ends it without asking, as a machine that loses power does."""
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+
     def _signal(self, number: signal.Signals) -> None:
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):

@@ -14,6 +14,7 @@ newline `\\n`, a carriage return `\\r`. Empty lines and lines that start with `#
 from __future__ import annotations
 
 import errno
+import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -100,7 +101,7 @@ def unpack(text: str, root: Path) -> Mapping[str, str]:
         target.parent.mkdir(parents=True, exist_ok=True)
         match entry:
             case Link():
-                target.symlink_to(entry.target)
+                os.symlink(entry.target, target)  # noqa: PTH211 - pathlib would tidy the target
             case File():
                 target.write_bytes(entry.content)
             case Unreadable():
@@ -136,7 +137,7 @@ def _walk(root: Path, directory: Path) -> Iterator[tuple[str, Entry]]:
         yield _inside(root, directory), EmptyDirectory()
     for child in children:
         if child.is_symlink():
-            yield _inside(root, child), Link(str(child.readlink()))
+            yield _inside(root, child), Link(os.readlink(child))  # noqa: PTH115 - as above
         elif child.is_dir():
             yield from _walk(root, child)
         else:
