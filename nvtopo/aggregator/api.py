@@ -37,7 +37,13 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_PAGE: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_PAGE: Final = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "element.js": "text/javascript",
+    "facts.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 _RETRY_SECONDS: Final = "5"
 
 
