@@ -84,7 +84,8 @@ def _get(url: str) -> bytes:
         with error:
             raise ReadError(f"{url}: the server answered {error.code} {error.reason}") from error
     except (OSError, HTTPException, ValueError) as error:
-        raise ReadError(f"{url}: {getattr(error, 'reason', error)}") from error
+        reason = getattr(error, "reason", error)
+        raise ReadError(f"{url}: {getattr(reason, 'strerror', None) or reason}") from error
     return content
 
 
