@@ -24,6 +24,12 @@ _ABSENT = frozenset({3, 6, 13, 25, 26})
 _VERSION_MISMATCH = 25
 _LIBRARY_NOT_FOUND = 12
 _FUNCTION_NOT_FOUND = 13
+#: What an operator does about the ways in which a driver is not ready.
+_NOT_READY = {
+    4: "no permission for /dev/nvidiactl: run as root, or with the devices mapped in",
+    9: "kernel module not loaded yet: `modprobe nvidia`, or wait for the driver container",
+    18: "driver/library version mismatch: the driver was upgraded underneath; drain the node and reload it, or reboot",
+}
 #: GPU_IS_LOST, RESET_REQUIRED: nothing else about this GPU is worth asking.
 _LOST = frozenset({15, 16})
 _MIG_ENABLED = 1
@@ -89,7 +95,7 @@ def _facts(problems: list[Json]) -> Json | None:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
         if error.value != _LIBRARY_NOT_FOUND:
-            Asker("driver", problems).problem(f"nvmlInit: {error}")
+            Asker("driver", problems).problem(_NOT_READY.get(error.value, f"nvmlInit: {error}"))
         return None
     asker = Asker("driver", problems)
     handles, lost = _handles(asker, problems)

@@ -1,0 +1,100 @@
+import threading
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from nvtopo.agent import Agent
+from nvtopo.agent.page import Page
+from nvtopo.errors import ReadError
+from nvtopo.sinks.metrics import ObservationCollector
+from nvtopo.sinks.nfd import FeatureFile
+from nvtopo.sources.machine import Machine, NoNvml
+from nvtopo.sources.sysfs import SysfsRoot
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A machine with one NUMA node and nothing else."""
+    node = tmp_path / "root" / "sys/devices/system/node/node0"
+    node.mkdir(parents=True)
+    (node / "cpulist").write_text("0-3\n")
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def features_d(tmp_path: Path) -> Path:
+    path = tmp_path / "features.d"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def agent(root: Path, features_d: Path) -> Agent:
+    machine = Machine(root=SysfsRoot(str(root)), nvml=NoNvml(), node_name="node-a")
+    return Agent(machine, [FeatureFile(features_d, timedelta(minutes=15), lambda: datetime.now(UTC))])
+
+
+def test_a_step_writes_the_feature_file(agent: Agent, features_d: Path) -> None:
+    assert agent.step().node.numa[0].cpus == "0-3"
+    assert agent.delivered
+    assert "nvtopo.io/gpu.count=0" in (features_d / "nvtopo").read_text()
+
+
+def test_a_directory_that_is_missing_is_written_once_it_is_there(agent: Agent, features_d: Path) -> None:
+    features_d.rmdir()
+    agent.step()
+    assert not agent.delivered
+    features_d.mkdir()
+    stop = threading.Event()
+    loop = threading.Thread(target=agent.run, args=(stop, 0.05))
+    loop.start()
+    try:
+        assert wait_until(lambda: agent.delivered)
+    finally:
+        stop.set()
+        loop.join()
+    assert (features_d / "nvtopo").exists()
+
+
+def wait_until(probe: object, seconds: float = 10) -> bool:
+    assert callable(probe)
+    pause, waited = threading.Event(), 0.0
+    while not probe() and waited < seconds:
+        pause.wait(0.02)
+        waited += 0.02
+    return bool(probe())
+
+
+def fetched(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own URL
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_the_page_tells_the_truth_about_readiness(agent: Agent) -> None:
+    registry = CollectorRegistry()
+    registry.register(ObservationCollector(agent.latest))
+    with Page(registry, lambda: agent.delivered, address="127.0.0.1", port=0) as page:
+        assert fetched(f"{page.url}/healthz")[0] == 200
+        assert fetched(f"{page.url}/readyz")[0] == 503
+        assert "nvtopo_observation_timestamp_seconds" not in fetched(f"{page.url}/metrics")[1]
+        agent.step()
+        assert fetched(f"{page.url}/readyz")[0] == 200
+        assert "nvtopo_observation_timestamp_seconds" in fetched(f"{page.url}/metrics")[1]
+        assert fetched(f"{page.url}/nothing")[0] == 404
+
+
+def test_an_address_in_use_is_said_in_one_line(agent: Agent) -> None:
+    del agent
+    with (
+        Page(CollectorRegistry(), lambda: True, address="127.0.0.1", port=0) as page,
+        pytest.raises(ReadError, match="cannot listen on"),
+    ):
+        Page(CollectorRegistry(), lambda: True, address="127.0.0.1", port=int(page.url.rpartition(":")[2]))
