@@ -1,1 +1,1 @@
-"""Other people's machines with known answers, read in process and compared. The files stay outside of the repository."""
+"""Other people's machines with known answers, read and compared; the files stay outside of the repository."""

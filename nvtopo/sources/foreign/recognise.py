@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from nvtopo.model.node import NodeTopology
-from nvtopo.sources.foreign import smi_topo
+from nvtopo.sources.foreign import nccl_xml, smi_topo
 from nvtopo.sources.foreign.given import Given
 
 
@@ -17,7 +17,10 @@ class Format(NamedTuple):
 
 
 #: The first that looks like it reads it: what is certain by its first bytes comes first, what can be in a log last.
-FORMATS: Final = (Format("nvidia-smi topo -m", smi_topo.looks_like, smi_topo.read),)
+FORMATS: Final = (
+    Format("NCCL topology XML", nccl_xml.looks_like, nccl_xml.read),
+    Format("nvidia-smi topo -m", smi_topo.looks_like, smi_topo.read),
+)
 
 
 def read_foreign(content: bytes, name: str) -> NodeTopology:
