@@ -27,6 +27,9 @@ NOMINAL_BYTES_PER_SECOND = {
     "6.0": 50_000_000_000,
 }
 
+#: What stands for the version of AMD's GPU links, which RCCL's files list: a GPU has as many as its place needs.
+XGMI = "xGMI"
+
 
 class Path(NamedTuple):
     """A usable NVLink path between two GPUs."""
@@ -150,6 +153,8 @@ def _lacks(links: int, most: int) -> bool:
 
 
 def _link_count(gpu: Gpu) -> int:
+    if any(bundle.version == XGMI for bundle in gpu.nvlinks):
+        return 0
     return max(gpu.nvlink_count or 0, sum(bundle.count for bundle in gpu.nvlinks))
 
 
