@@ -53,7 +53,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     listen: str,
     interval: float,
     label_lifetime: float,
-    root: Path,
+    root: str,
     nvml: str | None,
     node_name: str | None,
 ) -> None:

@@ -4,18 +4,19 @@ from pathlib import Path
 
 import click
 
-from nvtopo.cli.machine import live_options, snapshot_of
+from nvtopo.cli.machine import begin, live_options
 
 
 @click.command("capture")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
 @live_options
-def command(file: Path, root: Path, nvml: str | None, node_name: str | None) -> None:
+def command(file: Path, root: str, nvml: str | None, node_name: str | None) -> None:
     """Write this node's facts to FILE ('-' is standard output)."""
+    snapshot = begin(None, root, nvml, node_name)
     from nvtopo.sinks.document import capture_json
     from nvtopo.sinks.files import replace_file
 
-    content = capture_json(snapshot_of(None, root, nvml, node_name))
+    content = capture_json(snapshot())
     if str(file) == "-":
         click.echo(content, nl=False)
         return

@@ -1,14 +1,17 @@
 """``nvtopo dump``: one-shot topology of this node, or of a capture."""
 
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
-from nvtopo.cli.machine import from_option, live_options, snapshot_of
-from nvtopo.model.assemble import assemble
-from nvtopo.model.derive import Derived, derive
-from nvtopo.model.node import NodeTopology
+from nvtopo.cli.machine import begin, from_option, live_options
+
+if TYPE_CHECKING:
+    from nvtopo.model.derive import Derived
+    from nvtopo.model.node import NodeTopology
 
 _FORMATS = ("matrix", "json", "labels")
 
@@ -19,23 +22,27 @@ _FORMATS = ("matrix", "json", "labels")
 )
 @from_option
 @live_options
-def command(form: str, source: Path | None, root: Path, nvml: str | None, node_name: str | None) -> None:
+def command(form: str, source: str | None, root: str, nvml: str | None, node_name: str | None) -> None:
     """Show the topology of this node: GPUs, NVLinks, NICs, NVMe, CPUs, NUMA."""
-    node = assemble(snapshot_of(source, root, nvml, node_name))
-    derived = derive(node)
-    click.echo(_rendered(form, node, derived), nl=False)
+    snapshot = begin(source, root, nvml, node_name)
+    from nvtopo.model.assemble import assemble
+    from nvtopo.model.derive import derive
+
+    render = _renderer(form)
+    node = assemble(snapshot())
+    click.echo(render(node, derive(node)), nl=False)
 
 
-def _rendered(form: str, node: NodeTopology, derived: Derived) -> str | bytes:
+def _renderer(form: str) -> "Callable[[NodeTopology, Derived], str | bytes]":
     if form == "json":
         from nvtopo.sinks.document import node_json
 
-        return node_json(node, derived)
+        return node_json
     if form == "labels":
         from nvtopo.model.features import features
 
-        return "".join(f"{name}={value}\n" for name, value in features(node, derived).items())
+        return lambda node, derived: "".join(f"{name}={value}\n" for name, value in features(node, derived).items())
     from nvtopo.cli.colour import matrix_style
     from nvtopo.sinks import matrix
 
-    return matrix.render(node, derived, matrix_style(terminal=sys.stdout.isatty()))
+    return partial(matrix.render, style=matrix_style(terminal=sys.stdout.isatty()))

@@ -1,18 +1,21 @@
-"""The options with which a verb says which machine it reads, and the snapshot they give."""
+"""The options with which a verb says which machine it reads, and the snapshot they give.
+
+Paths are texts here: ``pathlib`` would be a twentieth of a dump's start.
+"""
 
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nvtopo.model.snapshot import Snapshot
-
 if TYPE_CHECKING:
+    from nvtopo.model.snapshot import Snapshot
     from nvtopo.sources.machine import Machine
+    from nvtopo.sources.nvml import NvmlWorker
 
-_FILE = click.Path(exists=False, dir_okay=False, path_type=Path, allow_dash=True)
-_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+_FILE = click.Path(exists=False, dir_okay=False, allow_dash=True)
+_DIRECTORY = click.Path(exists=True, file_okay=False)
 
 
 def live_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,9 +28,7 @@ def live_options(function: Callable[..., Any]) -> Callable[..., Any]:
             envvar="NVTOPO_NVML",
             help="NVML library to ask, or 'none'. By default libnvidia-ml.so.1, and none for a recorded machine.",
         ),
-        click.option(
-            "--root", type=_DIRECTORY, default=Path("/"), help="Folder that holds the machine's sys and proc."
-        ),
+        click.option("--root", type=_DIRECTORY, default="/", help="Folder that holds the machine's sys and proc."),
     ):
         function = option(function)
     return function
@@ -40,23 +41,40 @@ def from_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def snapshot_of(source: Path | None, root: Path, nvml: str | None, node_name: str | None) -> Snapshot:
-    """The snapshot that these options ask for."""
+def begin(source: str | None, root: str, nvml: str | None, node_name: str | None) -> "Callable[[], Snapshot]":
+    """Begin to read what these options ask for; the function returned gives the snapshot.
+
+    The driver answers meanwhile: what the caller has to import is best imported between the two.
+    """
     if source is not None:
-        from nvtopo.sources.capture import read_capture
+        return partial(_captured, source)
+    asking = _asking(root, nvml)
+    if asking is not None:
+        asking.begin()
+    return partial(_read, root, node_name, asking)
 
-        return read_capture(source)
-    from nvtopo.sources import reading
 
-    return reading.read(machine_of(root, nvml, node_name))
-
-
-def machine_of(root: Path, nvml: str | None, node_name: str | None) -> "Machine":
+def machine_of(root: str, nvml: str | None, node_name: str | None) -> "Machine":
     """The machine that these options name."""
     from nvtopo.sources import reading
-    from nvtopo.sources.nvml import LIBRARY
 
-    library = nvml or ("none" if root != Path("/") else LIBRARY)
-    return reading.this_machine(
-        root=str(root), node_name=node_name, nvml_library=None if library == "none" else library
-    )
+    return reading.this_machine(root=root, node_name=node_name, asking=_asking(root, nvml))
+
+
+def _asking(root: str, nvml: str | None) -> "NvmlWorker | None":
+    from nvtopo.sources.nvml import LIBRARY, NvmlWorker
+
+    library = nvml or ("none" if root.strip("/") else LIBRARY)
+    return None if library == "none" else NvmlWorker(library)
+
+
+def _captured(source: str) -> "Snapshot":
+    from nvtopo.sources.capture import read_capture
+
+    return read_capture(source)
+
+
+def _read(root: str, node_name: str | None, asking: "NvmlWorker | None") -> "Snapshot":
+    from nvtopo.sources import reading
+
+    return reading.read(reading.this_machine(root=root, node_name=node_name, asking=asking))

@@ -31,7 +31,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     address: str,
     page_port: int,
     metrics_port: int,
-    root: Path,
+    root: str,
     nvml: str | None,
     node_name: str | None,
 ) -> None:

@@ -37,7 +37,8 @@ def render(node: NodeTopology, derived: Derived, style: Style = plain) -> str:
     rows = _rows(node)
     parts = [_summary(node, derived)]
     if rows:
-        parts += [_table(_cells(node, derived, rows), style), _legend(node, derived, rows)]
+        cells = _cells(node, derived, rows)
+        parts += [_table(cells, style), _legend(cells, rows)]
     parts += [_pci(node), _numa(node), _problems(derived)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -130,8 +131,8 @@ def _table(cells: list[list[str]], style: Style) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _legend(node: NodeTopology, derived: Derived, rows: list[_Row]) -> str:
-    seen = {cell.rstrip("0123456789") for row in _cells(node, derived, rows)[1:] for cell in row[1 : len(rows) + 1]}
+def _legend(cells: list[list[str]], rows: list[_Row]) -> str:
+    seen = {cell.rstrip("0123456789") for row in cells[1:] for cell in row[1 : len(rows) + 1]}
     meanings = [f"  {name:<4} = {text}" for name, text in _LEGEND.items() if name.rstrip("#") in seen]
     names = [
         f"  {row.label}: {row.device.name}{_address(row.device)}" for row in rows if not isinstance(row.device, Gpu)

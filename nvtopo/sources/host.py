@@ -15,7 +15,6 @@ _MODULE_VERSION = re.compile(r"Kernel Module(?: for \S+)?\s+(\d+(?:\.\d+)+)")
 def read(machine: Machine) -> Reading:
     """``/proc/sys/kernel``, ``/sys/class/dmi/id``, ``/proc/cpuinfo``, ``/proc/driver/nvidia/version``."""
     reader = SysfsReader(machine.root, NAME)
-    cpuinfo = reader.text("/proc/cpuinfo") or ""
     facts = HostFacts(
         name=machine.node_name or reader.text("/proc/sys/kernel/hostname") or os.uname().nodename,
         architecture=_architecture(reader),
@@ -23,10 +22,16 @@ def read(machine: Machine) -> Reading:
         boot_id=reader.text("/proc/sys/kernel/random/boot_id") or "",
         vendor=reader.text("/sys/class/dmi/id/sys_vendor") or "",
         product=reader.text("/sys/class/dmi/id/product_name") or "",
-        hypervisor=" hypervisor" in cpuinfo.partition("\n\n")[0],
+        hypervisor=_hypervisor(reader),
         nvidia_module=_module_version(reader.text("/proc/driver/nvidia/version") or ""),
     )
     return Reading(facts, tuple(reader.problems))
+
+
+def _hypervisor(reader: SysfsReader) -> bool:
+    """The flag of the first CPU, which is in the first piece: the kernel asks each CPU that is read for its clock."""
+    cpuinfo = reader.content("/proc/cpuinfo", head=True) or b""
+    return b" hypervisor" in cpuinfo.partition(b"\n\n")[0]
 
 
 def _architecture(reader: SysfsReader) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol, cast
 from nvtopo.model.record import Problem, Record
 from nvtopo.model.snapshot import VERSION, Attributes, Snapshot
 from nvtopo.sources import host, net, numa, nvml, pci, rdma, storage
-from nvtopo.sources.machine import Machine, NoNvml, Reading
+from nvtopo.sources.machine import AskNvml, Machine, NoNvml, Reading
 from nvtopo.sources.sysfs import SysfsRoot
 
 #: Every source. NVML is last: its worker answers while the others read.
@@ -23,11 +23,9 @@ class Source(Protocol):
         """Everything of its kind on this machine."""
 
 
-def this_machine(*, root: str = "/", node_name: str | None = None, nvml_library: str | None = nvml.LIBRARY) -> Machine:
-    """The live host, or one whose ``/sys`` and ``/proc`` lie below ``root``; without a library NVML is not asked."""
-    return Machine(
-        root=SysfsRoot(root), nvml=nvml.NvmlWorker(nvml_library) if nvml_library else NoNvml(), node_name=node_name
-    )
+def this_machine(*, root: str = "/", node_name: str | None = None, asking: AskNvml | None = None) -> Machine:
+    """The live host, or one whose ``/sys`` and ``/proc`` lie below ``root``; without ``asking``, no NVML."""
+    return Machine(root=SysfsRoot(root), nvml=asking or NoNvml(), node_name=node_name)
 
 
 def read(machine: Machine, sources: tuple[ModuleType, ...] = SOURCES) -> Snapshot:

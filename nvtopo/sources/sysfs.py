@@ -24,6 +24,8 @@ _ABSENT = frozenset(
 )
 #: More than any attribute holds; PCI config space and VPD are the largest, a cpuinfo of 512 CPUs is cut.
 _LARGEST_BYTES = 1 << 20
+#: Below ``/sys`` a read gives a page or all that is left. Files of ``/proc`` come in pieces of any size.
+_SMALLEST_PAGE_BYTES = 4096
 
 
 class SysfsRoot:
@@ -33,14 +35,16 @@ class SysfsRoot:
         self._root = root.rstrip("/")
         self._failures = dict(failures or {})
 
-    def read(self, path: str) -> bytes:
-        """The content of the file; OSError as the kernel gave it."""
+    def read(self, path: str, *, head: bool = False) -> bytes:
+        """The content of the file, or the first piece of it that the kernel gives; OSError as the kernel gave it."""
         self._fail(path)
         descriptor = os.open(self._root + path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             chunks = []
             while chunk := os.read(descriptor, _LARGEST_BYTES):
                 chunks.append(chunk)
+                if head or (len(chunk) < _SMALLEST_PAGE_BYTES and path.startswith("/sys/")):
+                    break
             return b"".join(chunks)
         finally:
             os.close(descriptor)
@@ -74,10 +78,10 @@ class SysfsReader:
         content = self.content(path)
         return None if content is None else content.decode("utf-8", "replace").strip()
 
-    def content(self, path: str) -> bytes | None:
-        """The file's bytes."""
+    def content(self, path: str, *, head: bool = False) -> bytes | None:
+        """The file's bytes, or the first piece of them."""
         try:
-            return self._root.read(path)
+            return self._root.read(path, head=head)
         except OSError as error:
             self._note(path, error)
             return None

@@ -18,12 +18,12 @@ FIXTURES: Final = Path(__file__).resolve().parents[2] / "fixtures"
 HOSTS: Final = sorted(path.parent for path in (FIXTURES / "hosts").glob("*/sys.txt"))
 RACK: Final = FIXTURES / "clusters" / "gb200-nvl72-rack"
 #: Two thousand small files a machine: a disk takes seconds over them.
-_IN_MEMORY: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a random name below it
+IN_MEMORY: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a random name below it
 
 
 def snapshot_of(sys_text: str, nvml: Path | None) -> Snapshot:
     """What the sources read on the machine of these two files; without the second it has no NVIDIA driver."""
-    with tempfile.TemporaryDirectory(prefix="nvtopo-machine-", dir=_IN_MEMORY) as root:
+    with tempfile.TemporaryDirectory(prefix="nvtopo-machine-", dir=IN_MEMORY) as root:
         failures = sysfs_text.unpack(sys_text, Path(root))
         numbers = {path: getattr(errno, name) for path, name in failures.items()}
         library = str(build.library()) if nvml is not None else "/nonexistent/libnvidia-ml.so.1"

@@ -1,0 +1,1 @@
+"""Benches: ``bench/NAME`` prints a table for people and, with ``--json``, one JSON object as its last line."""
