@@ -21,10 +21,15 @@ class Given:
         self.content = content
         self.name = name
 
+    @property
+    def is_utf16(self) -> bool:
+        """Whether a shell on Windows wrote it."""
+        return self.content.startswith(_UTF16_MARKS)
+
     @cached_property
     def text(self) -> str:
         """The text, without colours; bytes that are no text become U+FFFD."""
-        encoding = "utf-16" if self.content.startswith(_UTF16_MARKS) else "utf-8-sig"
+        encoding = "utf-16" if self.is_utf16 else "utf-8-sig"
         text = self.content.decode(encoding, "replace")
         return _ESCAPE.sub("", text) if "[" in text else text
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from nvtopo.model.node import NodeTopology
-from nvtopo.sources.foreign import nccl_xml, smi_topo
+from nvtopo.sources.foreign import ibstat, nccl_xml, smi_session
 from nvtopo.sources.foreign.given import Given
+from nvtopo.sources.foreign.refusal import refusal
 
 
 class Format(NamedTuple):
@@ -19,7 +20,8 @@ class Format(NamedTuple):
 #: The first that looks like it reads it: what is certain by its first bytes comes first, what can be in a log last.
 FORMATS: Final = (
     Format("NCCL topology XML", nccl_xml.looks_like, nccl_xml.read),
-    Format("nvidia-smi topo -m", smi_topo.looks_like, smi_topo.read),
+    Format("nvidia-smi topo -m, -q, -q -x or nvlink -s", smi_session.looks_like, smi_session.read),
+    Format("ibstat or ibstatus", ibstat.looks_like, ibstat.read),
 )
 
 
@@ -33,4 +35,4 @@ def read_foreign(content: bytes, name: str) -> NodeTopology:
     for form in FORMATS:
         if form.looks_like(given):
             return form.read(given)
-    raise given.refused("something else", " or ".join(form.name for form in FORMATS))
+    raise refusal(given, f"a capture (JSON by `nvtopo capture`), {', '.join(form.name for form in FORMATS)}")

@@ -104,13 +104,14 @@ def _gpu(label: str, rows: dict[str, Row], matrix: Matrix, notes: Notes) -> Gpu:
 
 
 def _stated(matrix: Matrix, rows: dict[str, Row], names: dict[str, str], notes: Notes) -> tuple[StatedLevel, ...]:
-    """The level of each GPU and NIC, by the GPU's row, else by the NIC's."""
+    """The levels between GPUs and NICs, and of NICs among each other; NVMe columns name no device that we know."""
+    called = {label: names.get(label, label) for label in matrix.labels if _is_gpu(label) or label in names}
     stated = []
-    for gpu in _gpus(matrix):
-        for nic, name in names.items():
-            level = _level(matrix, rows, gpu, nic, notes)
-            if level is not None:
-                stated.append(StatedLevel(a=gpu, b=name, level=level))
+    for position, (one, a) in enumerate(called.items()):
+        for other, b in list(called.items())[position + 1 :]:
+            if one in names or other in names:
+                level = _level(matrix, rows, one, other, notes)
+                stated += [StatedLevel(a=a, b=b, level=level)] if level is not None else []
     return tuple(stated)
 
 

@@ -1,0 +1,80 @@
+"""``nvidia-smi -q``: every GPU's facts as indented text."""
+
+import re
+from collections.abc import Iterator
+
+from nvtopo.model.facts import GpuFacts
+from nvtopo.model.node import NodeTopology
+from nvtopo.sources.foreign import smi_query_facts
+from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
+from nvtopo.sources.foreign.smi_query_facts import FIELDS
+
+_TITLE = "NVSMI LOG"
+_GPU = re.compile(r"GPU ([0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])")
+_ABSENT = frozenset({"N/A", "[N/A]", "None", "Not Supported"})
+_LONGEST_LINE = 1 << 12
+_DEEPEST = 8
+
+
+def looks_like(given: Given) -> bool:
+    """Whether the title and a GPU are in the text."""
+    return _TITLE.encode() in given.content and any(_GPU.search(line) for line in given.lines if line[:80].strip())
+
+
+def read(given: Given) -> NodeTopology:
+    """The node that the first log in the text describes.
+
+    Raises:
+        ParseError: it names more GPUs than a node has.
+    """
+    notes = Notes(smi_query_facts.SOURCE)
+    head, sections = _sections(given.lines)
+    if len(sections) > MOST_DEVICES:
+        raise given.refused(f"{len(sections)} GPUs", "the output of `nvidia-smi -q` of one node")
+    facts = [_facts(index, address, lines) for index, (address, lines) in enumerate(sections.items())]
+    about = dict(_fields(head))
+    return smi_query_facts.node(
+        facts, about.get("Driver Version", ""), about.get("CUDA Version", ""), about.get("Attached GPUs", ""), notes
+    )
+
+
+def _sections(lines: list[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """The lines before the first GPU, and each GPU's; a log that holds the output twice is read once."""
+    start = next((index for index, line in enumerate(lines) if _TITLE in line), 0)
+    head: list[str] = []
+    sections: dict[str, list[str]] = {}
+    current = head
+    for line in lines[start + 1 :]:
+        if _TITLE in line or line.startswith("####"):
+            break
+        match = _GPU.match(line)
+        if match is not None:
+            current = sections.setdefault(match[1].lower(), [])
+        elif line.strip():
+            current.append(line)
+    return head, sections
+
+
+def _facts(index: int, address: str, lines: list[str]) -> GpuFacts:
+    fields = dict(reversed(list(_fields(lines))))  # of a field that comes twice the first counts
+
+    def answer(field: str) -> str:
+        value = fields.get(FIELDS[field].text, "")
+        return ("" if value in _ABSENT else value) or (address if field == "address" else "")
+
+    return smi_query_facts.facts(index, answer)
+
+
+def _fields(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """``PCI/GPU Link Info/Link Width/Max`` and its value, by indentation."""
+    above: list[tuple[int, str]] = []
+    for line in lines:
+        body = line[:_LONGEST_LINE].strip(" ")
+        depth = len(line) - len(line.lstrip(" "))
+        title, colon, value = f"{body} ".partition(" : ")
+        while above and above[-1][0] >= depth:
+            above.pop()
+        if colon:
+            yield "/".join([*(title for _, title in above), title.rstrip()]), value.strip()
+        elif len(above) < _DEEPEST:
+            above.append((depth, body))
