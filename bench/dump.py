@@ -26,11 +26,16 @@ Json = dict[str, Any]
 EXIT_READ: Final = 3
 REPETITIONS: Final = 15
 
-PYTHON, FLOOR, WORKER_FLOOR = "python -c pass", "python -c 'import click, msgspec'", "python -c 'import pynvml'"
+PYTHON: Final = "python -c pass"
+IMPORTS: Final = "python -c 'import click, msgspec'"
+FLOOR: Final = "  the same, ending as dump does"
+WORKER_FLOOR: Final = "python -c 'import pynvml'"
 HERE: Final = "nvtopo dump (this machine)"
 LSTOPO: Final = "lstopo"
 
 _HOW_TO_GET_LSTOPO: Final = "not installed: apt-get install -y hwloc-nox"
+#: No collection, no tidying at the end (``nvtopo.__main__``): what a dump costs before a line of it runs.
+_FLOOR: Final = "import gc, os; gc.disable(); import click, msgspec; os._exit(0)"
 _IMPORTED: Final = """
 import json, sys
 from nvtopo import cli
@@ -73,7 +78,8 @@ def measure(repetitions: int) -> Json:
         costs = interleaved(
             {
                 PYTHON: Program((sys.executable, "-c", "pass")),
-                FLOOR: Program((sys.executable, "-c", "import click, msgspec")),
+                IMPORTS: Program((sys.executable, "-c", "import click, msgspec")),
+                FLOOR: Program((sys.executable, "-c", _FLOOR)),
                 WORKER_FLOOR: Program((sys.executable, "-c", "import pynvml")),
                 HERE: Program((*_nvtopo(), "dump")),
                 **recorded,
@@ -169,7 +175,7 @@ def table(figures: Json) -> str:
         f"Python {figures['python']}, {figures['repetitions']} interleaved runs: median (minimum); ratios wall/cpu",
         head,
         *(f"{name:{width}}  {_row(parts)}" for name, parts in programs.items()),
-        f"floor: {FLOOR}, what the command line and the records cost before a line of ours",
+        f"floor: {IMPORTS}, ending as dump does: without the interpreter's tidying",
         f"lstopo: {figures['lstopo']}",
         f"NVML: {figures['nvml']}",
         *(f"NVML calls, {host}: {calls}" for host, calls in figures["nvmlCalls"].items()),

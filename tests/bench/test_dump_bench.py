@@ -28,7 +28,9 @@ def lines() -> list[str]:
 def test_the_last_line_has_every_figure(lines: list[str]) -> None:
     figures = json.loads(lines[-1])
     dumps = {"nvtopo dump (this machine)", *(f"nvtopo dump ({host.name})" for host in HOSTS)}
-    assert {"python -c pass", "python -c 'import click, msgspec'", *dumps} <= set(figures["programs"])
+    assert {"python -c pass", "python -c 'import click, msgspec'", "python -c 'import pynvml'", *dumps} <= set(
+        figures["programs"]
+    )
     for parts in figures["programs"].values():
         for part in (parts["wall"], parts["cpu"]):
             assert set(part) == {"medianSeconds", "minimumSeconds", "timesPython", "timesFloor", "timesLstopo"}
