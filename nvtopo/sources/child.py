@@ -36,7 +36,7 @@ class Child:
     def line(self, deadline: float) -> bytes:
         """The line, or what there is of it where the output ends before it does.
 
-        Whether the child ends then is not waited for: ending an interpreter takes half as long as starting one.
+        Whether the child ends then is not waited for: ending an interpreter takes as long as starting one.
 
         Raises:
             TooLate: it is ``deadline`` (monotonic seconds).
