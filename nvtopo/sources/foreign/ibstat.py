@@ -5,6 +5,8 @@ The rate of a port that is down is what it fell back to (40 of a 400 Gb/s port),
 
 import re
 
+from msgspec.structs import replace
+
 from nvtopo.model.assemble import assemble
 from nvtopo.model.facts import RdmaDevice, RdmaFacts, RdmaPort
 from nvtopo.model.node import NodeTopology
@@ -40,7 +42,8 @@ def read(given: Given) -> NodeTopology:
     if len(about) > MOST_DEVICES:
         raise given.refused(f"{len(about)} devices", "the output of `ibstat` of one node")
     devices = tuple(_device(name, fields, ports.get(name, {}), notes) for name, fields in about.items())
-    return assemble(Snapshot(rdma=RdmaFacts(devices=devices), problems=notes.problems))
+    node = assemble(Snapshot(rdma=RdmaFacts(devices=devices), problems=notes.problems))
+    return replace(node, nvlink_hidden=True)
 
 
 def _devices(lines: list[str]) -> tuple[dict[str, Fields], dict[str, dict[int, Fields]]]:

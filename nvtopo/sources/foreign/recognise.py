@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from nvtopo.model.node import NodeTopology
-from nvtopo.sources.foreign import ibstat, nccl_xml, smi_session
+from nvtopo.sources.foreign import ibstat, lspci, nccl_xml, smi_session, sysfs_archive
 from nvtopo.sources.foreign.given import Given
 from nvtopo.sources.foreign.refusal import refusal
 
@@ -19,9 +19,11 @@ class Format(NamedTuple):
 
 #: The first that looks like it reads it: what is certain by its first bytes comes first, what can be in a log last.
 FORMATS: Final = (
+    Format("an archive of /sys", sysfs_archive.looks_like, sysfs_archive.read),
     Format("NCCL topology XML", nccl_xml.looks_like, nccl_xml.read),
     Format("nvidia-smi topo -m, -q, -q -x or nvlink -s", smi_session.looks_like, smi_session.read),
     Format("ibstat or ibstatus", ibstat.looks_like, ibstat.read),
+    Format("lspci", lspci.looks_like, lspci.read),
 )
 
 
