@@ -5,11 +5,11 @@ from msgspec.structs import replace
 from nvtopo.model import nvlink
 from nvtopo.model.address import PciAddress
 from nvtopo.model.distance import full_path
-from nvtopo.model.facts import GpuFabric, GpuFacts, NetDevice, NumaNode, PciDevice, PcieLink, RdmaDevice, RdmaPort
+from nvtopo.model.facts import GpuFabric, GpuFacts, NumaNode, PciDevice, PcieLink
 from nvtopo.model.locality import between
-from nvtopo.model.node import Gpu, GpuPair, Host, Nic, NicPort, NodeTopology, Nvme, PciRoot
+from nvtopo.model.nics import acs_redirect, nics
+from nvtopo.model.node import Gpu, GpuPair, Host, NodeTopology, Nvme, PciRoot
 from nvtopo.model.record import Problem
-from nvtopo.model.roce import usable_gid
 from nvtopo.model.snapshot import Snapshot
 
 _NVIDIA = "0x10de"
@@ -30,8 +30,9 @@ def assemble(snapshot: Snapshot) -> NodeTopology:
         gpus=gpus,
         pairs=_pairs(snapshot, {gpu.index: gpu for gpu in gpus}),
         nvswitches=tuple(sorted(address for address, device in pci.items() if _is_nvswitch(device))),
-        nics=_nics(snapshot, pci),
+        nics=nics(snapshot, pci),
         nvmes=_nvmes(snapshot, pci),
+        kubelet=snapshot.kubelet,
         attributes=snapshot.attributes,
         problems=tuple(
             sorted(
@@ -59,6 +60,11 @@ def _host(snapshot: Snapshot) -> Host:
         vendor=facts.vendor if facts else "",
         product=facts.product if facts else "",
         hypervisor=facts.hypervisor if facts else False,
+        nvidia_open=facts.nvidia_open if facts else False,
+        peermem=facts.peermem if facts else False,
+        iommu=_iommu(snapshot),
+        isolated_cpus=snapshot.numa.isolated_cpus if snapshot.numa else "",
+        allowed_cpus=snapshot.numa.allowed_cpus if snapshot.numa else "",
         driver_version=(nvml.driver_version or None) if nvml else None,
         cuda_version=(nvml.cuda_version or None) if nvml else None,
     )
@@ -84,6 +90,11 @@ def _own_cpus(device: PciDevice | None, numa: dict[int, str]) -> str:
     return device.local_cpus
 
 
+def _iommu(snapshot: Snapshot) -> tuple[str, ...]:
+    devices = snapshot.pci.devices if snapshot.pci else ()
+    return tuple(sorted({device.iommu_type for device in devices if device.iommu_type}))
+
+
 def _gpu(facts: GpuFacts, pci: dict[PciAddress, PciDevice], numa: dict[int, str]) -> Gpu:
     device = pci.get(facts.pci_address) if facts.pci_address else None
     return Gpu(
@@ -99,6 +110,7 @@ def _gpu(facts: GpuFacts, pci: dict[PciAddress, PciDevice], numa: dict[int, str]
         memory_numa_node=facts.memory_numa_node,
         mig=facts.mig,
         link=_steady(facts.link or (device.link if device else None)),
+        acs_redirect=acs_redirect(device.path, pci) if device else None,
         nvlink_count=facts.nvlink_count,
         nvlinks=nvlink.bundles(facts.nvlinks),
         fabric=_fabric(facts.fabric),
@@ -159,73 +171,6 @@ def _root(root: str, devices: list[PciDevice]) -> PciRoot:
 
 def _is_nvswitch(device: PciDevice) -> bool:
     return device.vendor == _NVIDIA and device.class_code.startswith(_NVSWITCH_CLASS)
-
-
-def _nics(snapshot: Snapshot, pci: dict[PciAddress, PciDevice]) -> tuple[Nic, ...]:
-    """One NIC for each PCI function with a netdev or an RDMA device; virtual functions fold into their parent."""
-    rdma = [device for device in (snapshot.rdma.devices if snapshot.rdma else ()) if not device.management]
-    management = {
-        device.pci_address for device in (snapshot.rdma.devices if snapshot.rdma else ()) if device.management
-    }
-    by_address: dict[PciAddress, list[NetDevice]] = {}
-    for netdev in snapshot.net.devices if snapshot.net else ():
-        if netdev.pci_address is not None and netdev.pci_address not in management:
-            by_address.setdefault(netdev.pci_address, []).append(netdev)
-    nics = [
-        _rdma_nic(device, by_address.pop(device.pci_address, []) if device.pci_address else [], pci) for device in rdma
-    ]
-    nics += [_plain_nic(address, netdevs, pci) for address, netdevs in by_address.items()]
-    kept = (nic for nic in nics if not (nic.pci_address and _physfn(pci, nic.pci_address)))
-    return tuple(sorted(kept, key=lambda nic: (nic.pci_address or "", nic.name)))
-
-
-def _physfn(pci: dict[PciAddress, PciDevice], address: PciAddress) -> PciAddress | None:
-    device = pci.get(address)
-    return device.physfn if device else None
-
-
-def _rdma_nic(device: RdmaDevice, netdevs: list[NetDevice], pci: dict[PciAddress, PciDevice]) -> Nic:
-    nic = _nic(device.name, device.pci_address, netdevs, pci, tuple(_port(port) for port in device.ports))
-    return nic if nic.netdevs else replace(nic, netdevs=tuple(sorted(device.netdevs)))
-
-
-def _plain_nic(address: PciAddress, netdevs: list[NetDevice], pci: dict[PciAddress, PciDevice]) -> Nic:
-    return _nic(min(netdev.name for netdev in netdevs), address, netdevs, pci, ())
-
-
-def _nic(
-    name: str,
-    address: PciAddress | None,
-    netdevs: list[NetDevice],
-    pci: dict[PciAddress, PciDevice],
-    ports: tuple[NicPort, ...],
-) -> Nic:
-    device = pci.get(address) if address else None
-    first = min(netdevs, key=lambda netdev: netdev.index) if netdevs else None
-    return Nic(
-        name=name,
-        pci_address=address,
-        path=device.path if device else "",
-        numa_node=device.numa_node if device else None,
-        netdevs=tuple(sorted(netdev.name for netdev in netdevs)),
-        mtu_bytes=first.mtu_bytes if first else None,
-        speed_bytes_per_second=first.speed_bytes_per_second if first and not ports else None,
-        operstate=first.operstate if first else "",
-        virtual_functions=sum(1 for other in pci.values() if address and other.physfn == address),
-        ports=ports,
-    )
-
-
-def _port(port: RdmaPort) -> NicPort:
-    gid = usable_gid(port)
-    return NicPort(
-        number=port.number,
-        state=port.state,
-        link_layer=port.link_layer,
-        rate_bytes_per_second=port.rate_bytes_per_second,
-        active_mtu_bytes=port.active_mtu_bytes,
-        gid_index=None if gid is None else gid.index,
-    )
 
 
 def _nvmes(snapshot: Snapshot, pci: dict[PciAddress, PciDevice]) -> tuple[Nvme, ...]:

@@ -2,8 +2,10 @@
 
 from nvtopo.model import fabric, nvlink
 from nvtopo.model.distance import Distances
-from nvtopo.model.node import Gpu, NodeTopology
+from nvtopo.model.locality import Locality
+from nvtopo.model.node import Gpu, Nic, NodeTopology
 from nvtopo.model.pcie import bytes_per_second
+from nvtopo.model.rails import rails, roles
 from nvtopo.model.record import Problem, Record
 
 
@@ -27,6 +29,8 @@ class NearestNics(Record, frozen=True, kw_only=True):
     """By nvidia-smi's rules; absent where it is not known."""
     nccl_level: str | None = None
     """By NCCL's rules: above PXB, NCCL uses no GPUDirect RDMA by default."""
+    acs_redirect: bool | None = None
+    """Whether traffic to them is sent up to the root although they share a switch; absent where that is not known."""
     nics: tuple[str, ...] = ()
     """All NICs at the best level; at SYS that is every NIC, which means that none is near."""
 
@@ -45,6 +49,14 @@ class Derived(Record, frozen=True, kw_only=True, omit_defaults=False):
     """NotApplicable, SingleNode, Attached, Registering, Error, Unhealthy or Mixed."""
     gpu_pairs: tuple[PairBandwidth, ...]
     nearest_nics: dict[str, NearestNics]
+    nic_roles: dict[str, str]
+    """NIC → compute, storage, front or other; empty on a node without a GPU."""
+    rails: dict[str, int]
+    """Compute NIC → rail."""
+    gpudirect: str | None
+    """How a NIC could reach GPU memory: dma-buf, peermem or none; null without a driver or without RDMA."""
+    pcie_below_best: tuple[str, ...]
+    """GPUs and NICs whose PCIe link has fewer lanes, or for a NIC a lower generation, than both ends could have."""
     numa: dict[str, int | str | None]
     """The GPU's NUMA node; a list such as ``0-1`` where the input states several."""
     cpu_affinity: dict[str, str]
@@ -70,6 +82,10 @@ def derive(node: NodeTopology) -> Derived:
             for other in node.gpus[position + 1 :]
         ),
         nearest_nics={gpu.key: nearest_nics(node, distances, gpu) for gpu in node.gpus},
+        nic_roles=dict(roles(node, distances)),
+        rails=rails(node, distances),
+        gpudirect=gpudirect(node),
+        pcie_below_best=pcie_below_best(node),
         numa={gpu.key: gpu.numa_nodes or gpu.numa_node for gpu in node.gpus},
         cpu_affinity={gpu.key: cpu_affinity(node, gpu) for gpu in node.gpus},
         complete=groups is not None and not node.problems,
@@ -88,8 +104,27 @@ def nearest_nics(node: NodeTopology, distances: Distances, gpu: Gpu) -> NearestN
     return NearestNics(
         level=best.name,
         nccl_level=min(nccl).name if nccl else None,
+        acs_redirect=_redirected(gpu, nics) if best <= Locality.PXB else None,
         nics=tuple(nic.name for nic in nics),
     )
+
+
+def _redirected(gpu: Gpu, nics: list[Nic]) -> bool | None:
+    words = {gpu.acs_redirect, *(nic.acs_redirect for nic in nics)}
+    return True if True in words else None if None in words else False
+
+
+def gpudirect(node: NodeTopology) -> str | None:
+    """What the loaded modules allow; dma-buf is what NVIDIA recommends where both are possible."""
+    if node.host.driver_version is None or not any(nic.ports for nic in node.nics):
+        return None
+    return "dma-buf" if node.host.nvidia_open else "peermem" if node.host.peermem else "none"
+
+
+def pcie_below_best(node: NodeTopology) -> tuple[str, ...]:
+    """Who has a PCIe link that could be better. A GPU's generation is no sign: it is lowered while idle."""
+    gpus = (gpu.key for gpu in node.gpus if gpu.link and (gpu.link.width or 0) < (gpu.link.max_width or 0))
+    return (*gpus, *(nic.name for nic in node.nics if nic.link is not None))
 
 
 def cpu_affinity(node: NodeTopology, gpu: Gpu) -> str:

@@ -32,6 +32,10 @@ class HostFacts(Record, frozen=True, kw_only=True):
     """``/proc/cpuinfo`` has the flag ``hypervisor``: PCIe paths are the hypervisor's fiction."""
     nvidia_module: Name = ""
     """Version of the loaded nvidia kernel module, ``/proc/driver/nvidia/version``."""
+    nvidia_open: bool = False
+    """Whether that module is the open one, which can export GPU memory as dma-buf."""
+    peermem: bool = False
+    """Whether nvidia-peermem (or its forerunner nv_peer_mem) is loaded."""
 
 
 class NumaNode(Record, frozen=True, kw_only=True):
@@ -42,6 +46,8 @@ class NumaNode(Record, frozen=True, kw_only=True):
     """``cpulist``."""
     memory_bytes: Bytes | None = None
     """``meminfo``, MemTotal."""
+    hugepages: dict[str, Count] = {}
+    """``hugepages/hugepages-<size>``: size such as ``1048576kB`` → pages reserved; sizes without any left out."""
     distances: tuple[Count, ...] = ()
     """``distance``: one number for each node of this list, in its order; 10 is the node itself."""
 
@@ -52,6 +58,10 @@ class NumaFacts(Record, frozen=True, kw_only=True):
     nodes: tuple[NumaNode, ...] = ()
     online_cpus: str = ""
     """``/sys/devices/system/cpu/online``."""
+    isolated_cpus: str = ""
+    """``/sys/devices/system/cpu/isolated``: taken from the scheduler by ``isolcpus``."""
+    allowed_cpus: str = ""
+    """``/sys/fs/cgroup/cpuset.cpus.effective``, where it is fewer than those online."""
 
 
 class PcieLink(Record, frozen=True, kw_only=True):
@@ -88,6 +98,14 @@ class PciDevice(Record, frozen=True, kw_only=True):
     link: PcieLink | None = None
     physfn: PciAddress | None = None
     """For an SR-IOV virtual function: the function it belongs to."""
+    iommu_group: Name = ""
+    """What the ``iommu_group`` link names; empty where no IOMMU is at work."""
+    iommu_type: Name = ""
+    """``identity``, ``DMA`` or ``DMA-FQ``: ``/sys/kernel/iommu_groups/<group>/type``, of GPUs and NICs."""
+    acs: Annotated[int, Meta(ge=0, le=0xFFFF)] | None = None
+    """ACS control word; 0 where there is no ACS, absent where the extended configuration space can't be read."""
+    ats: bool | None = None
+    """Whether address translation services are enabled; absent where there are none, or as ``acs``."""
 
 
 class PciFacts(Record, frozen=True, kw_only=True):
@@ -110,12 +128,16 @@ class NetDevice(Record, frozen=True, kw_only=True):
     """The PCI function it stands on; absent for virtual devices."""
     master: Name | None = None
     """The bond or bridge it belongs to."""
+    kind: Name = ""
+    """``DEVTYPE`` of its uevent: ``bond``, ``vlan``, ``bridge``, …; empty for a plain NIC."""
 
 
 class NetFacts(Record, frozen=True, kw_only=True):
     """Network devices."""
 
     devices: tuple[NetDevice, ...] = ()
+    default_route: Name | None = None
+    """The device of the IPv4 default route with the least metric, ``/proc/net/route``."""
 
 
 class GidEntry(Record, frozen=True, kw_only=True):
@@ -179,6 +201,15 @@ class StorageFacts(Record, frozen=True, kw_only=True):
     """NVMe controllers."""
 
     nvmes: tuple[NvmeDevice, ...] = ()
+
+
+class KubeletFacts(Record, frozen=True, kw_only=True):
+    """The kubelet's resource managers, from its configuration and state files; absent where it does not say."""
+
+    cpu_manager_policy: Name | None = None
+    memory_manager_policy: Name | None = None
+    topology_manager_policy: Name | None = None
+    topology_manager_scope: Name | None = None
 
 
 class NvLink(Record, frozen=True, kw_only=True):

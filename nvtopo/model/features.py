@@ -77,7 +77,11 @@ def _nic_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
     levels = [nearest.level for nearest in derived.nearest_nics.values()]
     if levels and all(levels):
         found["nic.gpu-locality"] = max((Locality[level] for level in levels if level), default=Locality.SYS).name
-    near = [nic for nic in _near_nics(node, derived) if nic.ports]
+    near = _rdma_nics(node, derived)
+    if derived.rails:
+        found["rdma.rails"] = str(len(derived.rails))
+    if derived.gpudirect is not None:
+        found["rdma.gdr"] = derived.gpudirect
     _agreed(found, "rdma.link-layer", {port.link_layer for nic in near for port in nic.ports if port.link_layer})
     _agreed(found, "rdma.mtu", {str(mtu) for nic in near if (mtu := _rdma_mtu(nic)) is not None})
     _agreed(
@@ -88,10 +92,9 @@ def _nic_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
     return found
 
 
-def _near_nics(node: NodeTopology, derived: Derived) -> list[Nic]:
-    """The NICs that GPUs would use; all of them on a node without GPUs."""
-    names = {name for nearest in derived.nearest_nics.values() for name in nearest.nics}
-    return [nic for nic in node.nics if nic.name in names] if node.gpus else list(node.nics)
+def _rdma_nics(node: NodeTopology, derived: Derived) -> list[Nic]:
+    """The NICs that GPUs would use; every RDMA NIC on a node without GPUs."""
+    return [nic for nic in node.nics if nic.ports and (nic.name in derived.rails or not node.gpus)]
 
 
 def _rdma_mtu(nic: Nic) -> int | None:

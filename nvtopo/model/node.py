@@ -16,6 +16,7 @@ from nvtopo.model.facts import (
     Count,
     GpuFabric,
     GpuPlatform,
+    KubeletFacts,
     Name,
     NumaNode,
     PcieLink,
@@ -35,6 +36,15 @@ class Host(Record, frozen=True, kw_only=True):
     driver_version: Name | None = None
     """NVIDIA driver, as NVML says; absent where there is none or it does not answer."""
     cuda_version: Name | None = None
+    nvidia_open: bool = False
+    """The open kernel module is loaded: GPU memory can be exported as dma-buf."""
+    peermem: bool = False
+    """nvidia-peermem is loaded."""
+    iommu: tuple[Name, ...] = ()
+    """IOMMU domain types of the GPUs and NICs: ``identity``, ``DMA``, ``DMA-FQ``; empty where no IOMMU is at work."""
+    isolated_cpus: str = ""
+    allowed_cpus: str = ""
+    """CPUs that this process may use, where they are fewer than those online."""
 
 
 class NvLinkBundle(Record, frozen=True, kw_only=True):
@@ -85,6 +95,8 @@ class Gpu(Record, frozen=True, kw_only=True):
     mig: bool | None = None
     link: PcieLink | None = None
     """Without the current generation, which changes with the load."""
+    acs_redirect: bool | None = None
+    """Whether a bridge above it sends peer traffic up to the root; absent where that can't be read."""
     nvlink_count: Count | None = None
     nvlinks: tuple[NvLinkBundle, ...] = ()
     fabric: GpuFabric | None = None
@@ -123,6 +135,8 @@ class NicPort(Record, frozen=True, kw_only=True):
     active_mtu_bytes: Bytes | None = None
     gid_index: Count | None = None
     """The GID that NCCL's rules choose; absent where none routes."""
+    ucx_gid_index: Count | None = None
+    """The GID that UCX's rules choose, where it is another."""
 
 
 class Nic(Record, frozen=True, kw_only=True):
@@ -140,6 +154,12 @@ class Nic(Record, frozen=True, kw_only=True):
     """The netdev's, where no RDMA port says its rate."""
     operstate: str = ""
     virtual_functions: Count = 0
+    default_route: bool = False
+    """The host's default route goes out here, or over a bond that this is a member of."""
+    link: PcieLink | None = None
+    """Where it is narrower or slower than both ends could be; a NIC does not slow down while idle."""
+    acs_redirect: bool | None = None
+    """As a GPU's."""
     ports: tuple[NicPort, ...] = ()
 
 
@@ -183,6 +203,7 @@ class NodeTopology(Record, frozen=True, kw_only=True):
     nvswitches: tuple[PciAddress, ...] = ()
     nics: tuple[Nic, ...] = ()
     nvmes: tuple[Nvme, ...] = ()
+    kubelet: KubeletFacts | None = None
     attributes: dict[str, Attributes] = {}
     stated: tuple[StatedLevel, ...] = ()
     """Levels between a GPU and a NIC or NVMe controller whose paths are not known."""

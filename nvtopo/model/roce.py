@@ -20,6 +20,18 @@ def usable_gid(port: RdmaPort) -> GidEntry | None:
     return next(ipv4, None) or next(ipv6, None)
 
 
+def ucx_gid(port: RdmaPort) -> GidEntry | None:
+    """The GID by UCX's rules (``uct_ib_device_select_gid``): version before address family, routable before local."""
+    if port.link_layer == "InfiniBand":
+        return next((entry for entry in port.gids if entry.index == 0), None)
+    return min(port.gids, key=lambda entry: (_ucx_rank(entry), entry.index), default=None)
+
+
+def _ucx_rank(entry: GidEntry) -> tuple[bool, int]:
+    family = 0 if entry.gid.startswith(_MAPPED_IPV4) else 2 if entry.gid.startswith(_LINK_LOCAL) else 1
+    return entry.type != "RoCE v2", family
+
+
 def roce_mtu(netdev_mtu_bytes: int) -> int | None:
     """The largest InfiniBand MTU that the kernel lets a RoCE port use over a netdev of this MTU."""
     return next((mtu for mtu in _IB_MTUS if mtu <= netdev_mtu_bytes - _ROCE_HEADERS), None)

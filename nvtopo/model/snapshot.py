@@ -1,6 +1,15 @@
 """A snapshot: all the facts of one node at one moment, as one value. A capture file is one."""
 
-from nvtopo.model.facts import HostFacts, NetFacts, NumaFacts, NvmlFacts, PciFacts, RdmaFacts, StorageFacts
+from nvtopo.model.facts import (
+    HostFacts,
+    KubeletFacts,
+    NetFacts,
+    NumaFacts,
+    NvmlFacts,
+    PciFacts,
+    RdmaFacts,
+    StorageFacts,
+)
 from nvtopo.model.record import Problem, Record
 
 Attributes = dict[str, str | int | bool]
@@ -20,6 +29,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
     net: NetFacts | None = None
     rdma: RdmaFacts | None = None
     storage: StorageFacts | None = None
+    kubelet: KubeletFacts | None = None
     nvml: NvmlFacts | None = None
     attributes: dict[str, Attributes] = {}
     """Source name → facts, for sources without records of their own (CONTRIBUTING.md, "A new source")."""

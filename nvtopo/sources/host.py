@@ -11,10 +11,18 @@ NAME = "host"
 
 _MODULE_VERSION = re.compile(r"Kernel Module(?: for \S+)?\s+(\d+(?:\.\d+)+)")
 
+#: What NCCL looks for before it registers GPU memory with a NIC; the module under its present name first.
+_PEERMEM = (
+    "/sys/module/nvidia_peermem/version",
+    "/sys/kernel/mm/memory_peers/nv_mem/version",
+    "/sys/kernel/mm/memory_peers/nv_mem_nc/version",
+)
+
 
 def read(machine: Machine) -> Reading:
-    """``/proc/sys/kernel``, ``/sys/class/dmi/id``, ``/proc/cpuinfo``, ``/proc/driver/nvidia/version``."""
+    """``/proc/sys/kernel``, ``/sys/class/dmi/id``, ``/proc/cpuinfo``, ``/proc/driver/nvidia/version``, peermem."""
     reader = SysfsReader(machine.root, NAME)
+    driver = reader.text("/proc/driver/nvidia/version") or ""
     facts = HostFacts(
         name=machine.node_name or reader.text("/proc/sys/kernel/hostname") or os.uname().nodename,
         architecture=_architecture(reader),
@@ -23,7 +31,9 @@ def read(machine: Machine) -> Reading:
         vendor=reader.text("/sys/class/dmi/id/sys_vendor") or "",
         product=reader.text("/sys/class/dmi/id/product_name") or "",
         hypervisor=_hypervisor(reader),
-        nvidia_module=_module_version(reader.text("/proc/driver/nvidia/version") or ""),
+        nvidia_module=_module_version(driver),
+        nvidia_open="Open Kernel Module" in driver,
+        peermem=any(reader.text(path) is not None for path in _PEERMEM),
     )
     return Reading(facts, tuple(reader.problems))
 

@@ -8,6 +8,7 @@ NAME = "net"
 
 _CLASS = "/sys/class/net"
 _MEGABIT = 1_000_000 // 8
+_METRIC, _MASK = 6, 7
 
 
 def read(machine: Machine) -> Reading:
@@ -18,7 +19,8 @@ def read(machine: Machine) -> Reading:
         index = reader.integer(f"{_CLASS}/{name}/ifindex")
         if index is not None:  # bonding_masters is a file among the devices; a device may go while we read
             devices.append(_device(reader, name, index))
-    return Reading(NetFacts(devices=tuple(devices)) if devices else None, tuple(reader.problems))
+    facts = NetFacts(devices=tuple(devices), default_route=_default_route(reader.text("/proc/net/route") or ""))
+    return Reading(facts if devices else None, tuple(reader.problems))
 
 
 def _device(reader: SysfsReader, name: str, index: int) -> NetDevice:
@@ -32,4 +34,24 @@ def _device(reader: SysfsReader, name: str, index: int) -> NetDevice:
         speed_bytes_per_second=megabits * _MEGABIT if megabits else None,
         pci_address=reader.pci_function(path),
         master=reader.basename(f"{path}/master"),
+        kind=_kind(reader.text(f"{path}/uevent") or ""),
     )
+
+
+def _kind(uevent: str) -> str:
+    """``bond`` from a uevent's ``DEVTYPE=bond``."""
+    return next((line.partition("=")[2] for line in uevent.splitlines() if line.startswith("DEVTYPE=")), "")
+
+
+def _default_route(table: str) -> str | None:
+    """The device of the default route with the least metric in ``/proc/net/route``.
+
+    Columns: Iface Destination Gateway Flags RefCnt Use Metric Mask …; destination and mask are hexadecimal.
+    """
+    routes = [line.split() for line in table.splitlines()[1:]]
+    default = [
+        (int(route[_METRIC]), route[0])
+        for route in routes
+        if len(route) > _MASK and route[1] == route[_MASK] == "00000000" and route[_METRIC].isdecimal()
+    ]
+    return min(default)[1] if default else None

@@ -1,5 +1,6 @@
 """The PCI tree: ``/sys/bus/pci/devices``. The path of each function is where sysfs nests it, root first."""
 
+from nvtopo.model import config_space
 from nvtopo.model.address import PciAddress, is_pci_address, parse_pci_address
 from nvtopo.model.facts import PciDevice, PcieLink, PciFacts
 from nvtopo.model.pcie import generation
@@ -9,6 +10,9 @@ from nvtopo.sources.sysfs import SysfsReader
 NAME = "pci"
 
 _DEVICES = "/sys/bus/pci/devices"
+_BRIDGE = "0x0604"
+#: Network controllers, display controllers (GPUs among them), and what a ConnectX-8 reads GPU memory through.
+_ENDPOINTS = ("0x02", "0x03", "0x0801")
 
 
 def read(machine: Machine) -> Reading:
@@ -22,10 +26,13 @@ def read(machine: Machine) -> Reading:
 def _device(reader: SysfsReader, address: PciAddress) -> PciDevice:
     path = f"{_DEVICES}/{address}"
     physfn = reader.basename(f"{path}/physfn")
+    code = reader.text(f"{path}/class") or ""
+    group = reader.basename(f"{path}/iommu_group") or ""
+    config = _extended_config(reader, path) if code.startswith((_BRIDGE, *_ENDPOINTS)) else None
     return PciDevice(
         address=address,
         path=nested_path(reader.target(path) or ""),
-        class_code=reader.text(f"{path}/class") or "",
+        class_code=code,
         vendor=reader.text(f"{path}/vendor") or "",
         device=reader.text(f"{path}/device") or "",
         driver=reader.basename(f"{path}/driver") or "",
@@ -33,6 +40,10 @@ def _device(reader: SysfsReader, address: PciAddress) -> PciDevice:
         local_cpus=reader.text(f"{path}/local_cpulist") or "",
         link=_link(reader, path),
         physfn=parse_pci_address(physfn) if physfn and is_pci_address(physfn) else None,
+        iommu_group=group,
+        iommu_type=_iommu_type(reader, group) if code.startswith(_ENDPOINTS) else "",
+        acs=None if config is None else config_space.acs_control(config) or 0,
+        ats=None if config is None else config_space.ats_enabled(config),
     )
 
 
@@ -46,6 +57,16 @@ def nested_path(target: str) -> str:
     while components and not components[0].startswith("pci"):
         components.pop(0)
     return "/".join(components)
+
+
+def _extended_config(reader: SysfsReader, path: str) -> bytes | None:
+    """The function's configuration space, if it is all there: without CAP_SYS_ADMIN the kernel gives 64 bytes."""
+    config = reader.content(f"{path}/config")
+    return config if config is not None and len(config) > config_space.CONVENTIONAL_BYTES else None
+
+
+def _iommu_type(reader: SysfsReader, group: str) -> str:
+    return reader.text(f"/sys/kernel/iommu_groups/{group}/type") or "" if group else ""
 
 
 def _link(reader: SysfsReader, path: str) -> PcieLink | None:

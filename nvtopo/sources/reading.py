@@ -5,12 +5,12 @@ from typing import Any, Final, Protocol, cast
 
 from nvtopo.model.record import Problem, Record
 from nvtopo.model.snapshot import VERSION, Attributes, Snapshot
-from nvtopo.sources import host, net, numa, nvml, pci, rdma, storage
+from nvtopo.sources import host, kubelet, net, numa, nvml, pci, rdma, storage
 from nvtopo.sources.machine import AskNvml, Machine, NoNvml, Reading
 from nvtopo.sources.sysfs import SysfsRoot
 
 #: Every source. NVML is last: its worker answers while the others read.
-SOURCES: Final[tuple[ModuleType, ...]] = (host, numa, pci, net, rdma, storage, nvml)
+SOURCES: Final[tuple[ModuleType, ...]] = (host, numa, pci, net, rdma, storage, kubelet, nvml)
 
 
 class Source(Protocol):
