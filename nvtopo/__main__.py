@@ -1,5 +1,6 @@
 """``python -m nvtopo`` and ``nvtopo``: run a verb, and turn what went wrong into one line and an exit code."""
 
+import errno
 import gc
 import os
 import sys
@@ -22,13 +23,20 @@ def run() -> None:
     kernel frees them all the same. Verbs close what they open, and leave nothing to ``atexit``.
     """
     gc.set_threshold(_COLLECT_AFTER_OBJECTS)
-    code = _run()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (BrokenPipeError, AttributeError):  # nobody reads on; there was no such stream to begin with
-            continue
+    code = _flushed(_run())
     os._exit(code)
+
+
+def _flushed(code: int) -> int:
+    """The exit code, once what was printed is out: a full disk is not fine, a reader that left is."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return code
+    except OSError as error:
+        return code or _say(OSError(f"standard output: {error.strerror}"), EXIT_READ)
+    return code
 
 
 def _run() -> int:  # noqa: PLR0911 - one line for each kind of ending
@@ -50,6 +58,10 @@ def _run() -> int:  # noqa: PLR0911 - one line for each kind of ending
         return _say(error, EXIT_READ)
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EBADF, errno.EIO) and error.filename is None:
+            return _say(OSError(f"standard output: {error.strerror}"), EXIT_READ)
+        return _bug(error)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a user

@@ -40,6 +40,19 @@ def test_every_format_prints_something_and_ends_with_a_newline(capture: Path, fo
     assert result.stdout.endswith("\n")
 
 
+def test_a_standard_output_that_is_full_is_no_bug(capture: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "nvtopo", "dump", "--from", str(capture)],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert (result.returncode, result.stderr) == (3, "nvtopo: standard output: No space left on device\n")
+
+
 def test_a_pipe_gets_no_colour(capture: Path) -> None:
     assert "\x1b" not in nvtopo("dump", "--from", str(capture)).stdout
 
