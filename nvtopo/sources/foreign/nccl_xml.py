@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from typing import Literal
 
 from nvtopo.model import nvlink
-from nvtopo.model.cpulist import format_cpulist
 from nvtopo.model.facts import NumaNode, NvLink, PcieLink
 from nvtopo.model.node import Gpu, GpuPair, Host, Nic, NicPort, NodeTopology, StatedLevel
 from nvtopo.model.pcie import generation
-from nvtopo.sources.foreign import nccl_nvlink, xml_tree
+from nvtopo.sources.foreign import bitmask, nccl_nvlink, xml_tree
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
 from nvtopo.sources.foreign.nccl_nvlink import Place, gpu_of
 from nvtopo.sources.foreign.xml_tree import Element
@@ -23,8 +22,6 @@ SOURCE = "NCCL topology"
 _ROOT = "system"
 _EXPECTED = "an NCCL topology, <system> with <cpu>"
 _NUMBER = re.compile("[0-9]{1,9}")
-_HEXADECIMAL = re.compile("[0-9a-fA-F]+")
-_LONGEST_AFFINITY = 2048
 _MEGABIT = 1_000_000 // 8
 _MEGABYTE = 1_000_000
 
@@ -141,13 +138,10 @@ def _numa_index(cpu: Element) -> int | None:
 
 def _cpulist(mask: str, notes: Notes) -> str:
     """``00000000,00ff0000`` as a list; NCCL cuts masks of more than about 900 CPUs."""
-    digits = mask.replace(",", "")
-    if len(mask) > _LONGEST_AFFINITY or not _HEXADECIMAL.fullmatch(digits):
-        if mask:
-            notes.add("affinity", f"expected a CPU mask such as 00000000,ffffffff, got {mask[:40]!r}")
-        return ""
-    bits = int(digits, 16)
-    return format_cpulist(position for position in range(bits.bit_length()) if bits >> position & 1)
+    found = bitmask.cpulist(mask)
+    if mask.strip("0, ") and not found:
+        notes.add("affinity", f"expected a CPU mask such as 00000000,ffffffff, got {mask[:40]!r}")
+    return found
 
 
 def _gpu(index: int, place: Place, found: tuple[NvLink, ...]) -> Gpu:

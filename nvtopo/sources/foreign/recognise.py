@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from nvtopo.model.node import NodeTopology
-from nvtopo.sources.foreign import ibstat, lspci, nccl_xml, smi_session, sysfs_archive
+from nvtopo.sources.foreign import hwloc_xml, ibstat, lspci, nccl_xml, smi_session, sysfs_archive
 from nvtopo.sources.foreign.given import Given
 from nvtopo.sources.foreign.refusal import refusal
 
@@ -21,6 +21,7 @@ class Format(NamedTuple):
 FORMATS: Final = (
     Format("an archive of /sys", sysfs_archive.looks_like, sysfs_archive.read),
     Format("NCCL topology XML", nccl_xml.looks_like, nccl_xml.read),
+    Format("hwloc XML", hwloc_xml.looks_like, hwloc_xml.read),
     Format("nvidia-smi topo -m, -q, -q -x or nvlink -s", smi_session.looks_like, smi_session.read),
     Format("ibstat or ibstatus", ibstat.looks_like, ibstat.read),
     Format("lspci", lspci.looks_like, lspci.read),
