@@ -12,7 +12,7 @@ from nvtopo.cli.machine import begin, live_options
 @live_options
 def command(file: Path, root: str, nvml: str | None, node_name: str | None) -> None:
     """Write this node's facts to FILE ('-' is standard output)."""
-    snapshot = begin(None, root, nvml, node_name)
+    snapshot = begin(root, nvml, node_name)
     from nvtopo.sinks.document import capture_json
     from nvtopo.sinks.files import replace_file
 

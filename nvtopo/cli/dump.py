@@ -1,4 +1,4 @@
-"""``nvtopo dump``: one-shot topology of this node, or of a capture."""
+"""``nvtopo dump``: one-shot topology of this node, of a capture, or of what another tool wrote about a node."""
 
 import sys
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nvtopo.cli.machine import begin, from_option, live_options
+from nvtopo.cli.machine import begin_node, from_option, live_options
 
 if TYPE_CHECKING:
     from nvtopo.model.derive import Derived
@@ -24,12 +24,11 @@ _FORMATS = ("matrix", "json", "labels")
 @live_options
 def command(form: str, source: str | None, root: str, nvml: str | None, node_name: str | None) -> None:
     """Show the topology of this node: GPUs, NVLinks, NICs, NVMe, CPUs, NUMA."""
-    snapshot = begin(source, root, nvml, node_name)
-    from nvtopo.model.assemble import assemble
+    reading = begin_node(source, root, nvml, node_name)
     from nvtopo.model.derive import derive
 
     render = _renderer(form)
-    node = assemble(snapshot())
+    node = reading()
     click.echo(render(node, derive(node)), nl=False)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from nvtopo.model.node import NodeTopology
     from nvtopo.model.snapshot import Snapshot
     from nvtopo.sources.machine import Machine
     from nvtopo.sources.nvml import NvmlWorker
@@ -35,19 +36,28 @@ def live_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def from_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--from FILE``: a capture instead of this machine."""
+    """``--from FILE``: a capture or another tool's output instead of this machine."""
     return click.option(
-        "--from", "source", type=_FILE, help="Read a capture file instead of this machine; '-' is standard input."
+        "--from",
+        "source",
+        type=_FILE,
+        help="Read a file instead of this machine: a capture, or what another tool wrote (nvidia-smi topo -m, -q,"
+        " -q -x, nvlink -s; NCCL or hwloc XML; ibstat; lspci; an archive of /sys). '-' is standard input.",
     )(function)
 
 
-def begin(source: str | None, root: str, nvml: str | None, node_name: str | None) -> "Callable[[], Snapshot]":
+def begin_node(source: str | None, root: str, nvml: str | None, node_name: str | None) -> "Callable[[], NodeTopology]":
+    """As ``begin``, for the node; a file is a capture or another tool's output, told by its content."""
+    if source is not None:
+        return partial(_node_in, source)
+    return partial(_assembled, begin(root, nvml, node_name))
+
+
+def begin(root: str, nvml: str | None, node_name: str | None) -> "Callable[[], Snapshot]":
     """Begin to read what these options ask for; the function returned gives the snapshot.
 
     The driver answers meanwhile: what the caller has to import is best imported between the two.
     """
-    if source is not None:
-        return partial(_captured, source)
     asking = _asking(root, nvml)
     if asking is not None:
         asking.begin()
@@ -68,10 +78,21 @@ def _asking(root: str, nvml: str | None) -> "NvmlWorker | None":
     return None if library == "none" else NvmlWorker(library)
 
 
-def _captured(source: str) -> "Snapshot":
-    from nvtopo.sources.capture import read_capture
+def _assembled(snapshot: "Callable[[], Snapshot]") -> "NodeTopology":
+    from nvtopo.model.assemble import assemble
 
-    return read_capture(source)
+    return assemble(snapshot())
+
+
+def _node_in(source: str) -> "NodeTopology":
+    from nvtopo.sources.capture import is_capture, parse_capture, read_input
+
+    content = read_input(source)
+    if is_capture(content):
+        return _assembled(partial(parse_capture, content, source))
+    from nvtopo.sources.foreign.recognise import read_foreign
+
+    return read_foreign(content, source)
 
 
 def _read(root: str, node_name: str | None, asking: "NvmlWorker | None") -> "Snapshot":

@@ -40,6 +40,11 @@ def read_input(path: Path | str) -> bytes:
     return content
 
 
+def is_capture(content: bytes) -> bool:
+    """Whether the content claims to be a capture: JSON with the field ``capture``."""
+    return content.lstrip()[:1] == b"{" and b'"capture"' in content
+
+
 def parse_capture(content: bytes, name: str) -> Snapshot:
     """The snapshot in ``content``; ``name`` says where it came from.
 
