@@ -23,6 +23,8 @@ def run() -> None:
     kernel frees them all the same. Verbs close what they open, and leave nothing to ``atexit``.
     """
     gc.set_threshold(_COLLECT_AFTER_OBJECTS)
+    if sys.stdout is None:  # started with it closed: what is printed is not wanted
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - lives as long as the process
     code = _flushed(_run())
     os._exit(code)
 
@@ -30,8 +32,7 @@ def run() -> None:
 def _flushed(code: int) -> int:
     """The exit code, once what was printed is out: a full disk is not fine, a reader that left is."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         return code
     except OSError as error:

@@ -36,7 +36,7 @@ def assemble(snapshot: Snapshot) -> NodeTopology:
         attributes=snapshot.attributes,
         problems=tuple(
             sorted(
-                {*snapshot.problems, *_missing_gpus(snapshot, pci)},
+                {*snapshot.problems, *_missing_gpus(snapshot, pci), *nvlink.one_sided(gpus)},
                 key=lambda problem: (problem.source, problem.subject, problem.reason),
             )
         ),

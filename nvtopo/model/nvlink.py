@@ -10,6 +10,7 @@ from nvtopo.model.address import PciAddress
 from nvtopo.model.cpulist import format_cpulist, parse_cpulist
 from nvtopo.model.facts import NvLink
 from nvtopo.model.node import Gpu, NodeTopology, NvLinkBundle
+from nvtopo.model.record import Problem
 
 #: NVML's field 166 counts versions: 4 is NVLink 3.0, 6 is NVLink 4.0 (an A100 answers 5, which is 3.1).
 VERSION_BY_NVML = {1: "1.0", 2: "2.0", 3: "2.2", 4: "3.0", 5: "3.1", 6: "4.0", 7: "5.0", 8: "6.0"}
@@ -107,6 +108,19 @@ def groups(node: NodeTopology) -> tuple[tuple[int, ...], ...] | None:
 def is_full_mesh(group: tuple[int, ...], found: dict[tuple[int, int], Path]) -> bool:
     """Whether every pair of the group has a usable path."""
     return all((a, b) in found for position, a in enumerate(group) for b in group[position + 1 :])
+
+
+def one_sided(gpus: tuple[Gpu, ...]) -> tuple[Problem, ...]:
+    """Links that one GPU has to another and the other does not have back; asymmetric links exist, and carry nothing."""
+    problems = []
+    for position, one in enumerate(gpus):
+        for other in gpus[position + 1 :]:
+            there = sum(count for _, count in _towards(one, other))
+            back = sum(count for _, count in _towards(other, one))
+            if there != back:
+                reason = f"{there} usable NVLinks from {one.key}, {back} from {other.key}"
+                problems.append(Problem(source="nvml", subject=f"{one.key}-{other.key}", reason=reason))
+    return tuple(problems)
 
 
 def degraded(node: NodeTopology) -> tuple[int, ...]:

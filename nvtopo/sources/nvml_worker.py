@@ -51,6 +51,8 @@ _FABRIC_HEALTH = {1: "healthy", 2: "unhealthy", 3: "limited-capacity"}
 _HIDDEN_DEVICE = 0xFF
 #: Arguments too large for the hardware of today and small enough to survive a driver that answers nonsense.
 _MOST_LINKS = 256
+#: Links that a GPU is asked about before it said how many it has: the most that a GPU here had so far.
+_links_expected = [18]
 
 
 class Lost(Exception):
@@ -194,23 +196,51 @@ def _pcie(asker: Asker, handle: Any) -> Json:
 
 
 def _links(asker: Asker, handle: Any) -> Json:
-    """NVLink and C2C, by two batched field queries: the counts bound what may be asked of each link."""
-    counts = _fields(asker, handle, [_LINK_COUNT, _C2C_COUNT, (_C2C_BANDWIDTH, 0)])
-    count = counts.get((_LINK_COUNT, 0))
-    c2c, bandwidth = counts.get((_C2C_COUNT, 0)), counts.get((_C2C_BANDWIDTH, 0))
-    links = range(min(count or 0, _MOST_LINKS))
-    asked = [(field, link) for link in links for field in (_STATE, _VERSION, _SPEED, _REMOTE_LINK)]
-    fields = _fields(asker, handle, asked) if asked else {}
+    """NVLink and C2C in one batched field query, with as many links as any GPU before this one had.
+
+    A second query follows where this GPU has more. A driver before R525 answers no field of a link: then each link is
+    asked by calls of its own, up to the first that the GPU does not have.
+    """
+    asked = [_LINK_COUNT, _C2C_COUNT, (_C2C_BANDWIDTH, 0), *_link_fields(range(_links_expected[0]))]
+    fields = _fields(asker, handle, asked)
+    count = fields.get((_LINK_COUNT, 0))
+    if count is None:
+        count = _count_by_calls(handle)
+    count = min(count, _MOST_LINKS)
+    if count > _links_expected[0]:
+        fields |= _fields(asker, handle, _link_fields(range(_links_expected[0], count)))
+        _links_expected[0] = count
+    c2c, bandwidth = fields.get((_C2C_COUNT, 0)), fields.get((_C2C_BANDWIDTH, 0))
     return {
-        "nvlinkCount": count,
-        "nvlinks": [_link(asker, handle, link, fields) for link in links],
+        "nvlinkCount": count or fields.get((_LINK_COUNT, 0)),
+        "nvlinks": [_link(asker, handle, link, fields) for link in range(count)],
         "c2cLinks": c2c or None,
         "c2cBytesPerSecond": bandwidth * _MEGABYTE if c2c and bandwidth else None,
     }
 
 
+def _link_fields(links: range) -> list[Any]:
+    return [(field, link) for link in links for field in (_STATE, _VERSION, _SPEED, _REMOTE_LINK)]
+
+
+def _count_by_calls(handle: Any) -> int:
+    """How many links answer for their state; the first that does not ends the count."""
+    for link in range(_MOST_LINKS):
+        try:
+            pynvml.nvmlDeviceGetNvLinkState(handle, link)
+        except pynvml.NVMLError as error:
+            if error.value in _LOST:
+                raise Lost(str(error)) from error
+            return link
+    return _MOST_LINKS
+
+
 def _link(asker: Asker, handle: Any, link: int, fields: dict[tuple[int, int], int]) -> Json:
-    state = _LINK_STATES.get(fields.get((_STATE, link), -1))
+    number, version = fields.get((_STATE, link)), fields.get((_VERSION, link))
+    if number is None:
+        number = asker.ask(pynvml.nvmlDeviceGetNvLinkState, handle, link)
+        version = asker.ask(pynvml.nvmlDeviceGetNvLinkVersion, handle, link)
+    state = _LINK_STATES.get(-1 if number is None else number)
     speed = fields.get((_SPEED, link))
     up = state in ("active", "sleep")
     remote = asker.ask(pynvml.nvmlDeviceGetNvLinkRemoteDeviceType, handle, link) if up else None
@@ -219,7 +249,7 @@ def _link(asker: Asker, handle: Any, link: int, fields: dict[tuple[int, int], in
         {
             "link": link,
             "state": state,
-            "version": _VERSIONS.get(fields.get((_VERSION, link), -1)),
+            "version": _VERSIONS.get(-1 if version is None else version),
             "bytesPerSecond": speed * _MEGABYTE if speed and up else None,
             "remote": _REMOTES.get(remote) if remote is not None else None,
             "remotePciBusID": None if pci is None else _address(pci),

@@ -28,6 +28,9 @@ def test_without_a_reported_speed_the_table_answers_and_says_so() -> None:
 def test_a_link_that_only_one_side_has_is_no_link() -> None:
     node = assemble(machine(gpu(0, bridge(0, 1)), gpu(1)))
     assert nvlink.groups(node) == ()
+    assert [(problem.subject, problem.reason) for problem in node.problems] == [
+        ("GPU0-GPU1", "1 usable NVLinks from GPU0, 0 from GPU1")
+    ]
 
 
 def test_switched_gpus_are_one_full_mesh() -> None:

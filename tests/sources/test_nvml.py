@@ -1,6 +1,9 @@
 """The NVML worker over the C library: what a sick driver does, and that the rest is read all the same."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -102,3 +105,23 @@ def test_a_worker_that_dies_is_a_problem(ask: Ask) -> None:
     reading = ask(H100, lambda model: model.update(gpus="none"))
     assert reading.facts is None
     assert reasons(reading)[0][0] == "driver"
+
+
+LINK_FIELDS = ("field:91", "field:146", "field:164", "field:165", "field:166")
+
+
+def test_a_driver_without_link_fields_is_asked_link_by_link(ask: Ask) -> None:
+    reading = ask(H100, lambda model: model.update(returns=dict.fromkeys(LINK_FIELDS, 3)))
+    assert reading.problems == ()
+    assert reading.facts is not None
+    links = [link for gpu in reading.facts.gpus for link in gpu.nvlinks]
+    assert len(links) == 8 * 18
+    assert {(link.state, link.version, link.bytes_per_second) for link in links} == {("active", "4.0", None)}
+
+
+def test_each_gpu_is_asked_for_its_fields_once(tmp_path: Path) -> None:
+    calls = tmp_path / "calls.json"
+    environment = {"NVTOPO_NVML_FIXTURE": str(H100), "NVTOPO_NVML_CALLS": str(calls), "PATH": os.environ["PATH"]}
+    argv = [sys.executable, "-m", "nvtopo.sources.nvml_worker", str(build.library())]
+    subprocess.run(argv, check=True, capture_output=True, env=environment, cwd=FIXTURES.parent, timeout=30)
+    assert json.loads(calls.read_text())["nvmlDeviceGetFieldValues"] == 8
