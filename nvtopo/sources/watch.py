@@ -6,6 +6,8 @@ what: the reader below ``/sys`` stays the one source of facts.
 
 import contextlib
 import logging
+import os
+import select
 import threading
 from typing import Any, Self
 
@@ -46,27 +48,27 @@ class Watch:
         return observer.stop
 
     def _netlink(self) -> Any:
-        from pyroute2 import IPRoute
-
-        netlink = IPRoute()
-        netlink.bind()
-        stop = threading.Event()
-        thread = threading.Thread(target=self._read_netlink, args=(netlink, stop), name="netlink", daemon=True)
+        end_reader, end_writer = os.pipe()
+        thread = threading.Thread(target=self._read_netlink, args=(end_reader,), name="netlink", daemon=True)
         thread.start()
 
         def close() -> None:
-            stop.set()
-            netlink.close()
-            thread.join(timeout=2)
+            os.close(end_writer)
+            thread.join()
+            os.close(end_reader)
 
         return close
 
-    def _read_netlink(self, netlink: Any, stop: threading.Event) -> None:
-        while not stop.is_set():
-            try:
-                for _message in netlink.get():
-                    self._changed.set()
-            except Exception as error:  # noqa: BLE001 - closing the socket ends the wait in several ways
-                if not stop.is_set():
-                    logger.warning("netlink events ended", extra={"reason": str(error)})
-                return
+    def _read_netlink(self, end: int) -> None:
+        """The netlink thread: pyroute2 wants its socket made and read in one thread, and a wait that can be ended."""
+        from pyroute2 import IPRoute
+
+        try:
+            with IPRoute() as netlink:
+                netlink.bind()
+                self._changed.set()  # for what happened before we listened
+                while end not in select.select([netlink, end], [], [])[0]:
+                    for _message in netlink.get():
+                        self._changed.set()
+        except Exception as error:  # noqa: BLE001 - whatever netlink lacks here, the slow pass still runs
+            logger.warning("cannot watch for events", extra={"watch": "netlink", "reason": str(error)})
