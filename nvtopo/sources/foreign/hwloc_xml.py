@@ -147,7 +147,9 @@ def _numa(objects: list[Object]) -> NumaFacts:
                     memory_bytes=int(memory) if memory.isdecimal() and len(memory) <= len("9" * 18) else None,
                 ),
             )
-    return NumaFacts(nodes=tuple(nodes.values()), online_cpus=cpulist(objects[0].element.get("cpuset")))
+    machine = objects[0].element
+    online, allowed = cpulist(machine.get("cpuset")), cpulist(machine.get("allowed_cpuset"))
+    return NumaFacts(nodes=tuple(nodes.values()), online_cpus=online, allowed_cpus="" if allowed == online else allowed)
 
 
 def _function(found: Object, hosts: list[Element], notes: Notes) -> Function | None:

@@ -36,7 +36,7 @@ def _found(given: Given) -> str:
     error = _SMI_ERROR.search(text)
     if error is not None:
         return f"an error of the tool: {error[1]!r}"
-    if "Fabric Manager" in text or "fabric manager" in text:
+    if any(words in text for words in ("Fabric Manager", "fabric manager", "multicast team", "inband message")):
         return "a log of the fabric manager, which states no topology"
     return f"text that starts with {text.strip()[:60]!r}"
 
