@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from nvtopo.model.node import NodeTopology
+import msgspec
+
+from nvtopo.model.node import NodeTopology, encode
 from nvtopo.sources.foreign import hwloc_xml, ibstat, lspci, nccl_xml, smi_session, sysfs_archive
 from nvtopo.sources.foreign.given import Given
 from nvtopo.sources.foreign.refusal import refusal
@@ -37,5 +39,14 @@ def read_foreign(content: bytes, name: str) -> NodeTopology:
     given = Given(content, name)
     for form in FORMATS:
         if form.looks_like(given):
-            return form.read(given)
+            return _bounded(form.read(given), given)
     raise refusal(given, f"a capture (JSON by `nvtopo capture`), {', '.join(form.name for form in FORMATS)}")
+
+
+def _bounded(node: NodeTopology, given: Given) -> NodeTopology:
+    """The node, if every value in it is one that a machine can have: the model's bounds hold for documents."""
+    try:
+        msgspec.json.decode(encode(node), type=NodeTopology)
+    except msgspec.DecodeError as error:
+        raise given.refused(f"a value that no machine has ({error})", "the output of a tool") from error
+    return node

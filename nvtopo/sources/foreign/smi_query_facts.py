@@ -14,7 +14,7 @@ from nvtopo.model.snapshot import Snapshot
 from nvtopo.sources.foreign.given import Notes
 
 SOURCE = "nvidia-smi -q"
-_NUMBER = re.compile(r"(?:0x)?([0-9]{1,12})(?:x| MiB)?")
+_NUMBER = re.compile(r"(?:0x)?([0-9]{1,9})(?:x| MiB)?")
 _MEBIBYTE = 1 << 20
 _LONGEST = 200
 

@@ -15,7 +15,7 @@ SOURCE = "nvidia-smi topo"
 
 _FIRST_GPU = re.compile(r"(?<![A-Za-z0-9_])GPU[0-9]{1,4}")
 _GLUED = re.compile(r"(?:GPU|NIC|NVMe)[0-9]{1,4}|mlx[0-9]_(?:bond_)?[0-9]{1,3}")
-_DEVICE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_DEVICE = re.compile(r"(?!(?:GPU|NIC|NVMe)[0-9])[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _CELL = re.compile(r"\s*(X|NV[0-9]{1,2}|NODE|SYS|SOC|PHB|PXB|PIX|\?|[A-Z][A-Za-z0-9]{0,7})")
 _SURE_CELL = re.compile(r"\s*(?:X(?![a-z])|NV[0-9]|NODE|SYS|SOC|PHB|PXB|PIX|\?)")
 _WORD = re.compile(r"\S+")
@@ -110,9 +110,9 @@ def _row_start(line: str) -> tuple[str, str] | None:
         if count > _MOST_PREFIX_WORDS:
             return None
         label, end = word[0], word.end()
-        if not _DEVICE.fullmatch(label):
-            continue
         glued = _GLUED.match(label)
+        if glued is None and not _DEVICE.fullmatch(label):
+            continue
         if glued is not None and _SURE_CELL.match(label, glued.end()):
             label, end = glued[0], word.start() + glued.end()
         if _SURE_CELL.match(line, end) and not _SURE_CELL.fullmatch(label):
