@@ -15,6 +15,7 @@ Json = dict[str, Any]
 ABSENT = frozenset({3, 6, 13, 25, 26})
 FUNCTION_NOT_FOUND = 13
 VERSION_MISMATCH = 25
+DEPRECATED = 26
 #: GPU_IS_LOST, RESET_REQUIRED: nothing else about this GPU is worth asking.
 LOST = frozenset({15, 16})
 #: NVML's sentinel for an NVSwitch whose PCI address is hidden; no PCI device has the number 0xff.

@@ -5,40 +5,73 @@ from typing import Any
 
 import pynvml
 
-from nvtopo.sources.nvml_asker import ABSENT, FUNCTION_NOT_FOUND, LOST, VERSION_MISMATCH, Asker, Json, Lost, present
+from nvtopo.sources.nvml_asker import (
+    ABSENT,
+    DEPRECATED,
+    FUNCTION_NOT_FOUND,
+    LOST,
+    VERSION_MISMATCH,
+    Asker,
+    Json,
+    Lost,
+    present,
+)
 
 _FABRIC_STATES = {0: "not-supported", 1: "not-started", 2: "in-progress", 3: "completed"}
+#: The driver has no such function, or not for this struct, or no longer.
+_TRY_ANOTHER = frozenset({FUNCTION_NOT_FOUND, VERSION_MISMATCH, DEPRECATED})
+_UNICAST = 0
 _FABRIC_HEALTH = {1: "healthy", 2: "unhealthy", 3: "limited-capacity"}
 
 
 def fabric(asker: Asker, handle: Any) -> Json | None:
-    """Fabric info by the newest struct that the driver knows: v3, then v2, then the unversioned first."""
-    for kind in (pynvml.c_nvmlGpuFabricInfo_v3_t, pynvml.c_nvmlGpuFabricInfo_v2_t):
-        info = kind()
+    """Fabric info by the first of these that the driver knows; None where the hardware has no fabric."""
+    for info in (_version_3, _version_2, _version_1, _version_4):
         try:
-            pynvml.nvmlDeviceGetGpuFabricInfoV(handle, ctypes.byref(info))
+            return _fabric_facts(info(handle))
         except pynvml.NVMLError as error:
-            if error.value == VERSION_MISMATCH:
+            if error.value in LOST:
+                raise Lost(str(error)) from error
+            if error.value in _TRY_ANOTHER:
                 continue
-            if error.value == FUNCTION_NOT_FOUND:
-                break
-            _not_answered(asker, error)
+            if error.value not in ABSENT:
+                asker.problem(f"nvmlDeviceGetGpuFabricInfo: {error}")
             return None
-        return _fabric_facts(info)
+    return None
+
+
+def _version_3(handle: Any) -> Any:
+    info = pynvml.c_nvmlGpuFabricInfo_v3_t()
+    pynvml.nvmlDeviceGetGpuFabricInfoV(handle, ctypes.byref(info))
+    return info
+
+
+def _version_2(handle: Any) -> Any:
+    info = pynvml.c_nvmlGpuFabricInfo_v2_t()
+    pynvml.nvmlDeviceGetGpuFabricInfoV(handle, ctypes.byref(info))
+    return info
+
+
+def _version_1(handle: Any) -> Any:
+    """Without a version word and without health: drivers before R550."""
     info = pynvml.c_nvmlGpuFabricInfo_t()
-    try:
-        pynvml.nvmlDeviceGetGpuFabricInfo(handle, ctypes.byref(info))
-    except pynvml.NVMLError as error:
-        _not_answered(asker, error)
-        return None
-    return _fabric_facts(info)
+    pynvml.nvmlDeviceGetGpuFabricInfo(handle, ctypes.byref(info))
+    return info
 
 
-def _not_answered(asker: Asker, error: Any) -> None:
-    if error.value in LOST:
-        raise Lost(str(error))
-    if error.value not in ABSENT:
-        asker.problem(f"nvmlDeviceGetGpuFabricInfo: {error}")
+def _version_4(handle: Any) -> Any:
+    """R615 and newer: several cliques. Last, since those drivers still answer the earlier ones."""
+    info = pynvml.c_nvmlGpuFabricInfo_v4_t()
+    pynvml.nvmlDeviceGetGpuFabricInfo_v4(handle, ctypes.byref(info))
+    return info
+
+
+def _clique(info: Any) -> int | None:
+    """The clique that other GPUs are reached in: of version 4's several, the unicast one."""
+    if not hasattr(info, "cliques"):
+        return int(info.cliqueId)
+    cliques = list(info.cliques)[: info.numCliques]
+    return next((int(clique.id) for clique in cliques if clique.type == _UNICAST), None)
 
 
 def _fabric_facts(info: Any) -> Json:
@@ -51,7 +84,7 @@ def _fabric_facts(info: Any) -> Json:
             "state": state,
             "status": int(info.status) if completed else None,
             "clusterUUID": f"{uuid[:8]}-{uuid[8:12]}-{uuid[12:16]}-{uuid[16:20]}-{uuid[20:]}" if completed else None,
-            "cliqueID": int(info.cliqueId) if completed else None,
+            "cliqueID": _clique(info) if completed else None,
             "healthMask": getattr(info, "healthMask", None),
             "healthSummary": _FABRIC_HEALTH.get(getattr(info, "healthSummary", 0)),
         }

@@ -126,7 +126,7 @@ API nvmlDeviceGetGpuFabricInfoV(void *device, void *answer) {
     const Fabric *fabric = &gpu->fabric;
     FabricV3 *info = answer; /* revision 2 is a prefix of it */
     int revision = info->version == VERSION(FabricV3, 3) ? 3 : info->version == VERSION(FabricV2, 2) ? 2 : 0;
-    if (!(model.fabric_versions & ~3u))
+    if (!(model.fabric_versions & 0xcu))
         return FUNCTION_NOT_FOUND;
     if (!revision || !(model.fabric_versions & 1u << revision))
         return VERSION_MISMATCH;
@@ -139,6 +139,28 @@ API nvmlDeviceGetGpuFabricInfoV(void *device, void *answer) {
     info->health_mask = (unsigned)fabric->health_mask;
     if (revision == 3)
         info->health_summary = (unsigned char)fabric->health_summary;
+    return SUCCESS;
+}
+
+API nvmlDeviceGetGpuFabricInfo_v4(void *device, FabricV4 *info) {
+    ENTER(device);
+    const Gpu *gpu = gpu_of(device);
+    NEEDS(gpu && info);
+    const Fabric *fabric = &gpu->fabric;
+    if (!(model.fabric_versions & 1u << 4))
+        return FUNCTION_NOT_FOUND;
+    if (!fabric->present || gpu->architecture < HOPPER)
+        return NOT_SUPPORTED;
+    memset(info, 0, sizeof *info);
+    give_bytes(fabric->cluster_uuid, info->cluster_uuid, 16);
+    info->status = fabric->status;
+    info->clique_count = 2;
+    info->cliques[0].type = 1; /* a multicast clique, which is nobody's address */
+    info->cliques[0].id = (unsigned)fabric->clique + 1;
+    info->cliques[1].id = (unsigned)fabric->clique;
+    info->state = (unsigned char)fabric->state;
+    info->health_mask = (unsigned)fabric->health_mask;
+    info->health_summary = (unsigned char)fabric->health_summary;
     return SUCCESS;
 }
 

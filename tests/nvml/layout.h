@@ -59,6 +59,18 @@ typedef struct {
 } FabricV3;
 SIZE(FabricV3, 40);
 
+/* Revision 4 has no version word, and as many cliques as a GPU may be in; type 0 is what the earlier ones call clique. */
+typedef struct {
+    unsigned char cluster_uuid[16];
+    int status;
+    struct { unsigned char type; unsigned id; } cliques[64];
+    unsigned clique_count;
+    unsigned char state;
+    unsigned health_mask;
+    unsigned char health_summary;
+} FabricV4;
+SIZE(FabricV4, 548);
+
 /* Revision 1 calls the same bytes rack GUID, chassis slot, compute slot and node. */
 typedef struct {
     unsigned version;

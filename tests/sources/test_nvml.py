@@ -93,7 +93,7 @@ def test_a_call_that_fails_is_a_problem_and_no_number(ask: Ask) -> None:
     assert reasons(reading) == [("GPU0", "nvmlDeviceGetMinorNumber: Unknown Error")]
 
 
-@pytest.mark.parametrize("versions", [[2], [1], [1, 2, 3]])
+@pytest.mark.parametrize("versions", [[2], [1], [1, 2, 3], [4], [1, 4]])
 def test_every_driver_s_fabric_struct_is_understood(ask: Ask, versions: list[int]) -> None:
     reading = ask(GB200, lambda model: model.update(fabricVersions=versions))
     assert reading.problems == ()
