@@ -1,4 +1,4 @@
-"""Colours of the matrix on a terminal: how near two devices are."""
+"""Colours on a terminal: of the matrix by how near two devices are, of the tree by how well they are."""
 
 import click
 
@@ -15,6 +15,9 @@ _COLOURS = {
 }
 
 
+_MOODS = {"ok": "green", "warn": "yellow", "quiet": "bright_black"}
+
+
 def matrix_style(*, terminal: bool) -> matrix.Style:
     """Colours for a terminal, plain text for a pipe."""
     return _coloured if terminal else matrix.plain
@@ -23,3 +26,9 @@ def matrix_style(*, terminal: bool) -> matrix.Style:
 def _coloured(padded: str, bare: str) -> str:
     colour = _COLOURS.get(bare.rstrip("0123456789"))
     return click.style(padded, fg=colour) if colour else padded
+
+
+def tree_style(text: str, mood: str) -> str:
+    """The tree's colours, for a terminal."""
+    colour = _MOODS.get(mood)
+    return click.style(text, fg=colour) if colour else text

@@ -5,7 +5,7 @@ Paths are texts here: ``pathlib`` would be a twentieth of a dump's start.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -46,10 +46,17 @@ def from_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def begin_node(source: str | None, root: str, nvml: str | None, node_name: str | None) -> "Callable[[], NodeTopology]":
+class Found(NamedTuple):
+    """A node, and the facts that it was assembled from where it is a machine's own or a capture's."""
+
+    node: "NodeTopology"
+    snapshot: "Snapshot | None"
+
+
+def begin_node(source: str | None, root: str, nvml: str | None, node_name: str | None) -> "Callable[[], Found]":
     """As ``begin``, for the node; a file is a capture or another tool's output, told by its content."""
     if source is not None:
-        return partial(_node_in, source)
+        return partial(found_in, source)
     return partial(_assembled, begin(root, nvml, node_name))
 
 
@@ -78,13 +85,19 @@ def _asking(root: str, nvml: str | None) -> "NvmlWorker | None":
     return None if library == "none" else NvmlWorker(library)
 
 
-def _assembled(snapshot: "Callable[[], Snapshot]") -> "NodeTopology":
+def _assembled(reading: "Callable[[], Snapshot]") -> Found:
     from nvtopo.model.assemble import assemble
 
-    return assemble(snapshot())
+    snapshot = reading()
+    return Found(assemble(snapshot), snapshot)
 
 
-def _node_in(source: str) -> "NodeTopology":
+def found_in(source: str) -> Found:
+    """The node in a file: a capture, or what another tool wrote; ``-`` is standard input.
+
+    Raises:
+        ReadError: it can't be read, or is neither.
+    """
     from nvtopo.sources.capture import is_capture, parse_capture, read_input
 
     content = read_input(source)
@@ -92,7 +105,7 @@ def _node_in(source: str) -> "NodeTopology":
         return _assembled(partial(parse_capture, content, source))
     from nvtopo.sources.foreign.recognise import read_foreign
 
-    return read_foreign(content, source)
+    return Found(read_foreign(content, source), None)
 
 
 def _read(root: str, node_name: str | None, asking: "NvmlWorker | None") -> "Snapshot":

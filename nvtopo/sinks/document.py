@@ -1,4 +1,4 @@
-"""A node as a document: ``{"spec": …, "derived": …}``, and a snapshot as a capture."""
+"""A node as a document: ``{"spec": …, "derived": …}`` in JSON or YAML, and a snapshot as a capture."""
 
 import msgspec
 
@@ -15,6 +15,13 @@ class _Document(msgspec.Struct, frozen=True):
 def node_json(node: NodeTopology, derived: Derived) -> bytes:
     """The node's facts and conclusions as indented JSON."""
     return _indented(_Document(node, derived))
+
+
+def node_yaml(node: NodeTopology, derived: Derived) -> str:
+    """The same document as YAML."""
+    from nvtopo.sinks import yaml
+
+    return yaml.text_of(msgspec.json.decode(msgspec.json.encode(_Document(node, derived), order="deterministic")))
 
 
 def capture_json(snapshot: Snapshot) -> bytes:

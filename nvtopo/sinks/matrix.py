@@ -1,5 +1,10 @@
-"""The matrix of ``nvidia-smi topo -m``, with NICs, NVMe, CPUs and NUMA, for machines with and without GPUs."""
+"""The matrix of ``nvidia-smi topo -m``, with NICs, NVMe, CPUs and NUMA, for machines with and without GPUs.
 
+In a pipe it is whole, and reads back as what it was. A terminal that is too narrow for it gets it without the NVMe
+drives, and if need be in blocks below each other.
+"""
+
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,6 +26,8 @@ _LEGEND = {
     "?": "not known: the firmware does not say where the device is",
 }
 
+_DIGITS = re.compile("([0-9]+)")
+
 
 class _Row(NamedTuple):
     label: str
@@ -32,32 +39,69 @@ def plain(padded: str, _bare: str) -> str:
     return padded
 
 
-def render(node: NodeTopology, derived: Derived, style: Style = plain) -> str:
-    """The whole text: what the machine is, its matrix, legends, and what could not be read."""
-    rows = _rows(node)
-    parts = [_summary(node, derived)]
-    if rows:
+def render(
+    node: NodeTopology,
+    derived: Derived,
+    style: Style = plain,
+    *,
+    columns: int | None = None,
+    nvme: bool | None = None,
+) -> str:
+    """The whole text: what the machine is, its matrix, legends, and what could not be read.
+
+    ``columns`` is how wide the terminal is, None where there is none. ``nvme`` says whether to show NVMe drives;
+    None is where they fit.
+    """
+    rows = _rows(node, with_nvme=nvme is not False)
+    cells = _cells(node, derived, rows)
+    if nvme is None and columns is not None and _width(cells) > columns:
+        rows = _rows(node, with_nvme=False)
         cells = _cells(node, derived, rows)
-        parts += [_table(cells, style), _legend(cells, rows)]
-    parts += [_pci(node), _numa(node), _problems(derived)]
+    parts = [summary(node, derived)]
+    if rows:
+        table = _table(cells, style) if columns is None or _width(cells) <= columns else _blocks(cells, style, columns)
+        parts += [table, _hidden(node, rows), _legend(cells, rows)]
+    parts += [_pci(node), _numa(node), problems(derived)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _rows(node: NodeTopology) -> list[_Row]:
+def nics_in_order(node: NodeTopology) -> tuple[Nic, ...]:
+    """RDMA devices first, then other NICs; each by name, 10 behind 9, as nvidia-smi numbers them."""
+    return tuple(sorted(node.nics, key=lambda nic: (not nic.ports, _natural(nic.name), nic.pci_address or "")))
+
+
+def printable(text: str) -> str:
+    """``text`` without what moves a terminal's cursor: names come from other machines."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else "\ufffd" for one in text)
+
+
+def _natural(text: str) -> list[tuple[str, int]]:
+    return [("", int(part)) if part.isdecimal() else (part, 0) for part in _DIGITS.split(text)]
+
+
+def _rows(node: NodeTopology, *, with_nvme: bool) -> list[_Row]:
     return [
         *(_Row(gpu.key, gpu) for gpu in node.gpus),
-        *(_Row(f"NIC{index}", nic) for index, nic in enumerate(node.nics)),
-        *(_Row(f"NVMe{index}", nvme) for index, nvme in enumerate(node.nvmes)),
+        *(_Row(f"NIC{index}", nic) for index, nic in enumerate(nics_in_order(node))),
+        *(_Row(f"NVMe{index}", nvme) for index, nvme in enumerate(node.nvmes if with_nvme else ())),
     ]
 
 
-def _summary(node: NodeTopology, derived: Derived) -> str:
-    machine = " ".join(part for part in (node.host.vendor, node.host.product) if part) or "Machine"
+def _hidden(node: NodeTopology, rows: list[_Row]) -> str:
+    """What to type for the drives that are not shown."""
+    if not node.nvmes or any(isinstance(row.device, Nvme) for row in rows):
+        return ""
+    return f"{len(node.nvmes)} NVMe drive{'s' if len(node.nvmes) > 1 else ''} not shown: --nvme shows them"
+
+
+def summary(node: NodeTopology, derived: Derived) -> str:
+    """What the machine is, in one to three lines."""
+    machine = printable(" ".join(part for part in (node.host.vendor, node.host.product) if part)) or "Machine"
     lines = [f"{machine}: {_gpus(node)}"]
     if node.gpus:
         lines.append(f"NVLink: {_nvlinks(derived)}")
         if derived.fabric != "NotApplicable":
-            domain = f", domain {derived.nvlink_domain}" if derived.nvlink_domain else ""
+            domain = f", domain {printable(derived.nvlink_domain)}" if derived.nvlink_domain else ""
             lines.append(f"Fabric: {derived.fabric}{domain}")
     return "\n".join(lines)
 
@@ -66,9 +110,9 @@ def _gpus(node: NodeTopology) -> str:
     if node.gpus:
         names = sorted({gpu.name for gpu in node.gpus})
         driver = f", driver {node.host.driver_version}" if node.host.driver_version else ""
-        return f"{len(node.gpus)} x {' / '.join(names) or 'GPU'}{driver}"
+        return f"{len(node.gpus)} x {printable(' / '.join(names)) or 'GPU'}{printable(driver)}"
     if node.host.driver_version:
-        return f"no GPU, NVIDIA driver {node.host.driver_version}"
+        return f"no GPU, NVIDIA driver {printable(node.host.driver_version)}"
     return "no NVIDIA driver"
 
 
@@ -123,8 +167,23 @@ def _tail(derived: Derived, device: Gpu | Nic | Nvme) -> list[str]:
     return [derived.cpu_affinity[device.key] or "N/A", numa, memory]
 
 
+def _widths(cells: list[list[str]]) -> list[int]:
+    return [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+
+
+def _width(cells: list[list[str]]) -> int:
+    widths = _widths(cells)
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _blocks(cells: list[list[str]], style: Style, columns: int) -> str:
+    from nvtopo.sinks.blocks import blocks
+
+    return "\n\n".join(_table(block, style) for block in blocks(cells, _widths(cells), columns))
+
+
 def _table(cells: list[list[str]], style: Style) -> str:
-    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    widths = _widths(cells)
     lines = (
         "  ".join(style(cell.ljust(width), cell) for cell, width in zip(row, widths, strict=True)) for row in cells
     )
@@ -135,7 +194,9 @@ def _legend(cells: list[list[str]], rows: list[_Row]) -> str:
     seen = {cell.rstrip("0123456789") for row in cells[1:] for cell in row[1 : len(rows) + 1]}
     meanings = [f"  {name:<4} = {text}" for name, text in _LEGEND.items() if name.rstrip("#") in seen]
     names = [
-        f"  {row.label}: {row.device.name}{_address(row.device)}" for row in rows if not isinstance(row.device, Gpu)
+        f"  {row.label}: {printable(row.device.name + _address(row.device))}"
+        for row in rows
+        if not isinstance(row.device, Gpu)
     ]
     parts = ["Legend:\n" + "\n".join(meanings)] if meanings else []
     return "\n\n".join([*parts, *(["Devices:\n" + "\n".join(names)] if names else [])])
@@ -168,8 +229,9 @@ def _numa(node: NodeTopology) -> str:
     return "NUMA:\n" + "\n".join(f"  node {numa.index}: CPUs {numa.cpus}" for numa in nodes) if nodes else ""
 
 
-def _problems(derived: Derived) -> str:
+def problems(derived: Derived) -> str:
+    """What could not be read, one line each."""
     if not derived.problems:
         return ""
-    lines = (f"  {problem.source}: {problem.subject}: {problem.reason}" for problem in derived.problems)
+    lines = (printable(f"  {problem.source}: {problem.subject}: {problem.reason}") for problem in derived.problems)
     return "Could not be read:\n" + "\n".join(lines)
