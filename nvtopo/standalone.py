@@ -22,6 +22,7 @@ from nvtopo.errors import ReadError
 from nvtopo.kube.memory import MemoryStore
 from nvtopo.sinks.metrics import Observation, ObservationCollector
 from nvtopo.sinks.resource import ResourceSink
+from nvtopo.sources import host
 from nvtopo.sources.machine import Machine
 
 _GRAPH_SECONDS = 30.0
@@ -31,6 +32,7 @@ class Running(NamedTuple):
     """What is up, after the first observation is in the graph."""
 
     agent: Agent
+    aggregator: Aggregator
     observation: Observation
     graph: ClusterGraph
     page_url: str
@@ -50,10 +52,8 @@ def running(
     if directory is not None:
         for name, topology in fleet.read(directory).nodes.items():
             store.apply(name, topology)
-    agent = Agent(machine, [])
+    agent = Agent(machine, [ResourceSink(store, host.name_of(machine))])
     observation = agent.step()
-    host = observation.snapshot.host
-    ResourceSink(store, host.name if host else "this-machine").write(observation.node)
     registry = CollectorRegistry()
     registry.register(ObservationCollector(agent.latest))
     with ExitStack() as stack:
@@ -68,4 +68,4 @@ def running(
             raise ReadError(f"standalone: no graph after {_GRAPH_SECONDS:g} s")
         server = stack.enter_context(Server(aggregator, address=address, port=page_port))
         page = stack.enter_context(Page(registry, lambda: True, address=address, port=metrics_port))
-        yield Running(agent, observation, graph, server.url, page.url)
+        yield Running(agent, aggregator, observation, graph, server.url, page.url)

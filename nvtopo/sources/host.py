@@ -24,7 +24,7 @@ def read(machine: Machine) -> Reading:
     reader = SysfsReader(machine.root, NAME)
     driver = reader.text("/proc/driver/nvidia/version") or ""
     facts = HostFacts(
-        name=machine.node_name or reader.text("/proc/sys/kernel/hostname") or os.uname().nodename,
+        name=name_of(machine),
         architecture=_architecture(reader),
         kernel=reader.text("/proc/sys/kernel/osrelease") or "",
         boot_id=reader.text("/proc/sys/kernel/random/boot_id") or "",
@@ -36,6 +36,12 @@ def read(machine: Machine) -> Reading:
         peermem=any(reader.text(path) is not None for path in _PEERMEM),
     )
     return Reading(facts, tuple(reader.problems))
+
+
+def name_of(machine: Machine) -> str:
+    """What the node is called: as Kubernetes says, else as the host does."""
+    host = SysfsReader(machine.root, NAME).text("/proc/sys/kernel/hostname")
+    return machine.node_name or host or os.uname().nodename
 
 
 def _hypervisor(reader: SysfsReader) -> bool:
