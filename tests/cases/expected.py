@@ -49,7 +49,7 @@ EXPECTED: Final[dict[str, dict[str, Any]]] = {
     "ib_tools/gpud-ibstat.47.0.h100.some.down.0.txt": {"states": {"ACTIVE": 9, "DOWN": 3}},
     "ib_tools/gpud-ibstatus.39.0.a100.all.active.0.txt": {"states": {"ACTIVE": 9}},
     "smi_q/gpud-nvidia-smi-query.560.35.03.out.0.valid.txt": {"gpus": 1, "names": ["NVIDIA TITAN V"], "domain": None},
-    "smi_q/gpud-nvidia-smi.525.125.06.out.0.valid.txt": {"refused": True},
+    "smi_q/gpud-nvidia-smi.525.125.06.out.0.valid.txt": {"gpu addresses": ["0000:01:00.0"]},
     "smi_xml/netdata-a100-sxm4-mig.xml": {"gpus": 1, "groups": None},
     "smi_captures/linux-x86_64__nvidia-h200-mig__590.48.01.txt": {"gpus": 1, "groups": None, "names": ["NVIDIA H200"]},
     "smi_captures/linux-x86_64__nvidia-h100-80gb-hbm3__590.48.01.txt": {"gpus": 1, "links": {0: 18}},

@@ -181,6 +181,17 @@ def text_archive() -> bytes:
     return ("# Archive created by ttar\n" + "# ttar - - - -\n".join(files)).encode()
 
 
+def table() -> bytes:
+    rows = "".join(
+        f"|   {index}  Invented GPU        Off  |   00000000:{index + 1:02X}:00.0 Off |                    0 |\n"
+        "| N/A   28C    P0    78W / 700W |      55MiB / 81559MiB  |      0%      Default |\n"
+        "|                               |                        |             Disabled |\n"
+        "+-------------------------------+------------------------+----------------------+\n"
+        for index in range(2)
+    )
+    return f"+----+\n| NVIDIA-SMI 580.1    Driver Version: 580.1    CUDA Version: 13.0 |\n|====|\n{rows}".encode()
+
+
 def session() -> bytes:
     """A bug report: several outputs of nvidia-smi, with what a shell prints between them."""
     cells, labels, tails = switched(2, 1)
@@ -201,5 +212,6 @@ SAMPLES: Final[dict[str, Callable[[], bytes]]] = {
     "lspci": lspci,
     "archive": archive,
     "text-archive": text_archive,
+    "table": table,
     "session": session,
 }

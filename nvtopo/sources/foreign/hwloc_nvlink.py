@@ -4,7 +4,7 @@ A POWER CPU is a peer of its GPUs (40,000 MB/s like the GPUs among each other), 
 """
 
 import re
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from nvtopo.model.facts import GpuFacts, NvLink
 from nvtopo.sources.foreign.given import Notes
@@ -20,6 +20,9 @@ _MOST_LINKS = 64
 _FIRST, _SECOND, _FIFTH = 20_000, 25_000, 50_000
 #: PCI device numbers from here on are Blackwell's, whose links are NVLink 5.
 _FIRST_BLACKWELL = 0x2900
+
+
+_REMOTES: Final[dict[str, Literal["npu", "switch"]]] = {"Package": "npu", "PCIDev": "switch"}
 
 
 class Matrix(NamedTuple):
@@ -84,9 +87,9 @@ class _Peer(NamedTuple):
     gpu: GpuFacts | None
 
     @property
-    def remote(self) -> Literal["gpu", "npu"] | None:
-        """In NVML's words, for which a CPU is an NPU."""
-        return "gpu" if self.gpu is not None else "npu" if self.kind == "Package" else None
+    def remote(self) -> Literal["gpu", "npu", "switch"] | None:
+        """In NVML's words, for which a CPU is an NPU; what is known by its PCI function alone is an NVSwitch."""
+        return "gpu" if self.gpu is not None else _REMOTES.get(self.kind)
 
 
 def _links(first: int, value: int, rate: int, peer: _Peer) -> list[NvLink]:

@@ -10,6 +10,9 @@ from nvtopo.sources.foreign import hwloc_xml, ibstat, lspci, nccl_xml, smi_sessi
 from nvtopo.sources.foreign.given import Given
 from nvtopo.sources.foreign.refusal import refusal
 
+#: `lspci -vvv` of a large server has 1 MiB; every reader takes about a second for two, at worst.
+_LARGEST_TEXT: Final = 16 << 20
+
 
 class Format(NamedTuple):
     """One kind of file."""
@@ -37,6 +40,8 @@ def read_foreign(content: bytes, name: str) -> NodeTopology:
         ParseError: it is none of the formats, or holds no topology.
     """
     given = Given(content, name)
+    if len(content) > _LARGEST_TEXT and not sysfs_archive.looks_like(given):
+        raise given.refused(f"{len(content) >> 20} MiB", f"at most {_LARGEST_TEXT >> 20} MiB of text or XML")
     for form in FORMATS:
         if form.looks_like(given):
             return _bounded(form.read(given), given)

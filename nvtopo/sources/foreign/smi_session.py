@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from nvtopo.model.node import Gpu, NodeTopology
 from nvtopo.model.record import Problem
-from nvtopo.sources.foreign import smi_nvlink, smi_query, smi_query_facts, smi_query_xml, smi_topo
+from nvtopo.sources.foreign import smi_nvlink, smi_query, smi_query_facts, smi_query_xml, smi_table, smi_topo
 from nvtopo.sources.foreign.given import Given
 
 
@@ -28,6 +28,7 @@ PARTS: Final = (
     Part(smi_query_xml.looks_like, smi_query_xml.read),
     Part(smi_query.looks_like, smi_query.read),
     Part(smi_nvlink.looks_like, smi_nvlink.read),
+    Part(smi_table.looks_like, smi_table.read),
 )
 
 

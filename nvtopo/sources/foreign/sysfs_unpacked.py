@@ -16,6 +16,7 @@ _LARGEST = 128 << 20
 _LARGEST_FILE = 1 << 20
 _LONGEST_PATH = 1024
 _TAR_MAGIC: Final = slice(257, 262)
+_BLOCK: Final = 512
 _TTAR_LINE = b"# ttar - - "
 _PROBLEMS = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, RecursionError, KeyError, IndexError)
 
@@ -55,6 +56,8 @@ def unpacked(given: Given) -> Content:
             _collect(archive, files, links)
     except _PROBLEMS as error:
         cut = cut or f"{type(error).__name__}: {error}"
+    if tar[-_BLOCK:].strip(b"\0"):
+        cut = cut or "it has no end mark"
     if not files and not links:
         raise given.refused(f"packed data without files ({cut or 'an empty archive'})", "an archive")
     if len(files) + len(links) >= _MOST_MEMBERS:
