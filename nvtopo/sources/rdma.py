@@ -1,19 +1,29 @@
-"""RDMA devices: ``/sys/class/infiniband``.
+"""RDMA devices: ``/sys/class/infiniband``, and verbs for what only they know.
 
 Counters are not read here: on a GPU board's own management functions that floods the kernel log, so these are told
 apart by their VPD and left alone.
 """
 
+import errno
+import os
 import re
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
+
+from msgspec.structs import replace
 
 from nvtopo.model.facts import GidEntry, RdmaDevice, RdmaFacts, RdmaPort
 from nvtopo.sources.machine import Machine, Reading
 from nvtopo.sources.sysfs import SysfsReader
 
+if TYPE_CHECKING:
+    from nvtopo.sources.verbs import VerbsBackend
+
 NAME = "rdma"
 
 _CLASS = "/sys/class/infiniband"
+_VERBS_CLASS = "/sys/class/infiniband_verbs"
+_NET_CLASS = "/sys/class/net"
+_DEVICE_FILES = "/dev/infiniband"
 _RATE = re.compile(r"(\d+(?:\.\d+)?) Gb/sec")
 _GIGABIT = 1_000_000_000 // 8
 _EMPTY_GID = "0000:0000:0000:0000:0000:0000:0000:0000"
@@ -25,21 +35,75 @@ def read(machine: Machine) -> Reading:
     """Every RDMA device; None where the kernel has none."""
     reader = SysfsReader(machine.root, NAME)
     devices = tuple(_device(reader, name) for name in reader.names(_CLASS))
+    if devices and machine.root.live:
+        devices = _asked(reader, devices)
     return Reading(RdmaFacts(devices=devices) if devices else None, tuple(reader.problems))
 
 
 def _device(reader: SysfsReader, name: str) -> RdmaDevice:
     path = f"{_CLASS}/{name}"
     management = _SWITCH_MANAGEMENT in (reader.content(f"{path}/device/vpd") or b"")
+    parent = reader.text(f"{path}/parent")
     return RdmaDevice(
         name=name,
-        pci_address=reader.pci_function(path) or reader.pci_function(f"{path}/device"),
+        pci_address=(
+            reader.pci_function(path)
+            or reader.pci_function(f"{path}/device")
+            or (reader.pci_function(f"{_NET_CLASS}/{parent}") if parent else None)
+        ),
         node_guid=reader.text(f"{path}/node_guid") or "",
         firmware=reader.text(f"{path}/fw_ver") or "",
-        netdevs=tuple(reader.names(f"{path}/device/net")),
+        netdevs=(parent,) if parent else tuple(reader.names(f"{path}/device/net")),
         ports=() if management else _ports(reader, path),
         management=management,
     )
+
+
+def _asked(reader: SysfsReader, devices: tuple[RdmaDevice, ...]) -> tuple[RdmaDevice, ...]:
+    """The devices with what verbs add, where this process was given their device files at all."""
+    reachable = _reachable(reader)
+    if not any(device.name in reachable and device.ports for device in devices):
+        return devices
+    from nvtopo.sources import verbs
+
+    backend = verbs.backend()
+    if backend is None:
+        return devices
+    return tuple(
+        replace(device, ports=tuple(_by_verbs(reader, backend, device, port) for port in device.ports))
+        if device.name in reachable
+        else device
+        for device in devices
+    )
+
+
+def _reachable(reader: SysfsReader) -> frozenset[str]:
+    """The devices whose device file exists here; a container that was given none is not asked to explain itself."""
+    return frozenset(
+        device
+        for name in reader.names(_VERBS_CLASS)
+        if (device := reader.text(f"{_VERBS_CLASS}/{name}/ibdev")) and _exists(f"{_DEVICE_FILES}/{name}")
+    )
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.stat(path)  # noqa: PTH116 - pathlib costs start-up
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ENOTDIR)
+    return True
+
+
+def _by_verbs(reader: SysfsReader, backend: "VerbsBackend", device: RdmaDevice, port: RdmaPort) -> RdmaPort:
+    from nvtopo.sources.verbs import VerbsError
+
+    try:
+        answer = backend.port(device.name, port.number)
+    except VerbsError as error:
+        if reader.target(f"{_CLASS}/{device.name}") is not None:  # else it was unplugged meanwhile
+            reader.problem(f"{device.name}/{port.number}", f"verbs: {error}")
+        return port
+    return replace(port, active_mtu_bytes=answer.active_mtu_bytes)
 
 
 def _ports(reader: SysfsReader, path: str) -> tuple[RdmaPort, ...]:

@@ -35,6 +35,11 @@ class SysfsRoot:
         self._root = root.rstrip("/")
         self._failures = dict(failures or {})
 
+    @property
+    def live(self) -> bool:
+        """Whether this is the machine we run on, which can be asked by more than its files."""
+        return not self._root and not self._failures
+
     def read(self, path: str, *, head: bool = False) -> bytes:
         """The content of the file, or the first piece of it that the kernel gives; OSError as the kernel gave it."""
         self._fail(path)
