@@ -1,9 +1,12 @@
 """``nvtopo aggregator``: the cluster loop, with its API and page."""
 
+import contextlib
 import logging
+import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -16,12 +19,15 @@ logger = logging.getLogger(__name__)
 @click.command("aggregator")
 @click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Instead of the pod's own account.")
 @click.option("--listen", default="127.0.0.1:8080", show_default=True, help="Address of the API and the page.")
-def command(kubeconfig: Path | None, listen: str) -> None:
+@click.option("--namespace", envvar="POD_NAMESPACE", default="nvtopo", show_default=True, help="Where the Lease is.")
+def command(kubeconfig: Path | None, listen: str, namespace: str) -> None:
     """Assemble the cluster's graph from all NodeTopologies, and serve it."""
     from nvtopo import telemetry
     from nvtopo.aggregator.loop import Aggregator
     from nvtopo.aggregator.server import Server
+    from nvtopo.aggregator.status import StatusWriter
     from nvtopo.kube.client import connect
+    from nvtopo.kube.lease import Leadership
     from nvtopo.kube.store import KubeStore
 
     address, port = parse_listen(listen)
@@ -30,10 +36,27 @@ def command(kubeconfig: Path | None, listen: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with connect(kubeconfig) as client:
-        aggregator = Aggregator(KubeStore(client), first_generation=generation_at(time.time()))
-        with Server(aggregator, address=address, port=port) as server:
+        store = KubeStore(client)
+        aggregator = Aggregator(store, first_generation=generation_at(time.time()))
+        leadership = Leadership(client, namespace, "nvtopo-aggregator", f"{os.uname().nodename}-{os.getpid()}")
+        writer = StatusWriter(aggregator, store, lambda: leadership.leading)
+        with Server(aggregator, address=address, port=port) as server, _running(stop, leadership.run, writer.run):
             logger.info("serving", extra={"url": server.url})
             aggregator.run(stop)
+
+
+@contextlib.contextmanager
+def _running(stop: threading.Event, *loops: Callable[[threading.Event], None]) -> Iterator[None]:
+    """The loops in threads of their own; stopped and joined at the end."""
+    threads = [threading.Thread(target=loop, args=(stop,), name=loop.__qualname__) for loop in loops]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def generation_at(seconds: float) -> int:

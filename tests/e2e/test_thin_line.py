@@ -164,6 +164,17 @@ def test_the_graph_has_exactly_the_two_domains(aggregator: Aggregator, trays: li
     assert graph["drift"] == []
 
 
+def test_the_aggregator_writes_every_node_s_status(
+    control_plane: ControlPlane, trays: list[Tray], aggregator: Aggregator
+) -> None:
+    api = control_plane.api()
+    kube.wait_for(lambda: aggregator.domains() == expected(trays), what="the whole graph", seconds=60)
+    for tray in trays:
+        status = kube.wait_for(lambda: resource_of(api, tray).get("status"), what=f"status of {tray.name}", seconds=60)  # noqa: B023
+        assert status["domain"] == tray.domain
+        assert [(one["type"], one["status"]) for one in status["conditions"]] == [("Ready", "True")]
+
+
 def test_a_node_that_goes_takes_its_resource_and_its_place_in_the_graph_with_it(
     control_plane: ControlPlane, nfd_master: NfdMaster, trays: list[Tray], aggregator: Aggregator, tmp_path: Path
 ) -> None:

@@ -62,7 +62,7 @@ class Tray:
 
     def _root(self) -> Path:
         sys_text, nvml_text = synthesize.texts(self._machine)
-        (self._directory / "nvml.json").write_text(nvml_text, encoding="utf-8")
+        (self._directory / "nvml.json").write_text(nvml_text or "", encoding="utf-8")
         root = self._directory / "root"
         root.mkdir()
         sysfs_text.unpack(sys_text, root)
