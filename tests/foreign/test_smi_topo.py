@@ -1,5 +1,6 @@
 """``nvidia-smi topo -m``: matrices of invented machines, and what logs make of them."""
 
+import json
 import re
 from collections.abc import Callable
 
@@ -91,9 +92,28 @@ def _wrapped(text: str) -> str:
         lambda text: "# Report\n\n```\n" + text + "\n```\nGPU0 is fine.\n",
         lambda text: re.sub("[\t ]+", " ", text),
         lambda text: text.expandtabs(8).replace("NIC0    NIC1", "NIC0NIC1").replace("PIX     SYS", "PIXSYS"),
+        lambda text: json.dumps({"log": "\ufffd[4m" + text}),
+        lambda text: "".join(json.dumps({"log": f"{line}\n", "stream": "stdout"}) + "\n" for line in text.split("\n")),
+        lambda text: re.sub("(?m)^(?=.*\t)|\t", " | ", text),
         _wrapped,
     ],
-    ids=["blanks", "esc", "no-esc", "fffd", "crlf", "log", "quote", "no-tab", "markdown", "single", "glued", "wrapped"],
+    ids=[
+        "blanks",
+        "esc",
+        "no-esc",
+        "fffd",
+        "crlf",
+        "log",
+        "quote",
+        "no-tab",
+        "markdown",
+        "single",
+        "glued",
+        "json",
+        "docker",
+        "table",
+        "wrapped",
+    ],
 )
 def test_a_mangled_matrix_says_the_same(mangle: Callable[[str], str]) -> None:
     text = matrix(*switched(4, 2))

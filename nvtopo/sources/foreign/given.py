@@ -7,7 +7,7 @@ from nvtopo.errors import ParseError
 from nvtopo.model.record import Problem
 
 #: SGR and erase sequences. Trackers drop the ESC byte, replace it by U+FFFD, or spell it out.
-_ESCAPE = re.compile(r"(?:\x1b|\ufffd|\u241b|\\u001b|\\x1b|\\033|\\e|\^\[)?\[[0-9;]{0,16}[mK]")
+_ESCAPE = re.compile(r"(?:\x1b|\ufffd|\u241b|\\u001b|\\ufffd|\\x1b|\\033|\\e|\^\[)?\[[0-9;]{0,16}[mK]")
 #: What a shell on Windows puts before redirected output.
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 #: A device map of a 16-GPU board with 64 NICs has 80; a cluster's worth of them is not one node.
@@ -31,6 +31,8 @@ class Given:
         """The text, without colours; bytes that are no text become U+FFFD."""
         encoding = "utf-16" if self.is_utf16 else "utf-8-sig"
         text = self.content.decode(encoding, "replace")
+        if "\\tGPU" in text or text.count("\\n") > text.count("\n"):
+            text = text.replace("\\n", "\n").replace("\\t", "\t")  # a log that quotes what it heard
         return _ESCAPE.sub("", text) if "[" in text else text
 
     @cached_property

@@ -25,6 +25,12 @@ _LEGEND = re.compile(r"(?:^|\s)(?:X|SYS|NODE|PHB|PXB|PIX|NV#)\s{1,8}= ")
 #: A log's prefix before a row: time stamp, level, pod, stream.
 _MOST_PREFIX_WORDS = 12
 _MOST_WRAPS = 64
+#: A header of 16 GPUs and 64 NICs at 80 columns wraps into as many lines.
+_MOST_HEADERS = 8
+#: What stands before a line that a log quotes.
+_QUOTES = "\"'`"
+#: So many bars in a line make it a row of a Markdown table.
+_MARKDOWN_CELLS = 3
 
 
 class Row(NamedTuple):
@@ -57,11 +63,17 @@ class Matrix(NamedTuple):
 
 def matrices(given: Given) -> Iterator[Matrix]:
     """Every matrix of the text, in its order."""
-    lines = given.lines
+    lines = [line.replace("|", "\t") if line.count("|") >= _MARKDOWN_CELLS else line for line in given.lines]
     starts = [index for index, line in enumerate(lines) if "GPU" in line and _labels(line)]
-    for position, start in enumerate(starts):
-        end = starts[position + 1] if position + 1 < len(starts) else len(lines)
-        found = _matrix(lines[start:end])
+    ends = [*starts[1:], len(lines)][: len(starts)]
+    wrapped: list[int] = []
+    for start, end in zip(starts, ends, strict=True):
+        # The rest of a header that wrapped looks like a header itself: it is one with what stands before it.
+        wrapped = [*wrapped[-_MOST_HEADERS:], start]
+        if not any(_row_start(line) for line in lines[start + 1 : min(end, start + _MOST_WRAPS)]):
+            continue
+        found = next((made for first in wrapped if (made := _matrix(lines[first:end])) is not None), None)
+        wrapped = []
         if found is not None:
             yield found
 
@@ -95,7 +107,8 @@ def _matrix(lines: list[str]) -> Matrix | None:
     header = "".join(line for line in lines[:body] if line.strip())
     labels = _labels(header) or _labels(lines[0])
     rows = _rows(lines[body:], labels)
-    if not rows:
+    several_headers = any("GPU" in line and _labels(line) for line in lines[1:body])
+    if not rows or (several_headers and len(set(labels)) < len(labels)):
         return None
     first = _FIRST_GPU.search(header)
     tail = header[first.start() if first else 0 :].partition("CPU")
@@ -109,12 +122,12 @@ def _row_start(line: str) -> tuple[str, str] | None:
     for count, word in enumerate(_WORD.finditer(line)):
         if count > _MOST_PREFIX_WORDS:
             return None
-        label, end = word[0], word.end()
+        label, end = word[0].lstrip(_QUOTES), word.end()
         glued = _GLUED.match(label)
         if glued is None and not _DEVICE.fullmatch(label):
             continue
         if glued is not None and _SURE_CELL.match(label, glued.end()):
-            label, end = glued[0], word.start() + glued.end()
+            label, end = glued[0], word.end() - len(label) + glued.end()
         if _SURE_CELL.match(line, end) and not _SURE_CELL.fullmatch(label):
             return label, line[end:]
     return None
