@@ -141,7 +141,7 @@ def _pairs(snapshot: Snapshot, gpus: dict[int, Gpu]) -> tuple[GpuPair, ...]:
         one, other = gpus.get(facts.a), gpus.get(facts.b)
         if one is None or other is None:
             continue
-        p2p = facts.nvlink_p2p if one.nvlinks and other.nvlinks else None
+        p2p = facts.nvlink_p2p if nvlink.joined(one, other) else None
         level = None if facts.level == _level(one, other) else facts.level
         if level is not None or p2p not in _NOT_ASKED:
             found.append(GpuPair(a=facts.a, b=facts.b, level=level, nvlink_p2p=None if p2p in _NOT_ASKED else p2p))

@@ -88,6 +88,11 @@ def paths(node: NodeTopology) -> dict[tuple[int, int], Path]:
     return found
 
 
+def joined(one: Gpu, other: Gpu) -> bool:
+    """Whether the links of two GPUs alone would make a path; the driver may still not allow it."""
+    return _path(one, other) is not None
+
+
 def groups(node: NodeTopology) -> tuple[tuple[int, ...], ...] | None:
     """Connected components of more than one GPU over usable NVLink.
 

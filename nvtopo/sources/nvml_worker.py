@@ -159,7 +159,7 @@ def _pair(a: int, one: Any, b: int, other: Any, problems: list[Json]) -> Json:
             "a": a,
             "b": b,
             "level": _LEVELS.get(level) if level is not None else None,
-            "nvlinkP2p": _P2P.get(p2p, "U") if p2p is not None else None,
+            "nvlinkP2P": _P2P.get(p2p, "U") if p2p is not None else None,
         }
     )
 
