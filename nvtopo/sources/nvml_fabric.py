@@ -102,11 +102,13 @@ def platform(asker: Asker, handle: Any) -> Json | None:
         offset = getattr(type(info), name).offset
         return bytes(raw[offset : offset + size])
 
+    # An HGX board has a host and no rack: without a chassis, slot 0 and tray 0 are no places (hgx-b200-8gpu).
+    chassis = at("chassisSerialNumber", 16).split(b"\0")[0].decode("ascii", "replace") or None
     return present(
         {
-            "chassisSerial": at("chassisSerialNumber", 16).split(b"\0")[0].decode("ascii", "replace") or None,
-            "slot": at("slotNumber", 1)[0],
-            "tray": at("trayIndex", 1)[0],
+            "chassisSerial": chassis,
+            "slot": at("slotNumber", 1)[0] if chassis else None,
+            "tray": at("trayIndex", 1)[0] if chassis else None,
             "host": at("hostId", 1)[0],
             "module": at("moduleId", 1)[0],
             "fabricGuid": at("ibGuid", 8).hex() if any(at("ibGuid", 8)) else None,
