@@ -8,6 +8,7 @@ from nvtopo.model import fabric
 from nvtopo.model.derive import Derived
 from nvtopo.model.locality import Locality
 from nvtopo.model.node import Gpu, Nic, NodeTopology
+from nvtopo.model.nvlink import unanswered
 from nvtopo.model.roce import roce_mtu
 
 PREFIX = "nvtopo.io/"
@@ -37,7 +38,7 @@ def ready(node: NodeTopology, derived: Derived) -> bool:
 
 def _gpu_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
     if not node.gpus and node.host.driver_version is None:
-        return {} if any(problem.source == "nvml" for problem in node.problems) else {"gpu.count": "0"}
+        return {"ready": "false"} if unanswered(node) else {"gpu.count": "0"}
     found = {"gpu.count": str(len(node.gpus)), "ready": _yes(ready(node, derived))}
     if any(gpu.mig is not None for gpu in node.gpus):
         found["mig"] = _yes(any(gpu.mig for gpu in node.gpus))

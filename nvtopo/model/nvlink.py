@@ -96,9 +96,10 @@ def joined(one: Gpu, other: Gpu) -> bool:
 def groups(node: NodeTopology) -> tuple[tuple[int, ...], ...] | None:
     """Connected components of more than one GPU over usable NVLink.
 
-    None where it can't be known: the driver hides the links of a GPU in MIG mode, or the input can't show NVLink.
+    None where it can't be known: the driver hides the links of a GPU in MIG mode, the input can't show NVLink, or
+    there are GPUs and no driver answers for any (h100-no-driver).
     """
-    if node.nvlink_hidden or any(gpu.mig for gpu in node.gpus):
+    if node.nvlink_hidden or any(gpu.mig for gpu in node.gpus) or unanswered(node):
         return None
     group_of = {gpu.index: {gpu.index} for gpu in node.gpus}
     for a, b in paths(node):
@@ -108,6 +109,11 @@ def groups(node: NodeTopology) -> tuple[tuple[int, ...], ...] | None:
                 group_of[index] = merged
     distinct = {min(members): members for members in group_of.values()}
     return tuple(tuple(sorted(members)) for _, members in sorted(distinct.items()) if len(members) > 1)
+
+
+def unanswered(node: NodeTopology) -> bool:
+    """Whether the driver should have answered for GPUs, and did not answer for any."""
+    return not node.gpus and any(problem.source == "nvml" for problem in node.problems)
 
 
 def is_full_mesh(group: tuple[int, ...], found: dict[tuple[int, int], Path]) -> bool:
