@@ -13,6 +13,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry
 
 from nvtopo.agent import Agent
+from nvtopo.agent.counters import NumaCollector
 from nvtopo.agent.page import Page
 from nvtopo.aggregator import fleet
 from nvtopo.aggregator.loop import Aggregator
@@ -56,6 +57,7 @@ def running(
     observation = agent.step()
     registry = CollectorRegistry()
     registry.register(ObservationCollector(agent.latest))
+    registry.register(NumaCollector(agent.root, agent.latest))
     with ExitStack() as stack:
         aggregator = Aggregator(store)
         stop = threading.Event()

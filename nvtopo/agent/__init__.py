@@ -11,6 +11,7 @@ from nvtopo.model.derive import derive
 from nvtopo.sinks.metrics import Observation
 from nvtopo.sources import reading
 from nvtopo.sources.machine import Machine
+from nvtopo.sources.sysfs import SysfsRoot
 from nvtopo.sources.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,11 @@ class Agent:
         self._machine = machine
         self._deliveries = tuple(Delivery(sink) for sink in sinks)
         self._latest: Observation | None = None
+
+    @property
+    def root(self) -> SysfsRoot:
+        """Where the machine's ``/sys`` and ``/proc`` are."""
+        return self._machine.root
 
     def latest(self) -> Observation | None:
         """The latest observation; None before the first."""

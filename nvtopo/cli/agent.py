@@ -97,11 +97,13 @@ def _serve(agent: "Agent", listen: str, interval: float) -> None:
         return
     from prometheus_client import CollectorRegistry
 
+    from nvtopo.agent.counters import NumaCollector
     from nvtopo.agent.page import Page
     from nvtopo.sinks.metrics import ObservationCollector
 
     registry = CollectorRegistry()
     registry.register(ObservationCollector(agent.latest))
+    registry.register(NumaCollector(agent.root, agent.latest))
     address, port = parse_listen(listen)
     with Page(registry, lambda: agent.delivered, address=address, port=port) as page:
         logger.info("serving", extra={"url": page.url})
