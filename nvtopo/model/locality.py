@@ -40,8 +40,8 @@ def between(a: str, b: str, *, same_numa: bool | None) -> Locality | None:
         return Locality.X
     if shared == 0:
         return None if same_numa is None else Locality.NODE if same_numa else Locality.SYS
-    if shared == 1:
-        return Locality.PHB
+    if one[shared - 1].startswith("pci"):
+        return Locality.PHB  # the root, or the host bridge of a domain nested below a device (a100-vmd-domain-10000)
     return Locality.PIX if max(len(one), len(other)) - shared <= _PORT_AND_DEVICE else Locality.PXB
 
 
