@@ -135,10 +135,45 @@ def one_sided(gpus: tuple[Gpu, ...]) -> tuple[Problem, ...]:
 
 
 def degraded(node: NodeTopology) -> tuple[int, ...]:
-    """Indices of the GPUs with fewer usable links than the best GPU of this node has links."""
+    """Indices of the GPUs that lack links: on a board, those with fewer usable ones than its best GPU has links."""
+    gpus = [gpu for gpu in node.gpus if not gpu.mig]
+    if _are_cards(node):
+        return tuple(sorted(_degraded_cards(gpus) | _stated_degraded(node)))
     most = max((_link_count(gpu) for gpu in node.gpus), default=0)
-    short = {gpu.index for gpu in node.gpus if not gpu.mig and _usable(gpu.nvlinks) < max(most, _link_count(gpu))}
+    short = {gpu.index for gpu in gpus if _usable(gpu.nvlinks) < max(most, _link_count(gpu))}
     return tuple(sorted(short | _stated_degraded(node)))
+
+
+def _are_cards(node: NodeTopology) -> bool:
+    """Whether these GPUs are PCIe cards, which bridges join in pairs if at all: no board, no switch, no fabric.
+
+    A card has no place on a board (module id 0), and no links to several others, as in a mesh (dgx1-v100-cube-mesh).
+    """
+    return not node.nvswitches and not any(
+        gpu.module_id
+        or (gpu.fabric is not None and gpu.fabric.state not in (None, "not-supported"))
+        or any(bundle.remote == "switch" for bundle in gpu.nvlinks)
+        or len({address for bundle in gpu.nvlinks for address in bundle.peers}) > 1
+        for gpu in node.gpus
+    )
+
+
+def _degraded_cards(gpus: list[Gpu]) -> set[int]:
+    """Cards that lost a link. One without a bridge is as inactive as a broken one (a800-partial-bridges).
+
+    So inactive links alone are no evidence. An odd number is, for bridges carry even ones; so are two sides that
+    disagree, and more links than bridges come with in part.
+    """
+    usable = {gpu.index: _usable(gpu.nvlinks) for gpu in gpus}
+    most = max(usable.values(), default=0)
+    short = {gpu.index for gpu in gpus if usable[gpu.index] % 2 and usable[gpu.index] < _link_count(gpu)}
+    short |= {index for index, links in usable.items() if _MOST_BRIDGED_LINKS < links < most}
+    return short | {
+        one.index
+        for one in gpus
+        for other in gpus
+        if sum(count for _, count in _towards(one, other)) < sum(count for _, count in _towards(other, one))
+    }
 
 
 #: No bridge and no mesh joins two GPUs by more links (H100 NVL: three bridges of four); an SXM board has 18.
