@@ -65,6 +65,13 @@ def test_a_tail_is_read_whatever_is_missing_or_glued(
     assert node(text).gpus[0].memory_numa_node == memory
 
 
+@pytest.mark.parametrize(("rest", "cpus"), [("0-1\n5   0   N/A", "0-15"), ("0-15\n0   N/A", "0-15"), ("0-15\n2", "")])
+def test_a_tail_that_wraps_is_read_where_it_can_be_one_thing_only(rest: str, cpus: str) -> None:
+    found = derived(matrix([["X"]], ["GPU0"], [rest]))
+    assert found.cpu_affinity["GPU0"] == cpus
+    assert found.complete == bool(cpus)
+
+
 def test_a_tail_that_is_no_affinity_is_a_problem() -> None:
     assert not derived(matrix([["X"]], ["GPU0"], ["what is this"])).complete
 
@@ -96,6 +103,7 @@ def _wrapped(text: str) -> str:
         lambda text: "".join(json.dumps({"log": f"{line}\n", "stream": "stdout"}) + "\n" for line in text.split("\n")),
         lambda text: re.sub("(?m)^(?=.*\t)|\t", " | ", text),
         _wrapped,
+        lambda text: re.sub("(?m) +$", "", _wrapped(text)),
     ],
     ids=[
         "blanks",

@@ -9,6 +9,8 @@ from typing import NamedTuple
 _NUMBERS = re.compile(r"[0-9]{1,5}(?:-[0-9]{1,5})?(?:,[0-9]{1,5}(?:-[0-9]{1,5})?)*")
 _GLUED_ABSENT = re.compile(r"(?<=[0-9])N/A")
 _ABSENT = "N/A"
+#: Where a line that a terminal wrapped goes on: in the middle of a word, or at blanks that were lost.
+SEAM = "\u2063"
 
 
 class Affinity(NamedTuple):
@@ -23,8 +25,20 @@ NO_AFFINITY = Affinity()
 
 
 def read_affinity(tail: str, columns: str) -> Affinity | None:
-    """The affinity in a row's tail under these columns; None where it is something else."""
-    cells = ["" if cell == _ABSENT else cell for cell in _cells(tail, _count(columns))]
+    """The affinity in a row's tail under these columns; None where it is something else, or can be two things."""
+    count = _count(columns)
+    if SEAM not in tail:
+        return _affinity(tail, count)
+    whole, parted = tail.replace(SEAM, ""), tail.replace(SEAM, " ")
+    for text in (whole, parted):
+        if len(_unglued(text.split())) == count and (found := _affinity(text, count)) is not None:
+            return found
+    found = _affinity(whole, count)
+    return found if found == _affinity(parted, count) else None
+
+
+def _affinity(tail: str, count: int) -> Affinity | None:
+    cells = ["" if cell == _ABSENT else cell for cell in _cells(tail, count)]
     if any(cell and not _NUMBERS.fullmatch(cell) for cell in cells):
         return None
     return Affinity(*cells)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
+from nvtopo.sources.foreign.smi_topo_affinity import SEAM
 
 SOURCE = "nvidia-smi topo"
 
@@ -135,32 +136,41 @@ def _row_start(line: str) -> tuple[str, str] | None:
 
 def _rows(lines: list[str], labels: tuple[str, ...]) -> dict[str, Row]:
     known = frozenset(labels)
-    width = max(len(line) for line in lines[: len(labels) * 2])
     texts: dict[str, str] = {}
-    current, wraps, last = "", 0, ""
+    current, wraps = "", 0
     for line in lines:
         start = _row_start(line)
         if start is not None and start[0] in known:
-            current, wraps, last = start[0], 0, line
+            current, wraps = start[0], 0
             texts.setdefault(current, start[1])
         elif current and wraps < _MOST_WRAPS and _CONTINUED.fullmatch(line):
-            texts[current] += ("" if len(last) >= width else " ") + line
-            wraps, last = wraps + 1, line
+            texts[current] += SEAM + line
+            wraps += 1
         else:
             current = ""
     return {label: _row(text, len(labels)) for label, text in texts.items()}
 
 
 def _row(text: str, count: int) -> Row:
+    """Cells that lost the blank between them at a seam are told apart all the same; the tail keeps its seams."""
+    joined = text.replace(SEAM, "")
     cells: list[str] = []
     position = 0
     while len(cells) < count:
-        match = _CELL.match(text, position)
+        match = _CELL.match(joined, position)
         if match is None:
             break
         cells.append(match[1])
         position = match.end()
-    return Row(tuple(cells), text[position:].rstrip())
+    return Row(tuple(cells), text[_with_seams(text, position) :].rstrip())
+
+
+def _with_seams(text: str, position: int) -> int:
+    """Where a position of the text without its seams is in the text with them."""
+    found = -1
+    while (found := text.find(SEAM, found + 1)) != -1 and found < position:
+        position += 1
+    return position
 
 
 def sound_rows(matrix: Matrix, notes: Notes) -> dict[str, Row]:
