@@ -41,6 +41,14 @@ def test_nccl_one_sided_links_are_a_problem() -> None:
     assert "one-sided" in reasons(node)
 
 
+def test_xgmi_joins_gpus_and_fewer_of_it_is_no_damage() -> None:
+    text = samples.nccl().decode().replace("<nvlink", "<xgmi")
+    one_more = '<gpu dev="0" sm="90" rank="0" gdr="1"><xgmi target="0000:77:00.0" count="1" tclass="0x030000"/>'
+    derived = derive(read(text.replace('<gpu dev="0" sm="90" rank="0" gdr="1">', one_more)))
+    assert derived.nvlink_groups == ((0, 1),)
+    assert derived.nvlink_degraded == ()
+
+
 def test_nccl_hidden_switch_has_no_address() -> None:
     text = samples.nccl().decode().replace('target="0000:21:00.0"', 'target="fffffff:ff:ff.0"')
     assert read(text).gpus[0].nvlinks[0].peers == {}

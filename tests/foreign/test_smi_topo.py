@@ -121,6 +121,7 @@ def _wrapped(text: str) -> str:
         "docker",
         "table",
         "wrapped",
+        "wrapped-stripped",
     ],
 )
 def test_a_mangled_matrix_says_the_same(mangle: Callable[[str], str]) -> None:
