@@ -15,6 +15,7 @@ from nvtopo import __version__
 VERBS: Final = {
     "dump": ("nvtopo.cli.dump", "Show the topology of this node."),
     "capture": ("nvtopo.cli.capture", "Write this node's facts to a file."),
+    "diff": ("nvtopo.cli.diff", "Say what differs between two captures or resources."),
     "agent": ("nvtopo.cli.agent", "Keep this node's labels, resource and metrics true."),
     "aggregator": ("nvtopo.cli.aggregator", "Assemble the cluster's graph and serve it."),
     "graph": ("nvtopo.cli.graph", "Show the rack graph."),

@@ -36,13 +36,14 @@ def live_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def from_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--from FILE``: a capture or another tool's output instead of this machine."""
+    """``--from FILE``: a capture, a resource or another tool's output instead of this machine."""
     return click.option(
         "--from",
         "source",
         type=_FILE,
-        help="Read a file instead of this machine: a capture, or what another tool wrote (nvidia-smi topo -m, -q,"
-        " -q -x, nvlink -s; NCCL or hwloc XML; ibstat; lspci; an archive of /sys). '-' is standard input.",
+        help="Read a file instead of this machine: a capture, a NodeTopology in JSON or YAML, or what another tool"
+        " wrote (nvidia-smi topo -m, -q, -q -x, nvlink -s; NCCL or hwloc XML; ibstat; lspci; an archive of /sys)."
+        " '-' is standard input.",
     )(function)
 
 
@@ -93,16 +94,22 @@ def _assembled(reading: "Callable[[], Snapshot]") -> Found:
 
 
 def found_in(source: str) -> Found:
-    """The node in a file: a capture, or what another tool wrote; ``-`` is standard input.
+    """The node in a file: a capture, a resource, or what another tool wrote; ``-`` is standard input.
 
     Raises:
-        ReadError: it can't be read, or is neither.
+        ReadError: it can't be read, or is none of them.
     """
     from nvtopo.sources.capture import is_capture, parse_capture, read_input
 
     content = read_input(source)
     if is_capture(content):
         return _assembled(partial(parse_capture, content, source))
+    if b"spec" in content:
+        from nvtopo.cli.resource_file import resource_in
+
+        node = resource_in(content, source)
+        if node is not None:
+            return Found(node, None)
     from nvtopo.sources.foreign.recognise import read_foreign
 
     return Found(read_foreign(content, source), None)

@@ -60,7 +60,7 @@ def render(
     parts = [summary(node, derived)]
     if rows:
         table = _table(cells, style) if columns is None or _width(cells) <= columns else _blocks(cells, style, columns)
-        parts += [table, _hidden(node, rows), _legend(cells, rows)]
+        parts += [table, _hidden(node, rows), _legend(cells, rows, derived)]
     parts += [_pci(node), _numa(node), problems(derived)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -160,7 +160,8 @@ def _cell(
 
 def _tail(derived: Derived, device: Gpu | Nic | Nvme) -> list[str]:
     """CPU and NUMA affinity; GPUs only have CPUs and a memory node to show."""
-    numa = "N/A" if device.numa_node is None else str(device.numa_node)
+    known = derived.numa[device.key] if isinstance(device, Gpu) else device.numa_node
+    numa = "N/A" if known is None else str(known)
     if not isinstance(device, Gpu):
         return ["", numa, ""]
     memory = "N/A" if device.memory_numa_node is None else str(device.memory_numa_node)
@@ -190,8 +191,10 @@ def _table(cells: list[list[str]], style: Style) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _legend(cells: list[list[str]], rows: list[_Row]) -> str:
+def _legend(cells: list[list[str]], rows: list[_Row], derived: Derived) -> str:
+    """What is seen; and NV# wherever NVLink could be seen, for without it `topo -mp` hides what there is."""
     seen = {cell.rstrip("0123456789") for row in cells[1:] for cell in row[1 : len(rows) + 1]}
+    seen |= {"NV"} if derived.cpu_affinity and derived.nvlink_groups is not None else set()
     meanings = [f"  {name:<4} = {text}" for name, text in _LEGEND.items() if name.rstrip("#") in seen]
     names = [
         f"  {row.label}: {printable(row.device.name + _address(row.device))}"

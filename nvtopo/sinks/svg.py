@@ -72,10 +72,11 @@ def _machine(facts: Facts, parts: list[Part], width: float, top: float) -> tuple
     ends = ends_of(facts.node)
     middle = svg_nvlink.height_of(ends, _gpus(first), _gpus(second))
     first = _moved(first, top)
-    area = Box(_MARGIN, _end(first), width - 2 * _MARGIN, middle)
+    area = Box(_MARGIN, _end(first, top), width - 2 * _MARGIN, middle)
     second = _moved(second, area.y + area.height)
     links = svg_nvlink.drawn(ends, _gpus(first) | _gpus(second), area, facts)
-    return [*_panels(first, facts, mirrored=False), *_panels(second, facts, mirrored=True), *links], _end(second)
+    panels = [*_panels(first, facts, mirrored=False), *_panels(second, facts, mirrored=True)]
+    return [*panels, *links], _end(second, area.y + area.height)
 
 
 def _panels(row: list[_At], facts: Facts, *, mirrored: bool) -> list[Element]:
@@ -83,14 +84,12 @@ def _panels(row: list[_At], facts: Facts, *, mirrored: bool) -> list[Element]:
 
 
 def _moved(row: list[_At], down: float) -> list[_At]:
-    """The row so much lower; an empty one is a line there."""
-    nothing = Box(0, 0, 0, 0)
-    moved = [_At(at.placed, at.box._replace(y=at.box.y + down)) for at in row]
-    return moved or [_At(Placed((), 0, 0, 0, 0, 0), nothing._replace(y=down))]
+    return [_At(at.placed, at.box._replace(y=at.box.y + down)) for at in row]
 
 
-def _end(row: list[_At]) -> float:
-    return max(at.box.y + at.box.height for at in row)
+def _end(row: list[_At], empty: float) -> float:
+    """The lower edge of a row; that of an empty one is given."""
+    return max((at.box.y + at.box.height for at in row), default=empty)
 
 
 def _row(parts: list[Part], width: float, *, mirrored: bool) -> list[_At]:
