@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.timing import Costs, Program, ProgramFailed, interleaved, interpreter_environment
-from tests.hosts.recorded import HOSTS, IN_MEMORY
+from tests.hosts.recorded import FIXTURES, IN_MEMORY
 from tests.machines import sysfs_text
 from tests.nvml import build
 
 Json = dict[str, Any]
+
+#: Of the recorded machines, the two that are usual: a rack's tray and a board of eight.
+HOSTS: Final = tuple(FIXTURES / "hosts" / name for name in ("gb200-nvl72-tray", "h100-sxm-8gpu-8cx7"))
 
 EXIT_READ: Final = 3
 REPETITIONS: Final = 15

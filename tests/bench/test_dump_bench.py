@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.recorded import HOSTS
+from bench.dump import HOSTS
 
 BENCH = Path(__file__).resolve().parents[2] / "bench" / "dump"
 
