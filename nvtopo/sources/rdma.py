@@ -61,8 +61,9 @@ def _device(reader: SysfsReader, name: str) -> RdmaDevice:
 
 def _asked(reader: SysfsReader, devices: tuple[RdmaDevice, ...]) -> tuple[RdmaDevice, ...]:
     """The devices with what verbs add, where this process was given their device files at all."""
-    reachable = _reachable(reader)
-    if not any(device.name in reachable and device.ports for device in devices):
+    files = {reader.text(f"{_VERBS_CLASS}/{name}/ibdev"): name for name in reader.names(_VERBS_CLASS)}
+    ready = {device.name for device in devices if device.ports and _opens(reader, device.name, files)}
+    if not ready:
         return devices
     from nvtopo.sources import verbs
 
@@ -71,27 +72,37 @@ def _asked(reader: SysfsReader, devices: tuple[RdmaDevice, ...]) -> tuple[RdmaDe
         return devices
     return tuple(
         replace(device, ports=tuple(_by_verbs(reader, backend, device, port) for port in device.ports))
-        if device.name in reachable
+        if device.name in ready
         else device
         for device in devices
     )
 
 
-def _reachable(reader: SysfsReader) -> frozenset[str]:
-    """The devices whose device file exists here; a container that was given none is not asked to explain itself."""
-    return frozenset(
-        device
-        for name in reader.names(_VERBS_CLASS)
-        if (device := reader.text(f"{_VERBS_CLASS}/{name}/ibdev")) and _exists(f"{_DEVICE_FILES}/{name}")
-    )
+def _opens(reader: SysfsReader, device: str, files: dict[str | None, str]) -> bool:
+    """Whether the device's file can be opened and is the right one; libibverbs would wait seconds for another one.
 
-
-def _exists(path: str) -> bool:
+    A container that was given none is not asked to explain itself.
+    """
+    path = f"{_DEVICE_FILES}/{files.get(device)}"
     try:
-        os.stat(path)  # noqa: PTH116 - pathlib costs start-up
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
-        return error.errno not in (errno.ENOENT, errno.ENOTDIR)
-    return True
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR) and _still_there(reader, device):
+            reader.problem(path, os.strerror(error.errno or 0))
+        return False
+    try:
+        number = os.fstat(descriptor).st_rdev
+    finally:
+        os.close(descriptor)
+    found, expected = f"{os.major(number)}:{os.minor(number)}", reader.text(f"{_VERBS_CLASS}/{files[device]}/dev")
+    if expected is not None and found != expected:
+        reader.problem(path, f"is device {found}, and {device} is {expected}")
+    return expected in (None, found)
+
+
+def _still_there(reader: SysfsReader, device: str) -> bool:
+    """Whether the device was not unplugged meanwhile: a failure to reach it would be no news."""
+    return reader.target(f"{_CLASS}/{device}") is not None
 
 
 def _by_verbs(reader: SysfsReader, backend: "VerbsBackend", device: RdmaDevice, port: RdmaPort) -> RdmaPort:
@@ -100,7 +111,7 @@ def _by_verbs(reader: SysfsReader, backend: "VerbsBackend", device: RdmaDevice, 
     try:
         answer = backend.port(device.name, port.number)
     except VerbsError as error:
-        if reader.target(f"{_CLASS}/{device.name}") is not None:  # else it was unplugged meanwhile
+        if _still_there(reader, device.name):
             reader.problem(f"{device.name}/{port.number}", f"verbs: {error}")
         return port
     return replace(port, active_mtu_bytes=answer.active_mtu_bytes)

@@ -233,6 +233,27 @@ def test_a_failure_is_a_problem_and_no_number(
     assert read(Live(str(tmp_path))) == ([None], (Problem(source="rdma", subject="mlx5_0/1", reason=reason),))
 
 
+def test_a_device_file_that_does_not_open_is_a_problem_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device_file: Path
+) -> None:
+    """libibverbs would wait five seconds for udev to make a better one."""
+    device_file.unlink()
+    device_file.mkdir()
+    monkeypatch.setattr(verbs, "backend", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(SysfsReader, "target", lambda _self, path: path)
+    problem = Problem(source="rdma", subject=str(device_file), reason="Is a directory")
+    assert read(Live(str(tmp_path))) == ([None], (problem,))
+
+
+def test_a_device_file_of_another_device_is_a_problem_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device_file: Path
+) -> None:
+    (tmp_path / "sys/class/infiniband_verbs/uverbs0/dev").write_text("231:192\n")
+    monkeypatch.setattr(verbs, "backend", lambda: pytest.fail("asked"))
+    problem = Problem(source="rdma", subject=str(device_file), reason="is device 0:0, and mlx5_0 is 231:192")
+    assert read(Live(str(tmp_path))) == ([None], (problem,))
+
+
 def test_a_device_that_went_away_meanwhile_is_no_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device_file: Path, library: ctypes.CDLL
 ) -> None:

@@ -128,8 +128,16 @@ class Vm:
         return self._qmp(command, **arguments)
 
     def unplug(self, name: str) -> None:
-        """Presses the attention button of the slot that holds the function, and waits until the guest let go."""
+        """Presses the attention button of the slot that holds the function; the guest lets go some seconds later."""
         self._qmp("device_del", id=name)
+
+    def wait_until_gone(self, name: str, seconds: float = 30) -> None:
+        """Until QEMU has the function no more."""
+        deadline = time.monotonic() + seconds
+        while any(device["name"] == name for device in self._qmp("qom-list", path="/machine/peripheral")):
+            if time.monotonic() > deadline:
+                raise LabError(f"the guest does not let go of {name} within {seconds:.0f} s")
+            time.sleep(0.2)
 
     def plug(self, port: str, function: layout.Function) -> None:
         """Puts a function, with its look, into an empty slot."""
