@@ -163,7 +163,7 @@ def _target(entries: dict[str, Entry], path: str) -> str:
 
 
 def test_vital_product_data_adds_up_to_zero_and_holds_its_texts() -> None:
-    data = vpd.switch_management("PART")
+    data = vpd.render("Adapter", {"PN": "PART", "V0": "SMDL=SW_MNG"})
     assert sum(data[:-1]) & 0xFF == 0
     assert data[-1:] == b"\x78"
     assert b"SMDL=SW_MNG" in data
@@ -180,3 +180,13 @@ def test_a_domain_below_a_device_has_a_host_bridge_of_its_own() -> None:
 def test_every_host_name_is_one_machine_s() -> None:
     names = [machine.hostname for machine in synthesize.MACHINES]
     assert len(set(names)) == len(names)
+
+
+def test_both_functions_of_a_connectx_8_carry_one_mark() -> None:
+    (machine,) = (machine for machine in synthesize.MACHINES if machine.name == "gb300-nvl72-tray")
+    entries, _ = _read(machine)
+    marks = {
+        path: entry.content for path, entry in entries.items() if path.endswith("/vpd") and isinstance(entry, File)
+    }
+    assert len(marks) == 8
+    assert len(set(marks.values())) == 4
