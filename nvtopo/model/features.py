@@ -1,10 +1,15 @@
 """The node labels that follow from a node: names under ``nvtopo.io/`` and their values. The set is a public contract.
 
-A label is there only where its fact is known. Values are legal label values (63 characters of letters, digits,
-``-``, ``_``, ``.``), and plain numbers where one would compare them.
+A label is there only where its fact is known and makes a legal label value, and is a plain integer where one would
+compare it. What is not legal is left out and not mended: two NVLink domains cut to the same value would be worse than
+none. docs/labels.md lists them all.
 """
 
+import re
+from typing import Final
+
 from nvtopo.model import fabric
+from nvtopo.model.cpulist import format_cpulist
 from nvtopo.model.derive import Derived
 from nvtopo.model.locality import Locality
 from nvtopo.model.node import Gpu, Nic, NodeTopology
@@ -15,15 +20,29 @@ PREFIX = "nvtopo.io/"
 
 #: Without a namespace, so that NFD gives it its own: ``feature.node.kubernetes.io/gpu.nvlink.group``.
 GROUP_CONVENTION = "gpu.nvlink.group"
+#: A node with more groups of GPUs than this names none of them.
+_MOST_GROUPS: Final = 32
+
+_LEGAL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+_NUMERIC_VERSION: Final = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
 
 
 def features(node: NodeTopology, derived: Derived) -> dict[str, str]:
     """Label name → value, in order of the names."""
     found = _gpu_features(node, derived) | _nvlink_features(node, derived) | _nic_features(node, derived)
-    labels = {PREFIX + name: value for name, value in found.items()}
-    if derived.nvlink_groups is not None and len(derived.nvlink_groups) == 1:
-        labels[GROUP_CONVENTION] = "G0"
-    return dict(sorted(labels.items()))
+    labels = {PREFIX + name: value for name, value in found.items()} | _group_labels(derived.nvlink_groups or ())
+    return {name: value for name, value in sorted(labels.items()) if is_legal(value)}
+
+
+def is_legal(value: str) -> bool:
+    """Whether it is a label value that says something: Kubernetes would take the empty one too."""
+    return _LEGAL.fullmatch(value) is not None
+
+
+def members(group: tuple[int, ...]) -> str:
+    """A group of GPUs in one word: ``GPU0-GPU3_GPU6``."""
+    runs = format_cpulist(group).split(",")
+    return "_".join("-".join(f"GPU{index}" for index in run.split("-")) for run in runs)
 
 
 def ready(node: NodeTopology, derived: Derived) -> bool:
@@ -34,6 +53,15 @@ def ready(node: NodeTopology, derived: Derived) -> bool:
         and not derived.nvlink_degraded
         and derived.fabric in ("NotApplicable", "SingleNode", "Attached")
     )
+
+
+def _group_labels(groups: tuple[tuple[int, ...], ...]) -> dict[str, str]:
+    """``G0`` where one group is all there is. A label has one value, so each of several has a label of its own."""
+    if len(groups) == 1:
+        return {GROUP_CONVENTION: "G0"}
+    if len(groups) > _MOST_GROUPS:
+        return {}
+    return {f"{GROUP_CONVENTION}.G{number}": members(group) for number, group in enumerate(groups)}
 
 
 def _gpu_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
@@ -58,7 +86,7 @@ def _nvlink_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
     if links:
         found["nvlink.links-per-gpu"] = str(max(links))
     if versions:
-        found["nvlink.version"] = min(versions)
+        found |= _nvlink_versions(versions)
     if node.gpus and derived.nvlink_groups is not None and derived.nvlink_full_mesh is not None:
         groups = derived.nvlink_groups
         found["nvlink.groups"] = str(len(groups))
@@ -71,6 +99,18 @@ def _nvlink_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
     if fabric.node_verdict(node) != "NotApplicable":
         found["nvlink.fabric"] = derived.fabric
     return found
+
+
+def _nvlink_versions(versions: set[str]) -> dict[str, str]:
+    """The oldest version among the links, and its generation as a number; a version that is a word has none."""
+    numbers = {version: _NUMERIC_VERSION.fullmatch(version) for version in versions}
+    oldest = min(
+        ((int(found[1]), int(found[2]), version) for version, found in numbers.items() if found is not None),
+        default=None,
+    )
+    if oldest is None:
+        return {"nvlink.version": min(versions)}
+    return {"nvlink.version": oldest[2], "nvlink.generation": str(oldest[0])}
 
 
 def _nic_features(node: NodeTopology, derived: Derived) -> dict[str, str]:

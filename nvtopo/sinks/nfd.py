@@ -1,9 +1,10 @@
 """Node Feature Discovery's feature file: ``features.d/nvtopo``, one ``name=value`` a line, with an expiry time.
 
 NFD's worker reads every file there once a minute and drops the labels of an expired one, so a dead agent's labels go
-away by themselves (NFD documentation, "local feature source"). Lines are cut by NFD at 64 KiB a file.
+away by themselves (NFD documentation, "local feature source"). A file above 64 KiB it does not read at all.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,20 +14,29 @@ from nvtopo.model.features import features
 from nvtopo.model.node import NodeTopology
 from nvtopo.sinks.files import replace_file
 
+logger = logging.getLogger(__name__)
+
 FILE_NAME = "nvtopo"
 FEATURES_D = Path("/etc/kubernetes/node-feature-discovery/features.d")
 _LARGEST_BYTES = 64 << 10
 
 
+def lines(labels: Mapping[str, str]) -> str:
+    """One ``name=value`` a line, in order of the names; what hooks print too."""
+    return "".join(f"{name}={value}\n" for name, value in sorted(labels.items()))
+
+
 def render(labels: Mapping[str, str], *, expires: datetime | None = None) -> str:
-    """The file's text; labels in order of their names."""
-    lines = ["# Written by nvtopo. Changes are overwritten."]
+    """The file's text. Labels that NFD's limit leaves no room for are left out, the last ones first, and logged."""
+    head = "# Written by nvtopo. Changes are overwritten.\n"
     if expires is not None:
-        lines.append(f"# +expiry-time={expires.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
-    lines += [f"{name}={value}" for name, value in sorted(labels.items())]
-    text = "\n".join(lines) + "\n"
-    assert len(text.encode()) <= _LARGEST_BYTES
-    return text
+        head += f"# +expiry-time={expires.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}\n"
+    text = head + lines(labels)
+    if len(text.encode()) <= _LARGEST_BYTES:
+        return text
+    fitting = text.encode()[:_LARGEST_BYTES].rpartition(b"\n")[0].decode() + "\n"
+    logger.error("feature file full", extra={"left_out": text.count("\n") - fitting.count("\n")})
+    return fitting
 
 
 def write(directory: Path, text: str) -> None:
