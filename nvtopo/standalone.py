@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from nvtopo.agent import Agent
 from nvtopo.agent.counters import NumaCollector
 from nvtopo.agent.page import Page
+from nvtopo.agent.sampler import sampling
 from nvtopo.aggregator import fleet
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.aggregator.server import Server
@@ -69,5 +70,6 @@ def running(
         if graph is None:
             raise ReadError(f"standalone: no graph after {_GRAPH_SECONDS:g} s")
         server = stack.enter_context(Server(aggregator, address=address, port=page_port))
+        stack.enter_context(sampling(registry, machine, agent.latest))
         page = stack.enter_context(Page(registry, lambda: True, address=address, port=metrics_port))
         yield Running(agent, aggregator, observation, graph, server.url, page.url)

@@ -16,6 +16,7 @@ from nvtopo.cli.machine import live_options, machine_of
 if TYPE_CHECKING:
     from nvtopo.agent import Agent
     from nvtopo.agent.delivery import Sink
+    from nvtopo.sources.machine import Machine
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,13 @@ logger = logging.getLogger(__name__)
     show_default=True,
     help="Seconds a label lives on.",
 )
+@click.option(
+    "--sample-interval",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Seconds between samples of GPU counters, while somebody scrapes them; 0 for none.",
+)
 @live_options
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     once: bool,
@@ -53,6 +61,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     listen: str,
     interval: float,
     label_lifetime: float,
+    sample_interval: float,
     root: str,
     nvml: str | None,
     node_name: str | None,
@@ -70,13 +79,14 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         sinks.append(FeatureFile(features_dir, timedelta(seconds=label_lifetime), lambda: datetime.now(UTC)))
     if resource:
         sinks.append(_resource(kubeconfig, node_name or os.uname().nodename))
-    agent = Agent(machine_of(root, nvml, node_name), sinks)
+    machine = machine_of(root, nvml, node_name)
+    agent = Agent(machine, sinks)
     if once:
         agent.step()
         if not agent.delivered:
             raise ReadError("agent: not every sink could be written; the log above says which and why")
         return
-    _serve(agent, listen, interval)
+    _serve(agent, machine, listen, interval, sample_interval)
 
 
 def _resource(kubeconfig: Path | None, name: str) -> "Sink":
@@ -87,7 +97,7 @@ def _resource(kubeconfig: Path | None, name: str) -> "Sink":
     return ResourceSink(KubeStore(connect(kubeconfig)), name)
 
 
-def _serve(agent: "Agent", listen: str, interval: float) -> None:
+def _serve(agent: "Agent", machine: "Machine", listen: str, interval: float, sample_interval: float) -> None:
     """Run until SIGTERM or SIGINT, with the metrics page beside the loop."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -99,12 +109,16 @@ def _serve(agent: "Agent", listen: str, interval: float) -> None:
 
     from nvtopo.agent.counters import NumaCollector
     from nvtopo.agent.page import Page
+    from nvtopo.agent.sampler import sampling
     from nvtopo.sinks.metrics import ObservationCollector
 
     registry = CollectorRegistry()
     registry.register(ObservationCollector(agent.latest))
     registry.register(NumaCollector(agent.root, agent.latest))
     address, port = parse_listen(listen)
-    with Page(registry, lambda: agent.delivered, address=address, port=port) as page:
+    with (
+        sampling(registry, machine, agent.latest, sample_interval),
+        Page(registry, lambda: agent.delivered, address=address, port=port) as page,
+    ):
         logger.info("serving", extra={"url": page.url})
         agent.run(stop, interval)

@@ -53,6 +53,11 @@ class NvmlWorker:
         self._child: Child | None = None
         self._started = 0.0
 
+    @property
+    def library(self) -> str:
+        """The library that it asks."""
+        return self._library
+
     def begin(self) -> None:
         """Start the worker, if there is a driver library to ask."""
         if self._child is not None or not library_present(self._library):

@@ -1,0 +1,94 @@
+"""The families of a sample: names, labels, what is absent, and how many there can be."""
+
+import re
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+
+from nvtopo.model.gpu_counters import GpuHealth, GpuSample, GpuTraffic, Statistics
+from nvtopo.sinks.nvlink_metrics import Sampled, families
+
+LINKS = 18
+UNITS = "bytes|joules|celsius|watts|hertz|ratio|seconds|errors|recoveries|replays|samples|restarts|up|problem|event"
+KINDS = [f"kind_{number}" for number in range(9)]
+
+
+def gpu(index: int, health: GpuHealth, links: int = LINKS) -> GpuTraffic:
+    sample = GpuSample(
+        index=index,
+        uuid=f"GPU-{index}",
+        at=1,
+        sent=tuple(range(links)),
+        received=(7,) * links,
+        pcie_sent=1,
+        pcie_received=2,
+        health=health,
+    )
+    rates = Statistics((5.0,) * links, (10.0,) * links)
+    return GpuTraffic(sample, health, rates, rates)
+
+
+def everything() -> GpuHealth:
+    return GpuHealth(
+        capacities=(20,) * LINKS,
+        errors=dict.fromkeys(KINDS, (0,) * LINKS),
+        recoveries=dict.fromkeys(("successful", "failed"), (0,) * LINKS),
+        bit_error_ratios=dict.fromkeys(("effective", "symbol"), (1e-12,) * LINKS),
+        pcie_replays=0,
+        energy_joules=1.5,
+        temperature_celsius=40,
+        power_watts=70,
+        clocks_hertz={"sm": 1, "memory": 2},
+        clock_events=dict.fromkeys(map(str, range(9)), False),
+    )
+
+
+def text(sampled: Sampled) -> str:
+    class Collector:
+        def collect(self) -> list[Metric]:
+            return list(families(sampled, {("GPU-0", 3): "switch"}))
+
+    registry = CollectorRegistry()
+    registry.register(Collector())
+    return generate_latest(registry).decode()
+
+
+def series(sampled: Sampled) -> list[str]:
+    return [line for line in text(sampled).splitlines() if not line.startswith("#")]
+
+
+def test_labels_and_values() -> None:
+    page = text(Sampled((gpu(0, everything()),)))
+    assert 'nvtopo_nvlink_transmitted_bytes_total{UUID="GPU-0",gpu="0",link="3",remote="switch"} 3.0' in page
+    assert 'nvtopo_nvlink_errors_total{UUID="GPU-0",gpu="0",kind="kind_8",link="3",remote="switch"} 0.0' in page
+    assert 'nvtopo_nvlink_bit_error_ratio{UUID="GPU-0",gpu="0",kind="symbol",link="3",remote="switch"} 1e-12' in page
+    utilisation = 'utilisation_ratio{UUID="GPU-0",gpu="0",link="3",remote="switch",statistic='
+    assert f'nvtopo_nvlink_transmit_{utilisation}"peak"}} 0.5' in page
+    assert f'nvtopo_nvlink_receive_{utilisation}"mean"}} 0.25' in page
+    assert 'nvtopo_gpu_nvlink_transmitted_bytes_total{UUID="GPU-0",gpu="0"} 153.0' in page
+
+
+def test_a_machine_with_everything_has_as_many_series_as_the_module_says() -> None:
+    assert len(series(Sampled(tuple(gpu(index, everything()) for index in range(8)), sample_seconds=1))) == 2888 + 11
+
+
+def test_nothing_known_is_nothing_said() -> None:
+    bare = GpuTraffic(GpuSample(index=0, uuid="GPU-0", at=1), GpuHealth(), Statistics((), ()), Statistics((), ()))
+    assert all(line.startswith("nvtopo_sampler") for line in series(Sampled((bare,))))
+
+
+def test_without_a_capacity_there_is_no_utilisation() -> None:
+    assert "utilisation" not in text(Sampled((gpu(0, GpuHealth()),)))
+
+
+def test_a_link_that_does_not_answer_has_no_series_and_its_gpu_no_sum() -> None:
+    whole = gpu(0, GpuHealth())
+    page = text(Sampled((whole._replace(sample=GpuSample(index=0, uuid="GPU-0", at=1, sent=(None, 5))),)))
+    assert 'nvtopo_nvlink_transmitted_bytes_total{UUID="GPU-0",gpu="0",link="1",remote=""} 5.0' in page
+    assert 'link="0"' not in "".join(line for line in page.splitlines() if "transmitted" in line)
+    assert "nvtopo_gpu_nvlink_transmitted_bytes_total{" not in page
+
+
+def test_every_name_has_its_unit() -> None:
+    for line in series(Sampled((gpu(0, everything()),), sample_seconds=1)):
+        assert re.match(rf"nvtopo_\w+?_({UNITS})(_total)?[{{ ]", line), line
