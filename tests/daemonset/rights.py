@@ -1,0 +1,49 @@
+"""What each account may do, each with its reason; `docs/security.md` says the same in words."""
+
+from typing import Final, NamedTuple
+
+VERBS: Final = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "bind", "escalate")
+_LEASES: Final = "coordination.k8s.io"
+
+
+class Right(NamedTuple):
+    group: str
+    resource: str
+    verb: str
+    namespace: str = ""
+    """Empty: the resource has none."""
+    name: str = ""
+    """Empty: any."""
+
+
+AGENT: Final = frozenset(
+    {
+        Right("", "nodes", "get"),  # its Node's uid, for the owner reference
+        Right("nvtopo.io", "nodetopologies", "get"),  # what is there before it applies
+        Right("nvtopo.io", "nodetopologies", "create"),  # server-side apply where there is none yet
+        Right("nvtopo.io", "nodetopologies", "patch"),  # server-side apply
+        # With the component node-feature, which the tests apply:
+        *(
+            Right("nfd.k8s-sigs.io", "nodefeatures", verb, "node-feature-discovery")
+            for verb in ("get", "create", "patch")
+        ),
+    }
+)
+AGGREGATOR: Final = frozenset(
+    {
+        *(Right("nvtopo.io", "nodetopologies", verb) for verb in ("get", "list", "watch")),
+        *(Right("", "nodes", verb) for verb in ("get", "list", "watch")),  # labels of clouds name tiers
+        Right("nvtopo.io", "nodetopologies/status", "patch"),
+        Right(_LEASES, "leases", "get", "nvtopo", "nvtopo-aggregator"),
+        Right(_LEASES, "leases", "update", "nvtopo", "nvtopo-aggregator"),
+        Right(_LEASES, "leases", "create", "nvtopo"),
+    }
+)
+#: What Kubernetes itself gives to everybody who is authenticated (`system:basic-user`).
+EVERYBODY: Final = frozenset(
+    {
+        Right("authorization.k8s.io", "selfsubjectaccessreviews", "create"),
+        Right("authorization.k8s.io", "selfsubjectrulesreviews", "create"),
+        Right("authentication.k8s.io", "selfsubjectreviews", "create"),
+    }
+)

@@ -1,0 +1,282 @@
+"""What is shipped in `daemonset/`, read as a security team would read it."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import pytest
+import yaml
+
+import nvtopo
+from nvtopo.cli import main as program
+from nvtopo.sinks.nfd import FEATURES_D
+from tests.daemonset import shipped
+from tests.daemonset.shipped import COMPONENTS, DAEMONSET, Json
+
+REPOSITORY: Final = DAEMONSET.parent
+#: Everything at once, but for what contradicts: the rules below hold for any choice.
+CHOICES: Final = [(), *((name,) for name in COMPONENTS), COMPONENTS]
+KINDS: Final = {
+    "Namespace": 1,
+    "CustomResourceDefinition": 1,
+    "ServiceAccount": 2,
+    "ClusterRole": 2,
+    "ClusterRoleBinding": 2,
+    "Role": 1,
+    "RoleBinding": 1,
+    "PriorityClass": 1,
+    "ValidatingAdmissionPolicy": 1,
+    "ValidatingAdmissionPolicyBinding": 1,
+    "NetworkPolicy": 2,
+    "DaemonSet": 1,
+    "Deployment": 1,
+    "Service": 2,
+    "PodDisruptionBudget": 1,
+}
+choices = pytest.mark.parametrize("names", CHOICES, ids=lambda names: "+".join(names) or "base")
+
+
+@pytest.fixture
+def agent() -> Json:
+    return shipped.one(shipped.base(), "DaemonSet", "nvtopo-agent")
+
+
+@pytest.fixture
+def aggregator() -> Json:
+    return shipped.one(shipped.base(), "Deployment", "nvtopo-aggregator")
+
+
+def test_base_is_these_objects_and_no_more() -> None:
+    kinds = [document["kind"] for document in shipped.base()]
+    assert {kind: kinds.count(kind) for kind in kinds} == KINDS
+
+
+def test_every_manifest_is_part_of_what_is_applied() -> None:
+    listed = set(yaml.safe_load((DAEMONSET / "kustomization.yaml").read_text())["resources"])
+    assert listed == {path.name for path in DAEMONSET.glob("*.yaml")} - {"kustomization.yaml"}
+
+
+def test_no_two_objects_have_one_name() -> None:
+    names = [
+        (document["kind"], document["metadata"].get("namespace"), document["metadata"]["name"])
+        for document in shipped.with_components(COMPONENTS)
+    ]
+    assert len(names) == len(set(names))
+
+
+@choices
+def test_kubectl_builds_the_same(names: tuple[str, ...], tmp_path: Path) -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    way = Path(os.path.relpath(DAEMONSET, tmp_path.resolve()))
+    overlay = {"resources": [str(way)], "components": [str(way / "components" / name) for name in names]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    built = subprocess.run(("kubectl", "kustomize", str(tmp_path)), check=True, capture_output=True, text=True).stdout
+    assert _by_name(list(yaml.safe_load_all(built))) == _by_name(shipped.with_components(names))
+
+
+@choices
+def test_every_container_is_confined(names: tuple[str, ...]) -> None:
+    for name, pod, container in shipped.containers(shipped.with_components(names)):
+        context = {**pod["securityContext"], **container["securityContext"]}
+        assert context["readOnlyRootFilesystem"] is True, name
+        assert context["allowPrivilegeEscalation"] is False, name
+        assert context["privileged"] is False, name
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert context["capabilities"]["drop"] == ["ALL"], name
+        added = ["SYS_ADMIN"] if "acs" in names and name == "nvtopo-agent/agent" else None
+        assert context["capabilities"].get("add") == added, name
+        root = name == "nvtopo-agent/features-dir" or added is not None
+        assert (context["runAsNonRoot"], context["runAsUser"] == 0) == (not root, root), name
+
+
+@choices
+def test_pods_share_nothing_with_the_host_but_the_agent_its_network(names: tuple[str, ...]) -> None:
+    objects = shipped.with_components(names)
+    agent = shipped.pod_of(shipped.one(objects, "DaemonSet", "nvtopo-agent"))
+    aggregator = shipped.pod_of(shipped.one(objects, "Deployment", "nvtopo-aggregator"))
+    assert (agent["hostNetwork"], agent["hostPID"], agent["hostIPC"]) == (True, False, False)
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & aggregator.keys()
+    assert [volume for volume in aggregator["volumes"] if "hostPath" in volume] == []
+
+
+@choices
+def test_one_directory_of_the_host_can_be_written(names: tuple[str, ...]) -> None:
+    pod = shipped.pod_of(shipped.one(shipped.with_components(names), "DaemonSet", "nvtopo-agent"))
+    of_host = {volume["name"]: volume["hostPath"] for volume in pod["volumes"] if "hostPath" in volume}
+    for container in (*pod["initContainers"], *pod["containers"]):
+        writable = [
+            mount for mount in container["volumeMounts"] if mount["name"] in of_host and not mount.get("readOnly")
+        ]
+        assert [mount["mountPath"] for mount in writable] == [str(FEATURES_D)]
+    assert of_host["features"] == {"path": str(FEATURES_D), "type": "DirectoryOrCreate"}
+
+
+def test_token_is_in_the_container_that_speaks_to_the_api_server_and_in_no_other() -> None:
+    objects = shipped.base()
+    assert all(each["automountServiceAccountToken"] is False for each in objects if each["kind"] == "ServiceAccount")
+    holders = [
+        name
+        for name, pod, container in shipped.containers(objects)
+        if pod["automountServiceAccountToken"] is not False
+        or "token" in [mount["name"] for mount in container["volumeMounts"]]
+    ]
+    assert holders == ["nvtopo-agent/agent", "nvtopo-aggregator/aggregator"]
+
+
+def test_one_image_everywhere_of_this_version() -> None:
+    images = {container["image"] for _, _, container in shipped.containers(shipped.base())}
+    assert images == {f"nvtopo:{nvtopo.__version__}"}
+
+
+def test_nothing_but_the_image_names_a_place_to_pull_from() -> None:
+    for path in DAEMONSET.rglob("*.yaml"):
+        if path.name != "crd.yaml":
+            images = re.findall(r"image: *(\S+)", path.read_text())
+            assert all("/" not in image for image in images), path
+
+
+@choices
+def test_arguments_are_options_of_the_program(names: tuple[str, ...]) -> None:
+    for name, _, container in shipped.containers(shipped.with_components(names)):
+        if "command" in container:
+            continue
+        verb, *arguments = container["args"]
+        known = _options(verb)
+        assert all(argument.partition("=")[0] in known for argument in arguments), name
+
+
+def test_environment_is_what_the_program_reads(agent: Json, aggregator: Json) -> None:
+    foreign = {"HOST_IP", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"}  # of the arguments and of the runtime
+    for workload, verb in ((agent, "agent"), (aggregator, "aggregator")):
+        (container,) = shipped.pod_of(workload)["containers"]
+        names = {variable["name"] for variable in container["env"]}
+        assert names - foreign <= _variables(verb)
+    sources = {
+        variable["name"]: variable["valueFrom"]["fieldRef"]["fieldPath"]
+        for variable in shipped.pod_of(agent)["containers"][0]["env"]
+        if "valueFrom" in variable
+    }
+    assert sources == {"NODE_NAME": "spec.nodeName", "HOST_IP": "status.hostIP"}
+
+
+def test_agent_listens_on_the_node_s_own_address_alone(agent: Json) -> None:
+    (container,) = shipped.pod_of(agent)["containers"]
+    assert container["args"] == ["agent", "--listen=$(HOST_IP):9745"]
+    assert container["ports"][0]["containerPort"] == container["ports"][0]["hostPort"] == 9745
+
+
+def test_probes_ask_what_the_programs_answer() -> None:
+    for name, _, container in shipped.containers(shipped.base()):
+        if name.endswith("features-dir"):
+            continue
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        listen = next(argument for argument in container["args"] if argument.startswith("--listen="))
+        probes = {kind: probe["httpGet"] for kind, probe in container.items() if kind.endswith("Probe")}
+        assert {probe["path"] for probe in probes.values()} == {"/healthz", "/readyz"}, name
+        assert probes["livenessProbe"]["path"] == "/healthz", name
+        assert all(str(ports[probe["port"]]) == listen.rpartition(":")[2] for probe in probes.values()), name
+
+
+def test_a_release_reaches_a_tenth_of_the_fleet_at_a_time(agent: Json, aggregator: Json) -> None:
+    assert agent["spec"]["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": "10%", "maxSurge": 0}
+    assert agent["spec"]["minReadySeconds"] > 0
+    assert aggregator["spec"]["replicas"] == 2
+    assert aggregator["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+
+
+def test_agent_never_evicts_what_it_watches() -> None:
+    priority = shipped.one(shipped.base(), "PriorityClass", "nvtopo")
+    assert (priority["preemptionPolicy"], priority["globalDefault"]) == ("Never", False)
+    for _, pod, container in shipped.containers(shipped.base()):
+        assert pod["priorityClassName"] == "nvtopo"
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert "cpu" not in container["resources"]["limits"]
+
+
+def test_selectors_find_what_they_mean() -> None:
+    objects = shipped.with_components(COMPONENTS)
+    for service in (each for each in objects if each["kind"] in ("Service", "PodDisruptionBudget")):
+        selector = service["spec"]["selector"]
+        selector = selector.get("matchLabels", selector)
+        component = selector["app.kubernetes.io/component"]
+        kind = "DaemonSet" if component == "agent" else "Deployment"
+        workload = shipped.one(objects, kind, f"nvtopo-{component}")
+        assert selector == workload["spec"]["template"]["metadata"]["labels"]
+        assert selector == workload["spec"]["selector"]["matchLabels"]
+    for monitor in (each for each in objects if each["kind"] == "ServiceMonitor"):
+        service = shipped.one(objects, "Service", monitor["metadata"]["name"])
+        assert monitor["spec"]["selector"]["matchLabels"] == service["metadata"]["labels"]
+        ports = {port["name"] for port in service["spec"]["ports"]}
+        assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
+
+
+def test_no_rule_has_a_wildcard_and_none_reaches_a_secret_or_a_pod() -> None:
+    for document in shipped.with_components(COMPONENTS):
+        for rule in document.get("rules", ()) if "Role" in document["kind"] else ():
+            words = {word for key in ("apiGroups", "resources", "verbs") for word in rule[key]}
+            assert "*" not in words
+            assert not words & {"secrets", "pods", "configmaps", "impersonate", "escalate", "bind", "delete"}
+
+
+def test_policy_is_closed_and_bound() -> None:
+    objects = shipped.base()
+    policy = shipped.one(objects, "ValidatingAdmissionPolicy", "nvtopo-agent")["spec"]
+    binding = shipped.one(objects, "ValidatingAdmissionPolicyBinding", "nvtopo-agent")["spec"]
+    assert policy["failurePolicy"] == "Fail"
+    assert binding == {"policyName": "nvtopo-agent", "validationActions": ["Deny", "Audit"]}
+    assert all(validation["message"].startswith("nvtopo-agent: ") for validation in policy["validations"])
+
+
+def test_all_nodes_leaves_no_condition_but_linux() -> None:
+    pod = shipped.pod_of(shipped.one(shipped.with_components(("all-nodes",)), "DaemonSet", "nvtopo-agent"))
+    assert "affinity" not in pod
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux"}
+
+
+def test_network_is_closed_but_for_the_aggregator_s_port() -> None:
+    objects = shipped.base()
+    nothing = shipped.one(objects, "NetworkPolicy", "nvtopo-nothing")["spec"]
+    assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    opened = shipped.one(objects, "NetworkPolicy", "nvtopo-aggregator")["spec"]
+    assert [rule["ports"] for rule in opened["ingress"]] == [[{"port": 8080, "protocol": "TCP"}]]
+    assert all("from" in rule for rule in opened["ingress"])
+
+
+def test_image_runs_as_the_user_of_the_manifests(agent: Json, aggregator: Json) -> None:
+    (user,) = re.findall(r"^USER (\d+):(\d+)$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
+    for workload in (agent, aggregator):
+        context = shipped.pod_of(workload)["securityContext"]
+        assert (str(context["runAsUser"]), str(context["runAsGroup"])) == user
+
+
+def test_every_privilege_and_component_is_explained() -> None:
+    security = (REPOSITORY / "docs" / "security.md").read_text()
+    for word in ("SYS_ADMIN", "hostNetwork", "features.d", "status.hostIP", "RuntimeDefault", "features-dir"):
+        assert word in security, word
+    for file in ("README.md", "kustomization.yaml"):
+        text = (DAEMONSET / file).read_text()
+        assert all(name in text for name in COMPONENTS), file
+
+
+def _by_name(objects: list[Json]) -> dict[tuple[str, str], Json]:
+    return {(document["kind"], document["metadata"]["name"]): document for document in objects}
+
+
+def _verb(verb: str) -> click.Command:
+    assert isinstance(program, click.Group)
+    found = program.get_command(click.Context(program), verb)
+    assert found is not None
+    return found
+
+
+def _options(verb: str) -> set[str]:
+    return {name for option in _verb(verb).params for name in (*option.opts, *option.secondary_opts)}
+
+
+def _variables(verb: str) -> set[Any]:
+    return {option.envvar for option in _verb(verb).params}

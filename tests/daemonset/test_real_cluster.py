@@ -1,0 +1,397 @@
+"""`daemonset/` on a real API server, scheduler and DaemonSet controller; its policy against agents that try more."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+
+from nvtopo.kube.v1alpha1 import API_VERSION, COLLECTION, KIND, path
+from nvtopo.model.node import NodeTopology
+from tests.daemonset import shipped
+from tests.daemonset.rights import AGENT, AGGREGATOR, EVERYBODY, VERBS, Right
+from tests.kube.machines import hgx, small
+from tests.lab import kube
+from tests.lab.control_plane import ControlPlane
+from tests.lab.kube import Api, ApiError, Json
+
+pytestmark = pytest.mark.lab
+
+MANAGER: Final = "nvtopo-agent"
+NFD: Final = "node-feature-discovery"
+GPU_LABELS: Final = (
+    "nvidia.com/gpu.present",
+    "feature.node.kubernetes.io/pci-10de.present",
+    "feature.node.kubernetes.io/pci-0302_10de.present",
+)
+NODE_NAME_LABEL: Final = "nfd.node.kubernetes.io/node-name"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    plane: ControlPlane
+    admin: Api
+    gpu_nodes: tuple[str, ...]
+    agents: dict[str, Api]
+    """Node name -> the API server as that node's agent sees it, with the token bound to its pod."""
+
+
+@pytest.fixture(scope="module")
+def cluster(own_plane: ControlPlane) -> Cluster:
+    """Three GPU nodes, of which one is tainted and one cordoned, a plain node, and all that is shipped, applied."""
+    admin = own_plane.api()
+    names = tuple(f"gpu-{letter}" for letter in "abc")
+    for name, label in zip(names, GPU_LABELS, strict=True):
+        kube.create_node(admin, name, labels={label: "true"})
+    kube.create_node(admin, "plain")
+    admin.patch("/api/v1/nodes/gpu-b", {"spec": {"taints": [{"key": "nvidia.com/gpu", "effect": "NoExecute"}]}})
+    admin.patch("/api/v1/nodes/gpu-c", {"spec": {"unschedulable": True}})
+    for document in shipped.with_components(("node-feature",)):
+        if document["metadata"].get("namespace") == NFD and admin.find(f"/api/v1/namespaces/{NFD}") is None:
+            admin.create("/api/v1/namespaces", {"metadata": {"name": NFD}})
+        admin.apply(document)
+    kube.wait_for(lambda: _served(admin), what="the collection of NodeTopologies")
+    pods = kube.wait_for(lambda: _agent_pods(admin, len(names)), what="an agent's pod on each GPU node")
+    agents = {
+        node: own_plane.api(own_plane.service_account_token("nvtopo", "nvtopo-agent", bound_pod=pod))
+        for node, pod in pods.items()
+    }
+    probe = _topology("gpu-b")
+    kube.wait_for(lambda: _refused(agents["gpu-a"], probe), what="the policy to be in force")
+    return Cluster(own_plane, admin, names, agents)
+
+
+@pytest.fixture
+def agent(cluster: Cluster) -> Api:
+    """The agent of node gpu-a."""
+    return cluster.agents["gpu-a"]
+
+
+@pytest.fixture
+def aggregator(cluster: Cluster) -> Api:
+    return cluster.plane.api(cluster.plane.service_account_token("nvtopo", "nvtopo-aggregator"))
+
+
+def test_pods_are_on_the_gpu_nodes_tainted_and_cordoned_ones_too_and_nowhere_else(cluster: Cluster) -> None:
+    assert sorted(cluster.agents) == sorted(cluster.gpu_nodes)
+
+
+def test_everything_applied_again_changes_nothing(cluster: Cluster) -> None:
+    for document in shipped.base():
+        before = cluster.admin.get(cluster.admin.path_of(document))
+        after = cluster.admin.apply(document)
+        assert after["metadata"].get("generation") == before["metadata"].get("generation"), document["kind"]
+
+
+@pytest.mark.parametrize("component", [name for name in shipped.COMPONENTS if name != "service-monitor"])
+def test_every_component_is_accepted(cluster: Cluster, component: str) -> None:
+    for document in shipped.with_components((component,)):
+        _dry_run(cluster.admin, document)
+
+
+def test_api_server_understands_the_policy_and_finds_no_wrong_type(cluster: Cluster) -> None:
+    place = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/nvtopo-agent"
+    status = kube.wait_for(lambda: cluster.admin.get(place).get("status"), what="the policy's types to be checked")
+    assert status["observedGeneration"] == cluster.admin.get(place)["metadata"]["generation"]
+    assert status.get("typeChecking", {}).get("expressionWarnings", []) == []
+
+
+def test_agent_writes_the_topology_of_its_own_node(agent: Api, cluster: Cluster) -> None:
+    agent.apply(_topology("gpu-a"), manager=MANAGER)
+    agent.apply(_topology("gpu-a", small()), manager=MANAGER)
+    assert cluster.admin.get(path("gpu-a"))["spec"] == shipped.plain(small())
+
+
+def test_agent_is_refused_the_topology_of_another_node(agent: Api, cluster: Cluster) -> None:
+    with pytest.raises(ApiError) as created:
+        agent.apply(_topology("gpu-b"), manager=MANAGER)
+    cluster.agents["gpu-b"].apply(_topology("gpu-b"), manager=MANAGER)
+    with pytest.raises(ApiError) as changed:
+        agent.apply(_topology("gpu-b", small()), manager=MANAGER)
+    for refusal in (created, changed):
+        assert refusal.value.status == 403
+        assert 'nvtopo-agent: on node "gpu-a" it writes "gpu-a" only, not "gpu-b"' in str(refusal.value)
+
+
+def test_agent_is_refused_a_topology_of_no_node(agent: Api) -> None:
+    with pytest.raises(ApiError, match='it writes "gpu-a" only, not "nowhere"'):
+        agent.apply(_topology("nowhere"), manager=MANAGER)
+
+
+def test_agent_is_refused_a_generated_name(agent: Api) -> None:
+    document = {**_topology("gpu-a"), "metadata": {"generateName": "gpu-a"}}
+    with pytest.raises(ApiError, match='it writes "gpu-a" only, not'):
+        agent.create(COLLECTION, document)
+
+
+def test_token_without_a_pod_is_refused_everywhere(cluster: Cluster) -> None:
+    loose = cluster.plane.api(cluster.plane.service_account_token("nvtopo", "nvtopo-agent"))
+    for node in cluster.gpu_nodes:
+        with pytest.raises(ApiError, match="the token names no node") as caught:
+            loose.apply(_topology(node), manager=MANAGER)
+        assert caught.value.status == 403
+
+
+def test_account_of_that_name_in_another_namespace_is_held_to_the_same(cluster: Cluster) -> None:
+    """As after `namespace: elsewhere` in an overlay."""
+    admin = cluster.admin
+    kube.create_namespace(admin, "elsewhere")
+    admin.create("/api/v1/namespaces/elsewhere/serviceaccounts", {"metadata": {"name": "nvtopo-agent"}})
+    _bind(admin, "elsewhere", "nvtopo-agent")
+    loose = cluster.plane.api(cluster.plane.service_account_token("elsewhere", "nvtopo-agent"))
+    with pytest.raises(ApiError, match="the token names no node"):
+        loose.apply(_topology("gpu-a"), manager=MANAGER)
+
+
+def test_policy_stands_even_where_rbac_gives_the_agent_everything(cluster: Cluster, agent: Api) -> None:
+    """Somebody binds cluster-admin to it: of our resources it still writes its own spec only."""
+    agent.apply(_topology("gpu-a"), manager=MANAGER)
+    cluster.agents["gpu-b"].apply(_topology("gpu-b"), manager=MANAGER)
+    binding = _bind(cluster.admin, "nvtopo", "nvtopo-agent", role="cluster-admin")
+    try:
+        kube.wait_for(lambda: _allowed(agent, Right("", "nodes", "list")), what="the agent to be administrator")
+        _expect_refusal(agent, "PATCH", f"{path('gpu-a')}/status", {"status": {"domain": "forged"}}, "spec only")
+        _expect_refusal(agent, "DELETE", path("gpu-b"), None, 'not "gpu-b"')
+        _expect_refusal(agent, "DELETE", COLLECTION, None, "not")
+        document = {**_topology("gpu-b"), "metadata": {"name": "gpu-b"}}
+        current = cluster.admin.get(path("gpu-b"))
+        document["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"]
+        _expect_refusal(agent, "PUT", path("gpu-b"), document, 'not "gpu-b"')
+    finally:
+        cluster.admin.delete(binding)
+
+
+def test_agent_is_refused_all_else_by_rbac(agent: Api) -> None:
+    agent.apply(_topology("gpu-a"), manager=MANAGER)
+    for method, place, body in (
+        ("PATCH", f"{path('gpu-a')}/status", {"status": {"domain": "forged"}}),
+        ("PATCH", "/api/v1/nodes/gpu-a", {"metadata": {"labels": {"a": "b"}}}),
+        ("PATCH", "/api/v1/nodes/gpu-a/status", {"status": {"capacity": {"nvidia.com/gpu": "99"}}}),
+        ("GET", "/api/v1/namespaces/nvtopo/secrets/any", None),
+        ("GET", "/api/v1/secrets", None),
+        ("GET", "/api/v1/pods", None),
+        ("GET", COLLECTION, None),
+        ("DELETE", path("gpu-a"), None),
+        ("DELETE", path("gpu-b"), None),
+        ("POST", "/api/v1/namespaces/nvtopo/serviceaccounts/nvtopo-aggregator/token", {"spec": {}}),
+        ("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/nvtopo-agent", None),
+    ):
+        with pytest.raises(ApiError) as caught:
+            agent.request(method, place, body, content_type="application/merge-patch+json")
+        assert (caught.value.status, caught.value.reason) == (403, "Forbidden"), (method, place)
+
+
+def test_status_that_is_applied_with_the_spec_is_dropped(agent: Api, cluster: Cluster) -> None:
+    agent.apply({**_topology("gpu-a"), "status": {"domain": "forged"}}, manager=MANAGER)
+    assert "forged" not in json.dumps(cluster.admin.get(path("gpu-a")).get("status", {}))
+
+
+def test_aggregator_and_people_are_not_concerned(aggregator: Api, agent: Api, cluster: Cluster) -> None:
+    agent.apply(_topology("gpu-a"), manager=MANAGER)
+    status = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "gpu-a"}, "status": {"domain": "c.1"}}
+    query = "fieldManager=nvtopo-aggregator&force=true"
+    aggregator.request("PATCH", f"{path('gpu-a')}/status?{query}", status, content_type="application/apply-patch+yaml")
+    cluster.admin.apply(_topology("by-hand"), manager=MANAGER)
+    cluster.admin.delete(path("by-hand"))
+    assert cluster.admin.get(path("gpu-a"))["status"]["domain"] == "c.1"
+
+
+@pytest.fixture
+def features(cluster: Cluster) -> str:
+    """The collection of NodeFeatures, where NFD keeps them."""
+    cluster.admin.apply(NODE_FEATURE_CRD)
+    place = f"/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/{NFD}/nodefeatures"
+    kube.wait_for(lambda: _served(cluster.admin, place), what="the collection of NodeFeatures")
+    return place
+
+
+def test_agent_writes_the_node_feature_of_its_own_node(agent: Api, features: str) -> None:
+    document = _feature("nvtopo-gpu-a", "gpu-a")
+    kube.wait_for(lambda: not _refused(agent, document), what="the policy to know NodeFeatures")
+    assert agent.get(f"{features}/nvtopo-gpu-a")["metadata"]["labels"] == {NODE_NAME_LABEL: "gpu-a"}
+
+
+@pytest.mark.parametrize(
+    ("name", "node", "said"),
+    [
+        ("nvtopo-gpu-a", "gpu-b", "says so in the label"),
+        ("nvtopo-gpu-a", None, "says so in the label"),
+        ("nvtopo-gpu-b", "gpu-a", 'writes "nvtopo-gpu-a" only'),
+        ("gpu-a", "gpu-a", 'writes "nvtopo-gpu-a" only'),
+        ("gpu-b", "gpu-b", 'writes "nvtopo-gpu-a" only'),
+    ],
+)
+def test_agent_is_refused_features_of_another_node(
+    agent: Api, features: str, name: str, node: str | None, said: str
+) -> None:
+    with pytest.raises(ApiError, match=said) as caught:
+        agent.apply(_feature(name, node), manager=MANAGER)
+    assert caught.value.status == 403
+    assert features
+
+
+def test_agent_may_not_take_over_an_object_that_speaks_of_another_node(
+    agent: Api, cluster: Cluster, features: str
+) -> None:
+    cluster.admin.apply(_feature("nvtopo-gpu-a", "gpu-b"))
+    try:
+        with pytest.raises(ApiError, match="says so in the label"):
+            agent.apply(_feature("nvtopo-gpu-a", "gpu-a"), manager=MANAGER)
+    finally:
+        cluster.admin.delete(f"{features}/nvtopo-gpu-a")
+
+
+@pytest.mark.parametrize(("account", "rights"), [("nvtopo-agent", AGENT), ("nvtopo-aggregator", AGGREGATOR)])
+def test_account_may_do_exactly_what_is_listed(cluster: Cluster, account: str, rights: frozenset[Right]) -> None:
+    """Every verb on every resource that this API server serves, in our namespace, NFD's and the cluster's system's."""
+    api = cluster.plane.api(cluster.plane.service_account_token("nvtopo", account))
+    resources = _resources(cluster.admin)
+    assert len(resources) > 80, "the API server's own and ours"
+    asked = (
+        Right(group, resource, verb, namespace, name)
+        for group, resource, namespaced in resources
+        for verb in VERBS
+        for namespace in (("nvtopo", NFD, "kube-system") if namespaced else ("",))
+        for name in ("", "nvtopo-aggregator")
+    )
+    allowed = {right for right in asked if _allowed(api, right)}
+    assert allowed == _named(rights | EVERYBODY)
+
+
+def test_aggregator_meets_the_restricted_standard_and_the_agent_only_lacks_what_is_said(cluster: Cluster) -> None:
+    """Pod security admission's own verdict, with the version that this API server has."""
+    label = {"pod-security.kubernetes.io/enforce": "restricted"}
+    kube.create_namespace(cluster.admin, "strict")
+    cluster.admin.patch("/api/v1/namespaces/strict", {"metadata": {"labels": label}})
+    objects = shipped.base()
+    _dry_run_pod(cluster.admin, shipped.one(objects, "Deployment", "nvtopo-aggregator"))
+    with pytest.raises(ApiError) as caught:
+        _dry_run_pod(cluster.admin, shipped.one(objects, "DaemonSet", "nvtopo-agent"))
+    verdict = str(caught.value).partition('violates PodSecurity "restricted:latest": ')[2]
+    assert verdict == (
+        "host namespaces (hostNetwork=true), "
+        'hostPort (container "agent" uses hostPort 9745), '
+        'restricted volume types (volume "features" uses restricted volume type "hostPath"), '
+        'runAsNonRoot != true (container "features-dir" must not set securityContext.runAsNonRoot=false), '
+        'runAsUser=0 (container "features-dir" must not set runAsUser=0)'
+    )
+
+
+NODE_FEATURE_CRD: Final[Json] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "nodefeatures.nfd.k8s-sigs.io"},
+    "spec": {
+        "group": "nfd.k8s-sigs.io",
+        "scope": "Namespaced",
+        "names": {"kind": "NodeFeature", "plural": "nodefeatures"},
+        "versions": [
+            {
+                "name": "v1alpha1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+def _topology(node: str, facts: NodeTopology | None = None) -> Json:
+    spec = shipped.plain(facts or hgx())
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": node}, "spec": spec}
+
+
+def _feature(name: str, node: str | None) -> Json:
+    labels = {} if node is None else {NODE_NAME_LABEL: node}
+    return {
+        "apiVersion": "nfd.k8s-sigs.io/v1alpha1",
+        "kind": "NodeFeature",
+        "metadata": {"name": name, "namespace": NFD, "labels": labels},
+        "spec": {"labels": {"nvtopo.io/gpu.count": "8"}},
+    }
+
+
+def _served(api: Api, collection: str = COLLECTION) -> bool:
+    try:
+        return api.find(collection) is not None
+    except ApiError:  # 429 while its storage starts
+        return False
+
+
+def _refused(api: Api, document: Json) -> bool:
+    try:
+        api.apply(document, manager=MANAGER)
+    except ApiError:
+        return True
+    return False
+
+
+def _agent_pods(api: Api, count: int) -> dict[str, str] | None:
+    """Node -> pod, once each of them is bound."""
+    items = api.get("/api/v1/namespaces/nvtopo/pods?labelSelector=app.kubernetes.io/component=agent")["items"]
+    pods = {node: item["metadata"]["name"] for item in items if (node := item["spec"].get("nodeName"))}
+    return pods if len(pods) >= count else None
+
+
+def _dry_run(api: Api, document: Json) -> None:
+    place = f"{api.path_of(document)}?fieldManager=lab&force=true&dryRun=All"
+    api.request("PATCH", place, document, content_type="application/apply-patch+yaml")
+
+
+def _dry_run_pod(api: Api, workload: Json) -> None:
+    spec = {**shipped.pod_of(workload), "serviceAccountName": "default"}
+    api.request("POST", "/api/v1/namespaces/strict/pods?dryRun=All", {"metadata": {"name": "one"}, "spec": spec})
+
+
+def _bind(api: Api, namespace: str, account: str, *, role: str = "nvtopo-agent") -> str:
+    """Path of a new ClusterRoleBinding."""
+    name = f"{namespace}-{account}-{role}"
+    collection = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+    document: Json = {
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "namespace": namespace, "name": account}],
+    }
+    api.create(collection, document)
+    return f"{collection}/{name}"
+
+
+def _expect_refusal(api: Api, method: str, place: str, body: Any, said: str) -> None:
+    kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+    with pytest.raises(ApiError, match=said) as caught:
+        api.request(method, place, body, content_type=kind)
+    assert caught.value.status == 403
+
+
+def _resources(api: Api) -> list[tuple[str, str, bool]]:
+    """Group, resource (with its subresource) and whether it is namespaced, of all that is served."""
+    groups = [("", "/api/v1")]
+    for group in api.get("/apis")["groups"]:
+        groups += [(group["name"], f"/apis/{version['groupVersion']}") for version in group["versions"]]
+    return sorted(
+        {(group, each["name"], each["namespaced"]) for group, place in groups for each in api.get(place)["resources"]}
+    )
+
+
+def _allowed(api: Api, right: Right) -> bool:
+    resource, _, subresource = right.resource.partition("/")
+    attributes = {**right._asdict(), "resource": resource, "subresource": subresource}
+    review = api.create(
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {"spec": {"resourceAttributes": attributes}}
+    )
+    return bool(review["status"]["allowed"])
+
+
+def _named(rights: frozenset[Right]) -> set[Right]:
+    """A right on any name is one on each of the names that are asked for."""
+    return {
+        right._replace(name=name)
+        for right in rights
+        for name in (("", "nvtopo-aggregator") if right.name == "" else (right.name,))
+    }
