@@ -4,6 +4,7 @@ Things are recognised by what stays: GPUs by UUID, then by place; NICs and drive
 GPU that the driver numbers anew is the same GPU, and one that was replaced is another in the same place.
 """
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Final, TypeVar
 
@@ -52,7 +53,7 @@ def changes(before: NodeTopology, after: NodeTopology) -> tuple[Change, ...]:
         *_of("host", differences(before.host, after.host)),
         *_of("node", differences(before, after, without=_THINGS)),
         *_things(before.numa, after.numa, (lambda numa: numa.index,), lambda numa: f"NUMA node {numa.index}"),
-        *_things(before.pci, after.pci, (lambda root: root.root,), lambda root: root.root),
+        *_things(before.pci, after.pci, (lambda root: (root.root,),), lambda root: root.root),
         *_gpus(before, after),
         *_pairs(before, after),
         *_nics(before.nics, after.nics),
@@ -98,12 +99,12 @@ def _things(
 
 
 def _couples(before: Sequence[Thing], after: Sequence[Thing], keys: Sequence[Key[Thing]]) -> list[tuple[Thing, Thing]]:
-    """Each thing with what it was; the first key that both share, and only one of them has, says so."""
+    """Each thing with what it was; the first key that both share says so. Where several share it, their order does."""
     partner: dict[int, Thing] = {}
     taken: set[int] = set()
     for key in keys:
-        left = _unique([thing for thing in before if id(thing) not in taken], key)
-        right = _unique([thing for thing in after if id(thing) not in partner], key)
+        left = _keyed([thing for thing in before if id(thing) not in taken], key)
+        right = _keyed([thing for thing in after if id(thing) not in partner], key)
         for value, other in right.items():
             if value in left:
                 partner[id(other)] = left[value]
@@ -111,13 +112,16 @@ def _couples(before: Sequence[Thing], after: Sequence[Thing], keys: Sequence[Key
     return [(partner[id(other)], other) for other in after if id(other) in partner]
 
 
-def _unique(things: list[Thing], key: Key[Thing]) -> dict[Hashable, Thing]:
-    values = [key(thing) for thing in things]
-    return {
-        value: thing
-        for value, thing in zip(values, things, strict=True)
-        if value not in _NO_KEY and values.count(value) == 1
-    }
+def _keyed(things: list[Thing], key: Key[Thing]) -> dict[Hashable, Thing]:
+    """By key and, among those that share it, by number."""
+    seen: Counter[Hashable] = Counter()
+    found: dict[Hashable, Thing] = {}
+    for thing in things:
+        value = key(thing)
+        if value not in _NO_KEY:
+            found[value, seen[value]] = thing
+            seen[value] += 1
+    return found
 
 
 def _gpus(before: NodeTopology, after: NodeTopology) -> Iterator[Change]:
@@ -152,7 +156,7 @@ def _nics(before: tuple[Nic, ...], after: tuple[Nic, ...]) -> Iterator[Change]:
     keys: tuple[Key[Nic], ...] = (
         lambda nic: (nic.name, nic.pci_address),
         lambda nic: nic.pci_address,
-        lambda nic: nic.name,
+        lambda nic: (nic.name,),
     )
     yield from _things(before, after, keys, lambda nic: nic.name)
 

@@ -17,6 +17,7 @@ Style = Callable[[str, str], str]
 """Colours a padded cell: (padded text, bare text) → text."""
 
 _LEGEND = {
+    "X": "the device itself",
     "SYS": "crosses the interconnect between NUMA nodes",
     "NODE": "crosses PCIe host bridges of one NUMA node",
     "PHB": "crosses a PCIe host bridge, typically the CPU",
@@ -126,8 +127,9 @@ def _nvlinks(derived: Derived) -> str:
         f"{{{','.join(map(str, group))}}} {'full mesh' if mesh else 'partly connected'}"
         for group, mesh in zip(derived.nvlink_groups, derived.nvlink_full_mesh, strict=True)
     )
-    degraded = ", ".join(f"GPU{index}" for index in derived.nvlink_degraded)
-    return ", ".join(groups) + (f"; degraded: {degraded}" if degraded else "")
+    # "GPU3" in front of the matrix would be a header to whoever reads it back.
+    degraded = ",".join(map(str, derived.nvlink_degraded))
+    return ", ".join(groups) + (f"; degraded GPUs: {degraded}" if degraded else "")
 
 
 def _cells(node: NodeTopology, derived: Derived, rows: list[_Row]) -> list[list[str]]:
@@ -192,9 +194,11 @@ def _table(cells: list[list[str]], style: Style) -> str:
 
 
 def _legend(cells: list[list[str]], rows: list[_Row], derived: Derived) -> str:
-    """What is seen; and NV# wherever NVLink could be seen, for without it `topo -mp` hides what there is."""
+    """What is seen; and NV# wherever NVLink could be, for a legend without it is that of `topo -mp`, which hides it."""
     seen = {cell.rstrip("0123456789") for row in cells[1:] for cell in row[1 : len(rows) + 1]}
-    seen |= {"NV"} if derived.cpu_affinity and derived.nvlink_groups is not None else set()
+    seen.discard("X")
+    if derived.cpu_affinity:
+        seen.add("X" if derived.nvlink_groups is None else "NV")
     meanings = [f"  {name:<4} = {text}" for name, text in _LEGEND.items() if name.rstrip("#") in seen]
     names = [
         f"  {row.label}: {printable(row.device.name + _address(row.device))}"

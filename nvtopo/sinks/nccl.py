@@ -2,7 +2,7 @@
 
 Switches are named by their upstream ports and root ports are none. What NCCL itself reads from the machine where an
 attribute is not set is left out rather than guessed: compute capability, rank, system image GUID (the node GUID that
-sysfs shows is another one).
+sysfs shows is another one). Like NCCL's own, the file lists links that are up, whatever their fabric makes of them.
 """
 
 from collections.abc import Iterable
@@ -14,6 +14,7 @@ from nvtopo.model.cpulist import parse_cpulist
 from nvtopo.model.derive import gpudirect
 from nvtopo.model.facts import PcieLink
 from nvtopo.model.node import Gpu, Nic, NicPort, NodeTopology, NvLinkBundle
+from nvtopo.model.nvlink import XGMI
 from nvtopo.sinks.hierarchy import Branch, Functions, Part, hierarchy, link_at, link_of
 from nvtopo.sinks.matrix import nics_in_order
 from nvtopo.sinks.xml import Element, text_of
@@ -43,6 +44,8 @@ def render(node: NodeTopology, functions: Functions) -> str:
     lost = next((gpu.key for gpu in node.gpus if gpu.pci_address is None), None)
     if lost is not None:
         raise UsageError(f"{lost}: NCCL finds a GPU by its PCI address, and this input does not have it")
+    if any(bundle.version == XGMI for gpu in node.gpus for bundle in gpu.nvlinks):
+        raise UsageError("xGMI links: these are AMD GPUs, and NCCL knows NVIDIA's alone")
     for fold_switches in (False, True):
         system = _System(node, functions, fold_switches=fold_switches).element()
         if system.size <= MOST_ELEMENTS:

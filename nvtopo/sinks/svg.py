@@ -18,6 +18,7 @@ from nvtopo.sinks.xml import Element, text_of
 _MARGIN: Final = 28
 _BETWEEN: Final = 16
 _NARROWEST: Final = 640
+_TITLE_CHARACTER, _WIDEST_TITLE = 11.3, 1000
 _LINE: Final = 19
 _MOST_PROBLEMS: Final = 6
 _MEANINGS: Final = {OK: "healthy, up", WARN: "degraded", BAD: "in trouble", QUIET: "down", "unknown": "not known"}
@@ -33,7 +34,8 @@ def render(node: NodeTopology, derived: Derived, functions: Functions) -> str:
     facts = Facts(node, derived, functions)
     heading = matrix.summary(node, derived).split("\n")
     parts = [part for part in hierarchy(node, functions) if part.number is not None or part.all_devices]
-    width = max(_NARROWEST, *(_row_width(row) for row in _halves(parts))) + 2 * _MARGIN
+    title = min(len(heading[0]) * _TITLE_CHARACTER, _WIDEST_TITLE)
+    width = max(_NARROWEST, title, *(_row_width(row) for row in _halves(parts))) + 2 * _MARGIN
     top = _MARGIN + 26 + _LINE * (len(heading) - 1) + 10
     elements, bottom = _machine(facts, parts, width, top)
     footer, height = _footer(facts, elements, width, bottom + 30)

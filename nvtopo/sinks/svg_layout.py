@@ -55,8 +55,9 @@ def panel_size(part: Part) -> Size:
     columns = _columns(part)
     width = sum(max(frame_size(bridge).width for bridge in column) for column in columns)
     height = max((_stacked(column) for column in columns), default=0)
-    least = 2 * TILE if not columns else 0
-    return Size(max(width + GAP * (len(columns) - 1), least) + 2 * PAD, PANEL_HEAD + height + (PAD if columns else 0))
+    return Size(
+        max(width + GAP * (len(columns) - 1), 2 * TILE) + 2 * PAD, PANEL_HEAD + height + (PAD if columns else 0)
+    )
 
 
 def panel(part: Part, x: float, height: float) -> Iterator[Placed]:

@@ -63,6 +63,8 @@ def _band(ends: Ends, gpus: dict[int, Box], area: Box, facts: Facts) -> list[Ele
     names = sorted({address for _, address, _ in ends.to_switches if address != HIDDEN_SWITCH})
     known = names or list(facts.node.nvswitches)
     rates = _rates(facts.node)
+    groups = facts.derived.nvlink_groups
+    grouped = None if groups is None else {index for group in groups for index in group}
     trunks = []
     for index, links in ends.per_gpu.items():
         if index in gpus:
@@ -72,7 +74,8 @@ def _band(ends: Ends, gpus: dict[int, Box], area: Box, facts: Facts) -> list[Ele
                 title + (f", {rate} in one direction" if rate else ""),
                 f"NV{links}" + (f" · {rate}" if rate else ""),
             )
-            trunks.append(_trunk(links, said, gpus[index], box))
+            usable = grouped is None or index in grouped
+            trunks.append(_trunk(links, said if usable else _idle(index, links), gpus[index], box, usable=usable))
     return [*trunks, _switches(box, known, facts.derived.nvlink_domain)]
 
 
@@ -90,13 +93,19 @@ def _above(gpu: Box, area: Box) -> bool:
     return gpu.y < area.y
 
 
-def _trunk(links: int, said: tuple[str, str], gpu: Box, band: Box) -> Element:
+def _idle(index: int, links: int) -> tuple[str, str]:
+    """Links that are up and lead to no other GPU: their fabric, or peer access over it, is not ready."""
+    return f"GPU{index}: {counted(links, 'NVLink')} up, not usable to other GPUs", f"NV{links} not usable"
+
+
+def _trunk(links: int, said: tuple[str, str], gpu: Box, band: Box, *, usable: bool) -> Element:
     """From a GPU to the band, with its title and label."""
     x = gpu.x + gpu.width / 2
     above = gpu.y < band.y
     start, end = (gpu.y + gpu.height, band.y + 2) if above else (gpu.y, band.y + band.height - 2)
     label = words((x + 13, band.y - 14 if above else band.y + band.height + 22), said[1], "tiny link", 140)
-    path = {"d": f"M{number(x)} {number(start)}V{number(end)}", "stroke-width": _stroke(links), "class": "nvlink"}
+    path = {"d": f"M{number(x)} {number(start)}V{number(end)}", "stroke-width": _stroke(links)}
+    path["class"] = "nvlink" if usable else "nvlink idle"
     return group(said[0], "trunk", [Element("path", path, []), label])
 
 
@@ -146,6 +155,6 @@ def _edge(pair: tuple[int, int], links: int, gpus: dict[int, Box], area: Box, re
 
 
 def _pill(at: tuple[float, float], text: str) -> Element:
-    background = rectangle(Box(at[0] - 19, at[1] - 9, 38, 16), "pill", 8)
+    background = rectangle(Box(at[0] - 21, at[1] - 9, 42, 16), "pill", 8)
     attributes = {"x": number(at[0]), "y": number(at[1] + 3), "class": "tiny link", "text-anchor": "middle"}
     return Element("g", {}, [background, Element("text", attributes, [], text)])

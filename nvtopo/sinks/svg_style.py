@@ -43,4 +43,5 @@ rect.nvswitch { fill: var(--paper); stroke: var(--nvlink); }
 rect.pill { fill: var(--paper); stroke: var(--nvlink); stroke-width: 0.75; }
 .nvlink { fill: none; stroke: var(--nvlink); stroke-linecap: butt; }
 .nvlink.mesh { stroke-opacity: 0.55; }
+.nvlink.idle { stroke: var(--quiet); stroke-dasharray: 5 4; }
 """

@@ -158,7 +158,8 @@ def _nic(nic: Nic, box: Box, facts: Facts) -> Element:
     spoken = [nic.name, nic.pci_address or "", pcie(link, steady=False), *port_words(nic), *nic.netdevs]
     spoken.append(f"MTU {nic.mtu_bytes}" if nic.mtu_bytes else "")
     line = (port_words(nic) or [nic.pci_address or ""])[0].removesuffix(" ACTIVE")
-    line = f"DOWN · {line.removesuffix(' DOWN')}" if health == QUIET else line
+    if health == QUIET and nic.ports:
+        line = f"DOWN · {line.removesuffix(' DOWN')}"
     return _tile(box, f"nic {health}", (nic.name, pcie(link, steady=False)), [line], spoken)
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from nvtopo.model.assemble import assemble
 from nvtopo.model.changes import changes
 from nvtopo.model.facts import HostFacts, NetDevice, NetFacts, PcieLink, RdmaFacts
-from nvtopo.model.node import GpuPair, NodeTopology
+from nvtopo.model.node import GpuPair, Nic, NodeTopology, PciRoot
 from nvtopo.model.record import Problem
 from nvtopo.model.snapshot import Snapshot
 from tests.model.machines import address, gpu, hca, machine, to_switch
@@ -101,3 +101,9 @@ def test_another_tool_s_output_is_compared_by_what_follows_from_both() -> None:
     found = [change.text for change in changes(assemble(_machine()), stated)]
     assert "GPU0, GPU1: link NV18 → NV16" in found
     assert not any("UUID" in line or "gone" in line for line in found)
+
+
+def test_things_that_share_a_name_are_told_apart_by_their_order() -> None:
+    node = NodeTopology(nics=(Nic(name="x"), Nic(name="x", numa_node=1)), pci=(PciRoot(root="", functions=1),))
+    assert changes(node, node) == ()
+    assert [change.text for change in changes(node, replace(node, nics=node.nics[:1]))] == ["x gone"]
