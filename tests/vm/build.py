@@ -2,7 +2,8 @@
 
 Two folders in `.cache/vm/`, each named after a digest of all that decides its content, so a present folder is a
 finished one: `tools-*` (QEMU, the kernel, its modules, and what makes file systems) and `image-*` (the guest's disk
-and initramfs, with nvtopo's own dependencies as constraints.txt pins them). Nothing is installed on this machine.
+and initramfs, with nvtopo's own dependencies as constraints.txt pins them). On this machine only mmdebstrap is
+installed, where it is missing.
 """
 
 import configparser
@@ -127,21 +128,25 @@ def ensure(report: Report) -> Machine:
     guest = (GUEST, _MMDEBSTRAP, _pins(), (HERE / "guest" / "initramfs.sh").read_text(), EARLY_MODULES)
     image = CACHE / f"image-{_digest(tools.folder.name, *guest)}"
     if not (tools.folder.is_dir() and image.is_dir()):
-        _require()
+        _require(report)
         with _locked(report):
             _made(tools.folder, lambda folder: _build_tools(Tools(folder)), report)
             _made(image, lambda folder: _build_image(tools, folder), report)
     return Machine(tools, image / "root.ext4", image / "initramfs")
 
 
-def _require() -> None:
-    """Says in one line what this machine lacks."""
+def _require(report: Report) -> None:
+    """Says in one line what this machine lacks; the one program that it may install, it does."""
     if os.geteuid() != 0:
         raise LabError("the virtual machine is built as root (mmdebstrap makes device files); once built, it is kept")
     if os.uname().machine != "x86_64":
         raise LabError(f"the virtual machine is x86-64, this machine is {os.uname().machine}")
+    if shutil.which("apt-get") is None:
+        raise LabError("the virtual machine is built from Debian packages: apt-get is missing")
     if shutil.which("mmdebstrap") is None:
-        raise LabError("the virtual machine needs mmdebstrap: apt-get install -y mmdebstrap")
+        report("installing mmdebstrap …")
+        _run("apt-get", "update", "-qq")
+        _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "mmdebstrap")
 
 
 def _digest(*parts: object) -> str:
@@ -266,13 +271,10 @@ def _initramfs(tools: Tools, root: Path) -> bytes:
 def _sources() -> str:
     """Lines of sources.list: the mirror that this machine's apt uses for Debian, with the suites that are wanted."""
     query = ("apt-get", "indextargets", "--format", "$(ORIGIN) $(COMPONENT) $(REPO_URI)", "Created-By: Packages")
-    try:
+    listed = _run(*query)
+    if not listed:
+        _run("apt-get", "update", "-qq")
         listed = _run(*query)
-        if not listed:
-            _run("apt-get", "update", "-qq")
-            listed = _run(*query)
-    except FileNotFoundError:
-        raise LabError("the virtual machine is built from Debian packages: apt-get is missing") from None
     for line in listed.splitlines():
         origin, _, rest = line.partition(" ")
         component, _, mirror = rest.partition(" ")

@@ -11,7 +11,8 @@ from typing import Any, Final
 import pytest
 
 from tests.lab.process import LabError
-from tests.vm import build
+from tests.nvml.build import BuildError
+from tests.vm import build, driver
 from tests.vm.machine import Vm
 
 _BUILT: Final = pytest.StashKey[build.Machine | LabError]()
@@ -24,7 +25,9 @@ class Fresh:
     snapshot: Any
     """``nvtopo capture``."""
     document: Any
-    """``nvtopo dump --format json``."""
+    """``nvtopo dump --format json``, without a driver."""
+    driven: Any
+    """The same with the driver of ``driver.py``."""
     netdevs: dict[str, str]
     """MAC address → the name that the guest gave the netdev."""
     imported: frozenset[str]
@@ -53,9 +56,9 @@ def vm(request: pytest.FixtureRequest) -> Iterator[Vm]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nvtopo-vm-")))
         try:
-            machine = stack.enter_context(Vm(built, folder))
+            machine = stack.enter_context(Vm(built, folder, driver.files()))
             machine.fresh = _fresh(machine)
-        except LabError as error:
+        except (LabError, BuildError) as error:
             raise pytest.fail.Exception(str(error), pytrace=False) from None
         build.say(f"booted in {machine.boot_seconds:.1f} s")
         yield machine
@@ -76,6 +79,7 @@ def _fresh(machine: Vm) -> Fresh:
     return Fresh(
         snapshot=json.loads(machine.read("/tmp/fresh.json") or ""),  # noqa: S108 - as above
         document=json.loads(dump.output),
+        driven=json.loads(machine.run(*driver.command("nvtopo", "dump", "--format", "json")).output),
         netdevs={link["address"]: link["ifname"] for link in links},
         imported=frozenset(imported),
         pci=machine.qmp("query-pci"),

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -33,9 +34,11 @@ class Done(NamedTuple):
 class Vm:
     """The machine, from power on to power off."""
 
-    def __init__(self, machine: build.Machine, folder: Path) -> None:
-        """``folder`` is for this machine alone, and its path is short: it holds unix sockets."""
+    def __init__(self, machine: build.Machine, folder: Path, files: Mapping[str, bytes]) -> None:
+        """``folder`` is for this machine alone, and its path is short: it holds unix sockets. ``files`` are the
+        guest's own in ``/work``, beside the code under test."""
         self._machine = machine
+        self._files = files
         self._folder = folder
         self._stack = contextlib.ExitStack()
         self.boot_seconds = 0.0
@@ -54,7 +57,7 @@ class Vm:
     def _boot(self, stack: contextlib.ExitStack) -> None:
         started = time.monotonic()
         initramfs = self._folder / "initramfs"
-        initramfs.write_bytes(self._machine.initramfs.read_bytes() + _payload())
+        initramfs.write_bytes(self._machine.initramfs.read_bytes() + _payload(self._files))
         self._child = Child("qemu", self._command(initramfs), log=self._folder / "console.log")
         stack.callback(self._child.kill)
         self._qmp = stack.enter_context(Qmp(self._folder / "qmp"))
@@ -167,9 +170,10 @@ class Vm:
         return json.loads(line)
 
 
-def _payload() -> bytes:
+def _payload(others: Mapping[str, bytes]) -> bytes:
     """The code under test, as it is now, and what runs it in the guest."""
     files: dict[str, bytes] = {"work/tests/__init__.py": b"", "work/tests/vm/__init__.py": b""}
+    files |= {f"work/{name}": content for name, content in others.items()}
     for folder, suffixes in ((build.REPOSITORY / "nvtopo", (".py", ".html")), (build.HERE / "guest", (".py", ".sh"))):
         for path in sorted(folder.rglob("*")):
             if path.suffix in suffixes:
