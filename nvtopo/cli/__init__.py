@@ -16,9 +16,11 @@ VERBS: Final = {
     "dump": ("nvtopo.cli.dump", "Show the topology of this node."),
     "capture": ("nvtopo.cli.capture", "Write this node's facts to a file."),
     "diff": ("nvtopo.cli.diff", "Say what differs between two captures or resources."),
+    "convert": ("nvtopo.cli.convert", "Turn `nvidia-smi topo -m` and the like into labels or scheduler policy."),
     "agent": ("nvtopo.cli.agent", "Keep this node's labels, resource and metrics true."),
     "aggregator": ("nvtopo.cli.aggregator", "Assemble the cluster's graph and serve it."),
     "graph": ("nvtopo.cli.graph", "Show the rack graph."),
+    "nfd-hook": ("nvtopo.cli.nfd_hook", "Print features for NFD releases that still run hooks."),
     "standalone": ("nvtopo.cli.standalone", "Agent and aggregator in one process, without Kubernetes."),
 }
 

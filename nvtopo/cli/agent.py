@@ -32,6 +32,10 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--features/--no-features", default=True, help="Write the feature file.")
 @click.option("--resource/--no-resource", default=True, help="Keep the NodeTopology resource.")
+@click.option("--node-feature/--no-node-feature", default=False, help="Keep an NFD NodeFeature object.")
+@click.option(
+    "--node-feature-namespace", envvar="POD_NAMESPACE", default="nvtopo", show_default=True, help="Where it is kept."
+)
 @click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Instead of the pod's own account.")
 @click.option("--listen", default="127.0.0.1:9745", show_default=True, help="Address of the metrics page; '' for none.")
 @click.option(
@@ -57,6 +61,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     features_dir: Path,
     features: bool,
     resource: bool,
+    node_feature: bool,
+    node_feature_namespace: str,
     kubeconfig: Path | None,
     listen: str,
     interval: float,
@@ -79,6 +85,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         sinks.append(FeatureFile(features_dir, timedelta(seconds=label_lifetime), lambda: datetime.now(UTC)))
     if resource:
         sinks.append(_resource(kubeconfig, node_name or os.uname().nodename))
+    if node_feature:
+        sinks.append(_node_feature(kubeconfig, node_name or os.uname().nodename, node_feature_namespace))
     machine = machine_of(root, nvml, node_name)
     agent = Agent(machine, sinks)
     if once:
@@ -95,6 +103,13 @@ def _resource(kubeconfig: Path | None, name: str) -> "Sink":
     from nvtopo.sinks.resource import ResourceSink
 
     return ResourceSink(KubeStore(connect(kubeconfig)), name)
+
+
+def _node_feature(kubeconfig: Path | None, name: str, namespace: str) -> "Sink":
+    from nvtopo.kube.client import connect
+    from nvtopo.sinks.node_feature import NodeFeatureSink
+
+    return NodeFeatureSink(connect(kubeconfig), name, namespace)
 
 
 def _serve(agent: "Agent", machine: "Machine", listen: str, interval: float, sample_interval: float) -> None:
