@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import ThreadingWSGIServer, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
+from nvtopo.agent import exposition
 from nvtopo.errors import ReadError
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -23,7 +24,7 @@ class Page:
     """Serves while it is open; ``port`` 0 takes a free one."""
 
     def __init__(self, registry: CollectorRegistry, ready: Callable[[], bool], *, address: str, port: int) -> None:
-        self._metrics = make_wsgi_app(registry)
+        self._metrics = exposition.app(registry)
         self._ready = ready
         try:
             self._server = make_server(
@@ -51,7 +52,7 @@ class Page:
     def _serve(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "/")
         if path == "/metrics":
-            return cast("Iterable[bytes]", self._metrics(environ, start_response))
+            return self._metrics(environ, start_response)
         if path == "/healthz" or (path == "/readyz" and self._ready()):
             return _answer(start_response, "200 OK", "ok")
         if path == "/readyz":
