@@ -114,7 +114,8 @@ def _gpus(node: NodeTopology) -> str:
         return f"{len(node.gpus)} x {printable(' / '.join(names)) or 'GPU'}{printable(driver)}"
     if node.host.driver_version:
         return f"no GPU, NVIDIA driver {printable(node.host.driver_version)}"
-    return "no NVIDIA driver"
+    why = next((one.reason for one in node.problems if (one.source, one.subject) == ("nvml", "driver")), None)
+    return "no NVIDIA driver" if why is None else f"no GPU answers: {printable(why)}"
 
 
 def _nvlinks(derived: Derived) -> str:

@@ -17,7 +17,9 @@ __all__ = ["looks_like", "read"]
 Level = Literal["PIX", "PXB", "PHB", "NODE", "SYS"]
 
 _LEVELS = {name: name for name in ("PIX", "PXB", "PHB", "NODE", "SYS")} | {"SOC": "SYS"}
-_NIC_NAME = re.compile(r"NIC([0-9]{1,4}):\s{0,8}([A-Za-z][A-Za-z0-9_.-]{0,63})(?=\s*$|\s+NIC[0-9])")
+_NIC_NAME = re.compile(r"NIC([0-9]{1,4}):\s{0,8}([A-Za-z][A-Za-z0-9_.-]{0,63})(?=\s*$|\s+NIC[0-9]|\s+\()")
+#: A line of the legend, wherever a log puts it; the same letters in prose say nothing.
+_NVLINK_LEGEND = re.compile(r"NV#\s{0,8}=")
 _NIC_LINE = re.compile(r"(?:^|\s)NIC[0-9]{1,4}:")
 
 
@@ -63,7 +65,7 @@ def _hides_nvlink(matrix: Matrix, notes: Notes) -> bool:
     """``topo -mp`` prints no NV#, neither in cells nor in its legend, whatever the machine has."""
     if any(cell.startswith("NV") for row in matrix.rows.values() for cell in row.cells) or not matrix.has_legend:
         return False
-    if any("NV#" in line for line in matrix.after):
+    if any(_NVLINK_LEGEND.search(line) for line in matrix.after):
         return False
     notes.add("NVLink", "the legend has no NV#, as that of `topo -mp`: the input can't show NVLink")
     return True
