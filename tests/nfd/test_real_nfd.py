@@ -1,5 +1,7 @@
 """NodeFeature, rules and taint against the real API server and the real nfd-master."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -167,3 +169,40 @@ def test_it_goes_with_its_node(api: kube.Api, client: Client) -> None:
     write(api, client, "feature-gone", recorded("t4-single-edge"))
     api.delete("/api/v1/nodes/feature-gone")
     kube.wait_for(lambda: api.find(path(NAMESPACE, "feature-gone")) is None, what="the garbage collector", seconds=120)
+
+
+def test_the_agent_keeps_the_object_where_it_is_told_to(api: kube.Api, own_plane: ControlPlane, tmp_path: Path) -> None:
+    def agent(*options: str) -> subprocess.CompletedProcess[str]:
+        where = (
+            "--node-name",
+            "feature-agent",
+            "--root",
+            str(tmp_path),
+            "--kubeconfig",
+            str(own_plane.admin_kubeconfig),
+        )
+        command = (
+            sys.executable,
+            "-m",
+            "nvtopo",
+            "agent",
+            "--once",
+            "--no-features",
+            "--no-resource",
+            *where,
+            *options,
+        )
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    kube.create_node(api, "feature-agent")
+    (tmp_path / "sys").mkdir()
+    assert agent().returncode == 0
+    assert api.find(path(NAMESPACE, "feature-agent")) is None
+    missing = agent("--node-feature", "--node-feature-namespace", "no-such-namespace")
+    assert missing.returncode == 3, missing.stderr
+    assert "no-such-namespace" in missing.stderr
+    assert agent("--node-feature").returncode == 0
+    labels = awaited(api, "feature-agent", "nvtopo.io/gpu.count")
+    assert labels["nvtopo.io/gpu.count"] == "0"
+    owner = api.get(path(NAMESPACE, "feature-agent"))["metadata"]["ownerReferences"][0]
+    assert (owner["kind"], owner["name"]) == ("Node", "feature-agent")
