@@ -254,6 +254,20 @@ def test_image_runs_as_the_user_of_the_manifests(agent: Json, aggregator: Json) 
         assert (str(context["runAsUser"]), str(context["runAsGroup"])) == user
 
 
+def test_image_is_built_from_what_is_let_through_to_the_build_and_exists() -> None:
+    text = (REPOSITORY / "Dockerfile").read_text()
+    copied = {name for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE) for name in line.split()[:-1]}
+    ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    assert copied == {line[1:] for line in ignored if line.startswith("!")}
+    assert all((REPOSITORY / name).exists() for name in copied)
+
+
+def test_no_step_of_the_image_hides_a_failure() -> None:
+    steps = (REPOSITORY / "Dockerfile").read_text().replace("\\\n", " ")
+    for step in re.findall(r"^RUN (.+)$", steps, re.MULTILINE):
+        assert not re.search("[;|]", step), step
+
+
 def test_every_privilege_and_component_is_explained() -> None:
     security = (REPOSITORY / "docs" / "security.md").read_text()
     for word in ("SYS_ADMIN", "hostNetwork", "features.d", "status.hostIP", "RuntimeDefault", "features-dir"):
