@@ -1,4 +1,4 @@
-# Six verbs: demo, test, unit, check, golden, bench. Everything a verb needs, it sets up first.
+# The verbs: demo, test, unit, check, golden, bench, cases, vm-test. Everything a verb needs, it sets up first.
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +11,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 COMPILE := $(BIN)/python -m compileall -q nvtopo
 RACK := fixtures/clusters/gb200-nvl72-rack
 
-.PHONY: demo test unit check golden bench cases clean
+.PHONY: demo test vm-test unit check golden bench cases clean
 
 # The main job on this machine, beside a recorded rack: no compiler, no root, no Kubernetes.
 demo: $(DEMO)
@@ -21,12 +21,18 @@ demo: $(DEMO)
 test: $(ALL)
 	@sh tests/system-packages
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest -n 2 -m "not lab"
+	@$(BIN)/python -m pytest -n 2 -m "not lab and not vm"
 	@$(BIN)/python -m pytest -m lab
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory vm-test; \
+		else echo "left out: tests/vm, whose machine only root can build (sudo make vm-test)"; fi
+
+# A virtual machine with NUMA nodes, PCIe switches, SR-IOV, soft-RoCE and hot-plug, under software emulation.
+vm-test: $(ALL)
+	@$(BIN)/python -m pytest -m vm tests/vm
 
 # The inner loop.
 unit: $(ALL)
-	@$(BIN)/python -m pytest -q -n 2 -m "not lab and not machine"
+	@$(BIN)/python -m pytest -q -n 2 -m "not lab and not vm and not machine"
 
 check: $(ALL)
 	@$(BIN)/ruff format --check --quiet .
@@ -38,7 +44,7 @@ check: $(ALL)
 golden: $(ALL)
 	@$(BIN)/python -m fixtures.synthesize
 	@$(BIN)/python -m nvtopo.kube.crd > daemonset/crd.yaml
-	@NVTOPO_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q -p no:randomly -m "not lab and not machine"
+	@NVTOPO_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q -p no:randomly -m "not lab and not vm and not machine"
 
 bench: $(ALL)
 	@$(BIN)/python -m bench.dump
