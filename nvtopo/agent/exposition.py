@@ -1,4 +1,4 @@
-"""The metrics page as text, in both of Prometheus's formats: what prometheus-client writes, in a fifth of its time.
+"""The metrics page as text, in both of Prometheus's formats: what prometheus-client writes, in a third of its time.
 
 A page of 8 GPUs has 3,000 series, and prometheus-client checks every label name of each against a pattern. Here names
 are taken for what they are, legal. Types that this agent does not use are left to prometheus-client.
