@@ -107,7 +107,7 @@ def mac(station: int) -> str:
 
 def nvme(name: str) -> Function:
     """An NVMe controller with a namespace of zeros."""
-    drive = ("-drive", f"if=none,id={name}-blocks,driver=null-co,size=67108864,read-zeroes=on")
+    drive = ("-blockdev", f"driver=null-co,node-name={name}-blocks,size=67108864,read-zeroes=on")
     return Function(name, "nvme", {"drive": f"{name}-blocks", "serial": name}, drive)
 
 
@@ -159,8 +159,10 @@ BRIDGES: Final = (
     ),
 )
 
-#: The NIC that is unplugged and plugged in again: on a switch's slot, which is native PCIe hot-plug.
-PLUGGED: Final = ("slot5", nic("cx1", "e1000e", 3))
+#: What is unplugged and plugged in again, and from which slot of a switch: native PCIe hot-plug. Of the NIC, netlink
+#: has news too; of the NVMe controller, udev alone.
+PLUGGED_NIC: Final = ("slot5", nic("cx1", "e1000e", 3))
+PLUGGED_NVME: Final = ("slot3", nvme("nvme0"))
 
 GPU: Final = Look(0x10DE, 0x2330, 0x030200, revision=0xA1, subsystem=(0x10DE, 0x16C1))
 CONNECTX: Final = Look(0x15B3, 0x1021, 0x020000, subsystem=(0x15B3, 0x0041))

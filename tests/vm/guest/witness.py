@@ -1,8 +1,9 @@
 """Notes, by the guest's own clock, when the kernel said that something happened and when a file changed.
 
-``python3 -m tests.vm.guest.witness FILE`` prints one JSON object a line until it is ended: ``{"at": seconds,
+``python3 -m tests.vm.guest.witness FEATURES LOG`` prints one JSON object a line until it is ended: ``{"at": seconds,
 "event": "remove", "subsystem": "net", "device": path}`` for the kernel's uevents, ``{"at": seconds, "labels": {…}}``
-for each new content of the file. Expiry times, which change by themselves, are no content.
+for each new content of the feature file (expiry times, which change by themselves, are no content), ``{"at": seconds,
+"changes": n}`` when the agent's log says once more that the topology changed.
 """
 
 import json
@@ -21,10 +22,11 @@ _LOOK_SECONDS: Final = 0.01
 
 def main() -> None:
     """Watch until the end."""
-    file = Path(sys.argv[1])
+    file, log = map(Path, sys.argv[1:])
     events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_KOBJECT_UEVENT)
     events.bind((os.getpid(), _KERNEL_GROUP))
     labels: dict[str, str] | None = None
+    changes = 0
     _say(watching=str(file))
     while True:
         if select.select([events], [], [], _LOOK_SECONDS)[0]:
@@ -33,6 +35,10 @@ def main() -> None:
         if now != labels:
             labels = now
             _say(labels=labels)
+        counted = log.read_text(encoding="utf-8").count("topology changed") if log.exists() else 0
+        if counted != changes:
+            changes = counted
+            _say(changes=changes)
 
 
 def _event(message: bytes) -> dict[str, str]:
