@@ -1,7 +1,10 @@
 """`daemonset/` on a real API server, scheduler and DaemonSet controller; its policy against agents that try more."""
 
 import json
+import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -14,6 +17,7 @@ from tests.kube.machines import hgx, small
 from tests.lab import kube
 from tests.lab.control_plane import ControlPlane
 from tests.lab.kube import Api, ApiError, Json
+from tests.lab.process import Child, free_port
 
 pytestmark = pytest.mark.lab
 
@@ -34,6 +38,7 @@ class Cluster:
     gpu_nodes: tuple[str, ...]
     agents: dict[str, Api]
     """Node name -> the API server as that node's agent sees it, with the token bound to its pod."""
+    tokens: dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +57,13 @@ def cluster(own_plane: ControlPlane) -> Cluster:
         admin.apply(document)
     kube.wait_for(lambda: _served(admin), what="the collection of NodeTopologies")
     pods = kube.wait_for(lambda: _agent_pods(admin, len(names)), what="an agent's pod on each GPU node")
-    agents = {
-        node: own_plane.api(own_plane.service_account_token("nvtopo", "nvtopo-agent", bound_pod=pod))
-        for node, pod in pods.items()
+    tokens = {
+        node: own_plane.service_account_token("nvtopo", "nvtopo-agent", bound_pod=pod) for node, pod in pods.items()
     }
+    agents = {node: own_plane.api(token) for node, token in tokens.items()}
     probe = _topology("gpu-b")
     kube.wait_for(lambda: _refused(agents["gpu-a"], probe), what="the policy to be in force")
-    return Cluster(own_plane, admin, names, agents)
+    return Cluster(own_plane, admin, names, agents, tokens)
 
 
 @pytest.fixture
@@ -196,6 +201,37 @@ def test_aggregator_and_people_are_not_concerned(aggregator: Api, agent: Api, cl
     assert cluster.admin.get(path("gpu-a"))["status"]["domain"] == "c.1"
 
 
+def test_the_programs_do_all_their_work_with_these_rights(cluster: Cluster, tmp_path: Path) -> None:
+    """The agent of gpu-c with the token of its pod, and an aggregator that leads and writes status."""
+    token = cluster.plane.service_account_token("nvtopo", "nvtopo-aggregator")
+    (tmp_path / "features.d").mkdir()
+    agent = _program(
+        cluster, tmp_path, "agent", cluster.tokens["gpu-c"], "--features-dir", str(tmp_path / "features.d")
+    )
+    aggregator = _program(cluster, tmp_path, "aggregator", token)
+    lease = "/apis/coordination.k8s.io/v1/namespaces/nvtopo/leases/nvtopo-aggregator"
+    try:
+        written = kube.wait_for(lambda: _with_status(cluster.admin, "gpu-c"), what="spec and status of gpu-c")
+        kube.wait_for(lambda: cluster.admin.find(lease), what="the Lease")
+    finally:
+        agent.stop()
+        aggregator.stop()
+    managers = {field["manager"]: field.get("subresource", "") for field in written["metadata"]["managedFields"]}
+    assert managers == {"nvtopo-agent": "", "nvtopo-aggregator": "status"}
+    for program in (agent, aggregator):
+        assert "403" not in program.log.read_text()
+        assert "forbidden" not in program.log.read_text().lower()
+
+
+def test_agent_that_claims_another_node_says_in_its_log_why_it_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    agent = _program(cluster, tmp_path, "agent", cluster.tokens["gpu-a"], "--no-features", node="gpu-b")
+    said = 'on node "gpu-a" it writes "gpu-a" only, not "gpu-b"'
+    try:
+        kube.wait_for(lambda: said in agent.log.read_text().replace("\\", ""), what=said)
+    finally:
+        agent.stop()
+
+
 @pytest.fixture
 def features(cluster: Cluster) -> str:
     """The collection of NodeFeatures, where NFD keeps them."""
@@ -315,6 +351,22 @@ def _feature(name: str, node: str | None) -> Json:
         "metadata": {"name": name, "namespace": NFD, "labels": labels},
         "spec": {"labels": {"nvtopo.io/gpu.count": "8"}},
     }
+
+
+def _program(cluster: Cluster, directory: Path, verb: str, token: str, *arguments: str, node: str = "gpu-c") -> Child:
+    argv = (sys.executable, "-m", "nvtopo", verb, "--listen", f"127.0.0.1:{free_port()}")
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return Child(
+        verb,
+        (*argv, "--kubeconfig", str(cluster.plane.kubeconfig(token)), *arguments),
+        log=directory / f"{verb}.log",
+        environment={"PYTHONPATH": paths, "NODE_NAME": node, "POD_NAMESPACE": "nvtopo"},
+    )
+
+
+def _with_status(api: Api, node: str) -> Json | None:
+    found = api.find(path(node))
+    return found if found is not None and found.get("status") else None
 
 
 def _served(api: Api, collection: str = COLLECTION) -> bool:
