@@ -22,6 +22,7 @@ from nvtopo.aggregator.server import Server
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ReadError
 from nvtopo.kube.memory import MemoryStore
+from nvtopo.sinks.fabric_metrics import FabricCollector
 from nvtopo.sinks.metrics import Observation, ObservationCollector
 from nvtopo.sinks.resource import ResourceSink
 from nvtopo.sources import host
@@ -59,6 +60,7 @@ def running(
     registry = CollectorRegistry()
     registry.register(ObservationCollector(agent.latest))
     registry.register(NumaCollector(agent.root, agent.latest))
+    registry.register(FabricCollector(agent.latest))
     with ExitStack() as stack:
         aggregator = Aggregator(store)
         stop = threading.Event()

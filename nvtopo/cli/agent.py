@@ -125,11 +125,13 @@ def _serve(agent: "Agent", machine: "Machine", listen: str, interval: float, sam
     from nvtopo.agent.counters import NumaCollector
     from nvtopo.agent.page import Page
     from nvtopo.agent.sampler import sampling
+    from nvtopo.sinks.fabric_metrics import FabricCollector
     from nvtopo.sinks.metrics import ObservationCollector
 
     registry = CollectorRegistry()
     registry.register(ObservationCollector(agent.latest))
     registry.register(NumaCollector(agent.root, agent.latest))
+    registry.register(FabricCollector(agent.latest))
     address, port = parse_listen(listen)
     with (
         sampling(registry, machine, agent.latest, sample_interval),
