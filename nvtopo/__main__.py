@@ -81,10 +81,14 @@ def _bug(error: Exception) -> int:
     import tempfile
     import traceback
 
-    with tempfile.NamedTemporaryFile("w", prefix="nvtopo-bug-", suffix=".txt", delete=False) as file:
-        traceback.print_exception(error, file=file)
-    message = f"a bug in nvtopo: {type(error).__name__}: {error}; please report it with {file.name}"
-    return _say(RuntimeError(message), EXIT_BUG)
+    what = f"a bug in nvtopo: {type(error).__name__}: {error}"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="nvtopo-bug-", suffix=".txt", delete=False) as file:
+            traceback.print_exception(error, file=file)
+    except OSError:  # a read-only root, as the DaemonSet has: the place at least fits into the line
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return _say(RuntimeError(f"{what}, at {last.name}:{last.lineno}; please report it"), EXIT_BUG)
+    return _say(RuntimeError(f"{what}; please report it with {file.name}"), EXIT_BUG)
 
 
 if __name__ == "__main__":

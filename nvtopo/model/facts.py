@@ -104,6 +104,8 @@ class PciDevice(Record, frozen=True, kw_only=True):
     """``identity``, ``DMA`` or ``DMA-FQ``: ``/sys/kernel/iommu_groups/<group>/type``, of GPUs and NICs."""
     acs: Annotated[int, Meta(ge=0, le=0xFFFF)] | None = None
     """ACS control word; 0 where there is no ACS, absent where the extended configuration space can't be read."""
+    adapter: Name = ""
+    """VPD keyword V3 of a ConnectX whose data goes over a second function: the same on both. Not read elsewhere."""
     ats: bool | None = None
     """Whether address translation services are enabled; absent where there are none, or as ``acs``."""
 

@@ -11,6 +11,9 @@ from nvtopo.model.node import Nic, NicPort
 from nvtopo.model.roce import ucx_gid, usable_gid
 from nvtopo.model.snapshot import Snapshot
 
+MELLANOX = "0x15b3"
+DATA_DIRECT_CLASS = "0x0801"
+
 Functions = dict[PciAddress, PciDevice]
 
 
@@ -70,22 +73,37 @@ def _rdma_nic(device: RdmaDevice, netdevs: list[NetDevice], pci: Functions, rout
 
 def _nic(named: _Named, pci: Functions, route: str | None) -> Nic:
     device = pci.get(named.address) if named.address else None
+    direct = _data_direct(device, pci)
+    where = direct or device
     first = min(named.netdevs, key=lambda netdev: netdev.index) if named.netdevs else None
     return Nic(
         name=named.name,
         pci_address=named.address,
-        path=device.path if device else "",
-        numa_node=device.numa_node if device else None,
+        path=where.path if where else "",
+        data_direct=direct.address if direct else None,
+        numa_node=where.numa_node if where else None,
         netdevs=tuple(sorted(netdev.name for netdev in named.netdevs)),
         mtu_bytes=first.mtu_bytes if first else None,
         speed_bytes_per_second=first.speed_bytes_per_second if first and not named.ports else None,
         operstate=first.operstate if first else "",
         default_route=_is_default(named.netdevs, route),
         link=_below_its_best(device, pci) if device else None,
-        acs_redirect=acs_redirect(device.path, pci) if device else None,
+        acs_redirect=acs_redirect(where.path, pci) if where else None,
         virtual_functions=sum(1 for other in pci.values() if named.address and other.physfn == named.address),
         ports=named.ports,
     )
+
+
+def _data_direct(device: PciDevice | None, pci: Functions) -> PciDevice | None:
+    """The second function of the same adapter, which shares a switch with a GPU (fixtures/hosts/gb300-nvl72-tray)."""
+    if device is None or not device.adapter:
+        return None
+    return next((other for other in pci.values() if is_data_direct(other) and other.adapter == device.adapter), None)
+
+
+def is_data_direct(device: PciDevice) -> bool:
+    """Whether a function is the second one of a ConnectX-8, through which its data goes."""
+    return device.vendor == MELLANOX and device.class_code.startswith(DATA_DIRECT_CLASS)
 
 
 def _is_default(netdevs: list[NetDevice], route: str | None) -> bool:

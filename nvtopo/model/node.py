@@ -146,6 +146,9 @@ class Nic(Record, frozen=True, kw_only=True):
     """The RDMA device's name, else the netdev's."""
     pci_address: PciAddress | None = field(default=None, name="pciBusID")
     path: str = ""
+    """Of its data direct function, where it has one."""
+    data_direct: PciAddress | None = field(default=None, name="dataDirectPciBusID")
+    """The second function over which a ConnectX-8 reads GPU memory; distance counts from there."""
     numa_node: Count | None = None
     netdevs: tuple[Name, ...] = ()
     mtu_bytes: Bytes | None = None

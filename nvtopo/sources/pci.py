@@ -1,9 +1,13 @@
 """The PCI tree: ``/sys/bus/pci/devices``. The path of each function is where sysfs nests it, root first."""
 
+from msgspec.structs import replace
+
 from nvtopo.model import config_space
 from nvtopo.model.address import PciAddress, is_pci_address, parse_pci_address
 from nvtopo.model.facts import PciDevice, PcieLink, PciFacts
+from nvtopo.model.nics import DATA_DIRECT_CLASS, MELLANOX, is_data_direct
 from nvtopo.model.pcie import generation
+from nvtopo.model.vital_product_data import keyword
 from nvtopo.sources.machine import Machine, Reading
 from nvtopo.sources.sysfs import SysfsReader
 
@@ -11,6 +15,8 @@ NAME = "pci"
 
 _DEVICES = "/sys/bus/pci/devices"
 _BRIDGE = "0x0604"
+_NETWORK = "0x02"
+_ADAPTER = "V3"
 #: Network controllers, display controllers (GPUs among them), and what a ConnectX-8 reads GPU memory through.
 _ENDPOINTS = ("0x02", "0x03", "0x0801")
 
@@ -19,7 +25,7 @@ def read(machine: Machine) -> Reading:
     """Every function on the bus; None where the machine has no PCI."""
     reader = SysfsReader(machine.root, NAME)
     names = [name for name in reader.names(_DEVICES) if is_pci_address(name)]
-    devices = tuple(_device(reader, parse_pci_address(name)) for name in names)
+    devices = _paired(reader, tuple(_device(reader, parse_pci_address(name)) for name in names))
     return Reading(PciFacts(devices=devices) if devices else None, tuple(reader.problems))
 
 
@@ -44,6 +50,21 @@ def _device(reader: SysfsReader, address: PciAddress) -> PciDevice:
         iommu_type=_iommu_type(reader, group) if code.startswith(_ENDPOINTS) else "",
         acs=None if config is None else config_space.acs_control(config) or 0,
         ats=None if config is None else config_space.ats_enabled(config),
+    )
+
+
+def _paired(reader: SysfsReader, devices: tuple[PciDevice, ...]) -> tuple[PciDevice, ...]:
+    """The devices, with the mark that pairs a NIC with its data direct function where there are such functions.
+
+    Only there is the vital product data read: each byte of it is a slow access to the device.
+    """
+    if not any(is_data_direct(device) for device in devices):
+        return devices
+    return tuple(
+        replace(device, adapter=keyword(reader.content(f"{_DEVICES}/{device.address}/vpd") or b"", _ADAPTER))
+        if device.vendor == MELLANOX and device.class_code.startswith((_NETWORK, DATA_DIRECT_CLASS))
+        else device
+        for device in devices
     )
 
 

@@ -138,7 +138,7 @@ RIGHT: Final = {
         groups=_first(4),
         fabric="Attached",
         clique="32766",
-        nearest=("NODE",),
+        nearest=("PIX",),
         labels={"pcie.generation": "6"},
     ),
     "gh200-single": Right(
