@@ -1,5 +1,6 @@
 """The agent's HTTP page on its own port: ``/metrics``, ``/healthz``, ``/readyz``."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -20,6 +21,10 @@ class _Quiet(WSGIRequestHandler):
         """A scrape a second is no news."""
 
 
+class _ServerIPv6(ThreadingWSGIServer):
+    address_family = socket.AF_INET6
+
+
 class Page:
     """Serves while it is open; ``port`` 0 takes a free one."""
 
@@ -27,9 +32,8 @@ class Page:
         self._metrics = exposition.app(registry)
         self._ready = ready
         try:
-            self._server = make_server(
-                address, port, self._serve, server_class=ThreadingWSGIServer, handler_class=_Quiet
-            )
+            server = _ServerIPv6 if ":" in address else ThreadingWSGIServer
+            self._server = make_server(address, port, self._serve, server_class=server, handler_class=_Quiet)
         except OSError as error:
             raise ReadError(f"cannot listen on {address}:{port}: {error.strerror}") from error
         self._thread = threading.Thread(target=self._server.serve_forever, name="page", daemon=True)
@@ -38,7 +42,7 @@ class Page:
     def url(self) -> str:
         """Where it is served."""
         host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}"
+        return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -91,6 +91,12 @@ def test_the_page_tells_the_truth_about_readiness(agent: Agent) -> None:
         assert fetched(f"{page.url}/nothing")[0] == 404
 
 
+def test_a_node_with_ipv6_alone_is_served(agent: Agent) -> None:
+    agent.step()
+    with Page(CollectorRegistry(), lambda: agent.delivered, address="::1", port=0) as page:
+        assert fetched(f"{page.url}/readyz")[0] == 200
+
+
 def test_an_address_in_use_is_said_in_one_line(agent: Agent) -> None:
     del agent
     with (

@@ -23,10 +23,7 @@ AGENT: Final = frozenset(
         Right("nvtopo.io", "nodetopologies", "create"),  # server-side apply where there is none yet
         Right("nvtopo.io", "nodetopologies", "patch"),  # server-side apply
         # With the component node-feature, which the tests apply:
-        *(
-            Right("nfd.k8s-sigs.io", "nodefeatures", verb, "node-feature-discovery")
-            for verb in ("get", "create", "patch")
-        ),
+        *(Right("nfd.k8s-sigs.io", "nodefeatures", verb, "nvtopo") for verb in ("get", "create", "patch")),
     }
 )
 AGGREGATOR: Final = frozenset(

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.lab
 
 MANAGER: Final = "nvtopo-agent"
 NFD: Final = "node-feature-discovery"
+HOME: Final = "nvtopo"
 GPU_LABELS: Final = (
     "nvidia.com/gpu.present",
     "feature.node.kubernetes.io/pci-10de.present",
@@ -51,9 +52,8 @@ def cluster(own_plane: ControlPlane) -> Cluster:
     kube.create_node(admin, "plain")
     admin.patch("/api/v1/nodes/gpu-b", {"spec": {"taints": [{"key": "nvidia.com/gpu", "effect": "NoExecute"}]}})
     admin.patch("/api/v1/nodes/gpu-c", {"spec": {"unschedulable": True}})
+    admin.create("/api/v1/namespaces", {"metadata": {"name": NFD}})
     for document in shipped.with_components(("node-feature",)):
-        if document["metadata"].get("namespace") == NFD and admin.find(f"/api/v1/namespaces/{NFD}") is None:
-            admin.create("/api/v1/namespaces", {"metadata": {"name": NFD}})
         admin.apply(document)
     kube.wait_for(lambda: _served(admin), what="the collection of NodeTopologies")
     pods = kube.wait_for(lambda: _agent_pods(admin, len(names)), what="an agent's pod on each GPU node")
@@ -82,7 +82,7 @@ def test_pods_are_on_the_gpu_nodes_tainted_and_cordoned_ones_too_and_nowhere_els
 
 
 def test_everything_applied_again_changes_nothing(cluster: Cluster) -> None:
-    for document in shipped.base():
+    for document in shipped.with_components(("node-feature",)):
         before = cluster.admin.get(cluster.admin.path_of(document))
         after = cluster.admin.apply(document)
         assert after["metadata"].get("generation") == before["metadata"].get("generation"), document["kind"]
@@ -234,9 +234,9 @@ def test_agent_that_claims_another_node_says_in_its_log_why_it_is_refused(cluste
 
 @pytest.fixture
 def features(cluster: Cluster) -> str:
-    """The collection of NodeFeatures, where NFD keeps them."""
+    """The collection of NodeFeatures in our namespace."""
     cluster.admin.apply(NODE_FEATURE_CRD)
-    place = f"/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/{NFD}/nodefeatures"
+    place = f"/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/{HOME}/nodefeatures"
     kube.wait_for(lambda: _served(cluster.admin, place), what="the collection of NodeFeatures")
     return place
 
@@ -348,7 +348,7 @@ def _feature(name: str, node: str | None) -> Json:
     return {
         "apiVersion": "nfd.k8s-sigs.io/v1alpha1",
         "kind": "NodeFeature",
-        "metadata": {"name": name, "namespace": NFD, "labels": labels},
+        "metadata": {"name": name, "namespace": HOME, "labels": labels},
         "spec": {"labels": {"nvtopo.io/gpu.count": "8"}},
     }
 
