@@ -207,8 +207,9 @@ def test_the_aggregator_may_do_its_work_and_nothing_else(aggregator: Client, age
             refused()
 
 
-def test_the_aggregator_can_hold_its_lease(aggregator: Client) -> None:
+def test_the_aggregator_can_hold_its_lease(aggregator: Client, plane: ControlPlane) -> None:
     leases = "/apis/coordination.k8s.io/v1/namespaces/nvtopo/leases"
+    plane.api().delete(f"{leases}/nvtopo-aggregator")
     lease: dict[str, Any] = {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
