@@ -49,7 +49,7 @@ def nccl_between(a: str, b: str, *, same_numa: bool | None) -> Locality | None:
     """The level by NCCL's rules (``ncclTopoGetXmlFromSys``): PIX, PXB, PHB or SYS."""
     if a == b:
         return Locality.X
-    mine, theirs = _nccl_switches(a), _nccl_switches(b)
+    mine, theirs = nccl_switches(a), nccl_switches(b)
     if mine and theirs and mine[0] == theirs[0]:
         return Locality.PIX
     if set(mine) & set(theirs):
@@ -69,7 +69,7 @@ def _shared(one: list[str], other: list[str]) -> int:
     return count
 
 
-def _nccl_switches(path: str) -> list[str]:
-    """The switches above a device, nearest first: NCCL climbs two components a step, skipping downstream ports."""
+def nccl_switches(path: str) -> list[str]:
+    """The switches above a device (whole path), nearest first: NCCL climbs two components, a port and its switch."""
     bridges = path.split("/")[1:-1]
     return bridges[-2::-2] if len(bridges) > 1 else []

@@ -12,7 +12,9 @@ from nvtopo.errors import UsageError
 from nvtopo.model.address import PciAddress
 from nvtopo.model.cpulist import parse_cpulist
 from nvtopo.model.derive import gpudirect
+from nvtopo.model.distance import full_path
 from nvtopo.model.facts import PcieLink
+from nvtopo.model.locality import nccl_switches
 from nvtopo.model.node import Gpu, Nic, NicPort, NodeTopology, NvLinkBundle
 from nvtopo.model.nvlink import XGMI
 from nvtopo.sinks.hierarchy import Branch, Functions, Part, hierarchy, link_at, link_of
@@ -85,11 +87,11 @@ class _System:
         return cpu
 
     def _by_paths(self, cpu: Element, bridge: Branch) -> None:
-        """NCCL climbs two components a step, from the device on: a downstream port, then its switch."""
+        """Each device below the switches that NCCL climbs to from it."""
         switches: dict[str, Element] = {}
         for device, function in self._endpoints(bridge):
             above, parent = device.path.split("/")[1:], cpu
-            for address in reversed(above[-2::-2]):
+            for address in reversed(nccl_switches(full_path(device))):
                 if address not in switches:
                     switches[address] = self._pci(address, _SWITCH_CLASS, link_at(address, self._functions), above)
                     parent.children.append(switches[address])
