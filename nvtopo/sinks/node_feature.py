@@ -22,7 +22,7 @@ from nvtopo.model.derive import Derived, derive
 from nvtopo.model.fabric import gpu_domain, verdict
 from nvtopo.model.features import features, members, ready
 from nvtopo.model.node import Gpu, Nic, NodeTopology
-from nvtopo.sinks.resource import REFRESH_SECONDS
+from nvtopo.sinks.refresh import Refresh
 
 API_VERSION: Final = "nfd.k8s-sigs.io/v1alpha1"
 NODE_LABEL: Final = "nfd.node.kubernetes.io/node-name"
@@ -91,10 +91,7 @@ class NodeFeatureSink:
         self._client = client
         self._node = node
         self._namespace = namespace
-        self._clock = clock
-        self._draw = draw
-        self._written: Document | None = None
-        self._due = 0.0
+        self._refresh = Refresh(clock, draw)
 
     def write(self, topology: NodeTopology) -> None:
         """Apply the object if that is called for.
@@ -103,12 +100,11 @@ class NodeFeatureSink:
             ApiError: it was not written: ``NotFound`` where there is no such Node, no namespace or no NFD.
         """
         content = spec(topology, derive(topology))
-        if content == self._written and self._clock() < self._due:
+        if not self._refresh.called_for(content):
             return
         body = msgspec.json.encode(document(self._namespace, self._node, self._node_uid(), content))
         self._client.apply(path(self._namespace, self._node), body, manager=AGENT)
-        self._written = content
-        self._due = self._clock() + REFRESH_SECONDS * (0.75 + self._draw() / 2)
+        self._refresh.written(content)
 
     def _node_uid(self) -> str:
         """Read at every write, of which there are few: a Node made anew has another."""

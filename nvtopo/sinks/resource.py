@@ -9,13 +9,11 @@ back.
 import random
 import time
 from collections.abc import Callable
-from typing import Final
 
 from nvtopo.kube.store import TopologyStore
 from nvtopo.model import node
 from nvtopo.model.node import NodeTopology
-
-REFRESH_SECONDS: Final = 600.0
+from nvtopo.sinks.refresh import REFRESH_SECONDS, Refresh
 
 
 class ResourceSink:
@@ -35,11 +33,7 @@ class ResourceSink:
         """``name`` is the Node's; ``draw`` spreads the refreshes of many nodes, with numbers from [0, 1)."""
         self._store = store
         self._node = name
-        self._refresh_seconds = refresh_seconds
-        self._clock = clock
-        self._draw = draw
-        self._written: str | None = None
-        self._due = 0.0
+        self._refresh = Refresh(clock, draw, refresh_seconds)
 
     def write(self, topology: NodeTopology) -> None:
         """Applies the topology if that is called for.
@@ -48,8 +42,6 @@ class ResourceSink:
             ApiError: it was not written; the loop goes on and calls again.
         """
         digest = node.digest(topology)
-        if digest == self._written and self._clock() < self._due:
-            return
-        self._store.apply(self._node, topology)
-        self._written = digest
-        self._due = self._clock() + self._refresh_seconds * (0.75 + self._draw() / 2)
+        if self._refresh.called_for(digest):
+            self._store.apply(self._node, topology)
+            self._refresh.written(digest)
