@@ -8,7 +8,6 @@ none. docs/labels.md lists them all.
 import re
 from typing import Final
 
-from nvtopo.model import fabric
 from nvtopo.model.cpulist import format_cpulist
 from nvtopo.model.derive import Derived
 from nvtopo.model.locality import Locality
@@ -96,7 +95,7 @@ def _nvlink_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
             found["nvlink.full-mesh"] = _yes(all(derived.nvlink_full_mesh))
     if derived.nvlink_domain is not None:
         found["nvlink.domain"] = derived.nvlink_domain
-    if fabric.node_verdict(node) != "NotApplicable":
+    if derived.fabric != "NotApplicable":
         found["nvlink.fabric"] = derived.fabric
     return found
 

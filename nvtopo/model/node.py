@@ -209,7 +209,7 @@ class NodeTopology(Record, frozen=True, kw_only=True):
     kubelet: KubeletFacts | None = None
     attributes: dict[str, Attributes] = {}
     stated: tuple[StatedLevel, ...] = ()
-    """Levels between a GPU and a NIC or NVMe controller whose paths are not known."""
+    """Levels between devices, GPU pairs apart, whose paths are not known."""
     nvlink_hidden: bool = False
     """The input cannot show NVLink at all (``nvidia-smi topo -mp``, lspci): its groups are unknown, not none."""
     problems: tuple[Problem, ...] = ()

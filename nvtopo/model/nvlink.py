@@ -12,9 +12,6 @@ from nvtopo.model.facts import NvLink
 from nvtopo.model.node import Gpu, NodeTopology, NvLinkBundle
 from nvtopo.model.record import Problem
 
-#: NVML's field 166 counts versions: 4 is NVLink 3.0, 6 is NVLink 4.0 (an A100 answers 5, which is 3.1).
-VERSION_BY_NVML = {1: "1.0", 2: "2.0", 3: "2.2", 4: "3.0", 5: "3.1", 6: "4.0", 7: "5.0", 8: "6.0"}
-
 #: Version → bytes per second of one link in one direction, where the driver reports no speed.
 #: Nominal rates of each generation; vendors print both directions of all links.
 NOMINAL_BYTES_PER_SECOND = {

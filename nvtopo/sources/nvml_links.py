@@ -11,6 +11,7 @@ _SPEED, _STATE, _VERSION, _REMOTE_LINK = 164, 165, 166, 146
 _C2C_COUNT, _C2C_BANDWIDTH = 170, 172
 _MEGABYTE = 1_000_000
 
+#: NVML's field 166 counts versions: 4 is NVLink 3.0, 6 is NVLink 4.0 (an A100 answers 5, which is 3.1).
 _VERSIONS = {1: "1.0", 2: "2.0", 3: "2.2", 4: "3.0", 5: "3.1", 6: "4.0", 7: "5.0", 8: "6.0"}
 _LINK_STATES = {0: "inactive", 1: "active", 2: "sleep", 3: "traffic-disabled"}
 _REMOTES = {0: "gpu", 1: "npu", 2: "switch"}
