@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -98,6 +99,31 @@ int injected(const char *name, const Gpu *gpu, int link) {
     return found ? (int)found->number : 0;
 }
 
+/* ---- A machine that changes under open sessions: with NVTOPO_NVML_LIVE, once its fixture is replaced. */
+
+static struct stat loaded;
+
+static int load(void) {
+    char error[400];
+    const char *path = getenv("NVTOPO_NVML_FIXTURE");
+    if (path)
+        stat(path, &loaded);
+    if (!model_load(path, error, sizeof error))
+        return SUCCESS;
+    fprintf(stderr, "libnvidia-ml (nvtopo): %s: %s\n", path ? path : "NVTOPO_NVML_FIXTURE is not set", error);
+    return UNKNOWN;
+}
+
+static void follow(void) {
+    struct stat now;
+    if (!getenv("NVTOPO_NVML_LIVE") || stat(getenv("NVTOPO_NVML_FIXTURE"), &now))
+        return;
+    pthread_mutex_lock(&lock);
+    if (sessions && (now.st_ino != loaded.st_ino || now.st_mtim.tv_nsec != loaded.st_mtim.tv_nsec))
+        load();
+    pthread_mutex_unlock(&lock);
+}
+
 static void delay(const char *function, const Gpu *gpu) {
     const Json *found = setting(function, NULL, gpu ? gpu->delays : NULL, model.delays);
     if (found)
@@ -106,6 +132,7 @@ static void delay(const char *function, const Gpu *gpu) {
 
 int enter_system(const char *function) {
     count(function);
+    follow();
     if (!sessions)
         return UNINITIALIZED;
     delay(function, NULL);
@@ -113,8 +140,9 @@ int enter_system(const char *function) {
 }
 
 int enter(const char *function, const void *device, int link) {
-    Gpu *gpu = gpu_of(device);
     count(function);
+    follow();
+    Gpu *gpu = gpu_of(device);
     if (!sessions)
         return UNINITIALIZED;
     if (!gpu && !instance_of(device, &gpu))
@@ -146,14 +174,8 @@ void give_address(const char *bdf, PciInfo *info) {
 /* ---- The session itself. The fixture is read by the first of nested initialisations. */
 
 static int start(void) {
-    char error[400];
-    const char *path = getenv("NVTOPO_NVML_FIXTURE");
-    if (model_load(path, error, sizeof error)) {
-        fprintf(stderr, "libnvidia-ml (nvtopo): %s: %s\n", path ? path : "NVTOPO_NVML_FIXTURE is not set", error);
-        return UNKNOWN;
-    }
     session_start = seconds(CLOCK_MONOTONIC);
-    return SUCCESS;
+    return load();
 }
 
 API nvmlInitWithFlags(unsigned flags) {

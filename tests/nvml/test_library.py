@@ -334,6 +334,22 @@ def test_events_come_once_and_then_time_out(vary: Vary) -> None:
     assert answers["second"] == Code(10)
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_an_open_session_follows_its_fixture_where_that_is_asked_for(vary: Vary, *, live: bool) -> None:
+    fixture = vary(H100)
+    sick = fixture.with_name("sick.json")
+    sick.write_text(fixture.read_text().replace('"gpus": [', '"returns": {"nvmlDeviceGetUUID": 15}, "gpus": [', 1))
+    answers = ask(
+        fixture,
+        {"NVTOPO_NVML_LIVE": "1"} if live else {},
+        before="p.nvmlDeviceGetUUID(h[3])",
+        change=f"__import__('os').replace('{sick}', '{fixture}')",
+        after="p.nvmlDeviceGetUUID(h[3])",
+    )
+    assert answers["before"].startswith("GPU-")
+    assert answers["after"] == (Code(15) if live else answers["before"])
+
+
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
