@@ -248,7 +248,8 @@ def sampling(
     if not isinstance(machine.nvml, nvml.NvmlWorker) or not interval_seconds:
         yield None
         return
-    with Sampler(machine.nvml.library, Pace(interval=interval_seconds)) as sampler:
+    pace = Pace(interval=interval_seconds, start=machine.nvml.deadline_seconds)
+    with Sampler(machine.nvml.library, pace) as sampler:
         registry.register(SamplerCollector(sampler, latest))
         yield sampler
 

@@ -55,6 +55,13 @@ logger = logging.getLogger(__name__)
     show_default=True,
     help="Seconds between samples of GPU counters, while somebody scrapes them; 0 for none.",
 )
+@click.option(
+    "--nvml-deadline",
+    type=click.FloatRange(min=1),
+    default=20.0,
+    show_default=True,
+    help="Seconds the driver has for an answer; more where many GPUs start without persistence mode.",
+)
 @live_options
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     once: bool,
@@ -68,6 +75,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     interval: float,
     label_lifetime: float,
     sample_interval: float,
+    nvml_deadline: float,
     root: str,
     nvml: str | None,
     node_name: str | None,
@@ -87,7 +95,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         sinks.append(_resource(kubeconfig, node_name or os.uname().nodename))
     if node_feature:
         sinks.append(_node_feature(kubeconfig, node_name or os.uname().nodename, node_feature_namespace))
-    machine = machine_of(root, nvml, node_name)
+    machine = machine_of(root, nvml, node_name, nvml_deadline)
     agent = Agent(machine, sinks)
     if once:
         agent.step()

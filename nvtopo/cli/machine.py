@@ -72,18 +72,18 @@ def begin(root: str, nvml: str | None, node_name: str | None) -> "Callable[[], S
     return partial(_read, root, node_name, asking)
 
 
-def machine_of(root: str, nvml: str | None, node_name: str | None) -> "Machine":
-    """The machine that these options name."""
+def machine_of(root: str, nvml: str | None, node_name: str | None, deadline_seconds: float | None = None) -> "Machine":
+    """The machine that these options name; its driver has ``deadline_seconds`` for an answer, or 20 s."""
     from nvtopo.sources import reading
 
-    return reading.this_machine(root=root, node_name=node_name, asking=_asking(root, nvml))
+    return reading.this_machine(root=root, node_name=node_name, asking=_asking(root, nvml, deadline_seconds))
 
 
-def _asking(root: str, nvml: str | None) -> "NvmlWorker | None":
-    from nvtopo.sources.nvml import LIBRARY, NvmlWorker
+def _asking(root: str, nvml: str | None, deadline_seconds: float | None = None) -> "NvmlWorker | None":
+    from nvtopo.sources.nvml import DEADLINE_SECONDS, LIBRARY, NvmlWorker
 
     library = nvml or ("none" if root.strip("/") else LIBRARY)
-    return None if library == "none" else NvmlWorker(library)
+    return None if library == "none" else NvmlWorker(library, deadline_seconds or DEADLINE_SECONDS)
 
 
 def _assembled(reading: "Callable[[], Snapshot]") -> Found:

@@ -55,20 +55,25 @@ class Child:
     def wait(self) -> int | None:
         """The exit code, negative for a signal; None where the child goes on without its output."""
         deadline = time.monotonic() + _END_SECONDS
-        while self._code is None and time.monotonic() < deadline:
-            self._code = self._ended()
-            if self._code is None:
-                time.sleep(_LOOK_AGAIN_SECONDS)
+        while not self.ended and time.monotonic() < deadline:
+            time.sleep(_LOOK_AGAIN_SECONDS)
         return self._code
 
     def end(self) -> None:
-        """Kill and reap. What is stuck in the kernel can't be, and is left to init rather than waited for."""
+        """Kill and reap. What is stuck in the kernel can't be reaped yet, and is not waited for: see ``ended``."""
         os.close(self._output)
         if self._code is None:
             os.kill(self._pid, signal.SIGKILL)
             self.wait()
 
-    def _ended(self) -> int | None:
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        if self._code is None:
+            self._code = self._reaped()
+        return self._code is not None
+
+    def _reaped(self) -> int | None:
         try:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
         except ChildProcessError:  # whoever started us ignores SIGCHLD, and then the kernel keeps no exit codes

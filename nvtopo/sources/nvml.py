@@ -44,13 +44,15 @@ class NvmlWorker:
     """Asks NVML in a child process, which lives from question to answer and is killed at the deadline.
 
     A worker that ends with each answer keeps no device file open, so it never stands in the way of a driver upgrade.
+    One that the kernel keeps after it was killed is not joined there by a second: that is a problem until it is gone.
     """
 
     def __init__(self, library: str = LIBRARY, deadline_seconds: float = DEADLINE_SECONDS) -> None:
         """``library`` is a path where the linker does not know NVML, as in a driver container's root."""
         self._library = library
-        self._deadline_seconds = deadline_seconds
+        self.deadline_seconds = deadline_seconds
         self._child: Child | None = None
+        self._stuck: Child | None = None
         self._started = 0.0
 
     @property
@@ -60,7 +62,9 @@ class NvmlWorker:
 
     def begin(self) -> None:
         """Start the worker, if there is a driver library to ask."""
-        if self._child is not None or not library_present(self._library):
+        if self._stuck is not None and self._stuck.ended:
+            self._stuck = None
+        if self._child is not None or self._stuck is not None or not library_present(self._library):
             return
         from nvtopo.sources.child import Child
 
@@ -74,11 +78,12 @@ class NvmlWorker:
         self.begin()
         child, self._child = self._child, None
         if child is None:
-            return NvmlReading(None)
+            return _still_stuck() if self._stuck is not None else NvmlReading(None)
         try:
             return self._answer(child)
         finally:
             child.end()
+            self._stuck = None if child.ended else child
 
     def _answer(self, child: "Child") -> "NvmlReading":
         from msgspec import DecodeError
@@ -87,12 +92,20 @@ class NvmlWorker:
         from nvtopo.sources.child import TooLate
 
         try:
-            line = child.line(self._started + self._deadline_seconds)
+            line = child.line(self._started + self.deadline_seconds)
             return nvml_answer.parse(line) if line else nvml_answer.failed(_why_no_answer(child.wait()))
         except TooLate:
-            return nvml_answer.failed(f"no answer within {self._deadline_seconds:g} s: the driver hangs")
+            return nvml_answer.failed(f"no answer within {self.deadline_seconds:g} s: the driver hangs")
         except DecodeError as error:
             return nvml_answer.failed(f"answer that can't be read: {error}")
+
+
+def _still_stuck() -> "NvmlReading":
+    from nvtopo.sources import nvml_answer
+
+    return nvml_answer.failed(
+        "the last worker is still stuck in the kernel: the driver hangs, and only a reboot may help"
+    )
 
 
 def _why_no_answer(code: int | None) -> str:
