@@ -125,20 +125,21 @@ def _ports(reader: SysfsReader, path: str) -> tuple[RdmaPort, ...]:
 def _port(reader: SysfsReader, path: str, number: int) -> RdmaPort:
     return RdmaPort(
         number=number,
-        state=_word(reader.text(f"{path}/state")),
-        physical_state=_word(reader.text(f"{path}/phys_state")),
+        state=word(reader.text(f"{path}/state")),
+        physical_state=word(reader.text(f"{path}/phys_state")),
         link_layer=reader.text(f"{path}/link_layer") or "",
-        rate_bytes_per_second=_rate(reader, f"{path}/rate"),
+        rate_bytes_per_second=rate(reader, f"{path}/rate"),
         gids=_gids(reader, path),
     )
 
 
-def _word(text: str | None) -> str:
+def word(text: str | None) -> str:
     """``ACTIVE`` from ``4: ACTIVE``."""
     return (text or "").partition(": ")[2]
 
 
-def _rate(reader: SysfsReader, path: str) -> int | None:
+def rate(reader: SysfsReader, path: str) -> int | None:
+    """Bytes per second from ``400 Gb/sec (4X NDR)``; None where a file says nothing."""
     text = reader.text(path)
     if not text:
         return None

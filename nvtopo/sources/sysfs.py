@@ -22,10 +22,11 @@ _ABSENT = frozenset(
         errno.EOPNOTSUPP,
     }
 )
-#: More than any attribute holds; PCI config space and VPD are the largest, a cpuinfo of 512 CPUs is cut.
-_LARGEST_BYTES = 1 << 20
 #: Below ``/sys`` a read gives a page or all that is left. Files of ``/proc`` come in pieces of any size.
 _SMALLEST_PAGE_BYTES = 4096
+#: More than any attribute holds; a cpuinfo comes in pieces. Far larger buffers are mapped anew for each file, which
+#: costs four times as much as the file.
+_PIECE_BYTES = 1 << 16
 
 
 class SysfsRoot:
@@ -46,7 +47,7 @@ class SysfsRoot:
         descriptor = os.open(self._root + path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             chunks = []
-            while chunk := os.read(descriptor, _LARGEST_BYTES):
+            while chunk := os.read(descriptor, _PIECE_BYTES):
                 chunks.append(chunk)
                 if head or (len(chunk) < _SMALLEST_PAGE_BYTES and path.startswith("/sys/")):
                     break

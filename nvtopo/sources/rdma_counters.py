@@ -1,0 +1,81 @@
+"""Counters and state of RDMA ports at one moment: ``/sys/class/infiniband/<device>/ports/<n>``.
+
+Each read may be a question to the NIC's firmware, which may not answer: who calls this keeps a deadline.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from nvtopo.model.rdma_counters import DeviceReading, PortReading, watched
+from nvtopo.sources.rdma import rate, word
+from nvtopo.sources.sysfs import SysfsReader, SysfsRoot
+
+NAME = "rdma-counters"
+
+_CLASS = "/sys/class/infiniband"
+_FOLDERS = ("counters", "hw_counters")
+#: The driver's "I have no such counter". Firmware logs each such question, so it is not asked soon again.
+_REFUSALS = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
+_ASK_AGAIN_SECONDS = 600.0
+#: The device, or its port, went while it was read.
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO})
+_BITS = 64
+
+
+class CounterReader:
+    """Reads devices one at a time, and remembers the files that refuse."""
+
+    def __init__(self, root: SysfsRoot, *, traffic: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        """Without ``traffic``, what counts bytes and packets is not read."""
+        self._root = root
+        self._watched = watched(traffic=traffic)
+        self._clock = clock
+        self._refused: dict[str, float] = {}
+        """Path → when to ask again."""
+
+    def read(self, device: str, ports: Sequence[int]) -> DeviceReading:
+        """The device's ports now; without those that are gone."""
+        reader = SysfsReader(self._root, NAME)
+        found = [port for number in ports if (port := self._port(reader, device, number)) is not None]
+        return DeviceReading(name=device, ports=tuple(found), unreadable=bool(reader.problems))
+
+    def _port(self, reader: SysfsReader, device: str, number: int) -> PortReading | None:
+        path = f"{_CLASS}/{device}/ports/{number}"
+        state = word(reader.text(f"{path}/state"))
+        if not state:
+            return None
+        return PortReading(
+            number=number,
+            state=state,
+            physical_state=word(reader.text(f"{path}/phys_state")),
+            rate_bytes_per_second=rate(reader, f"{path}/rate"),
+            counters=self._counters(reader, path),
+        )
+
+    def _counters(self, reader: SysfsReader, path: str) -> dict[str, int]:
+        found = {}
+        for folder in _FOLDERS:
+            for name in reader.names(f"{path}/{folder}"):
+                file = f"{folder}/{name}"
+                if file in self._watched and (count := self._count(reader, f"{path}/{file}")) is not None:
+                    found[file] = count
+        return found
+
+    def _count(self, reader: SysfsReader, path: str) -> int | None:
+        if self._clock() < self._refused.get(path, 0.0):
+            return None
+        try:
+            text = self._root.read(path).strip()
+        except OSError as error:
+            if error.errno in _REFUSALS:
+                self._refused[path] = self._clock() + _ASK_AGAIN_SECONDS
+            elif error.errno not in _GONE:
+                reader.problem(path, os.strerror(error.errno or 0))
+            return None
+        if text.isdigit() and (count := int(text)) < 1 << _BITS:
+            return count
+        if not text.startswith(b"N/A"):  # older kernels of a NIC without such counters
+            reader.problem(path, f"expected a number, got {text[:40]!r}")
+        return None
