@@ -8,9 +8,13 @@ Everything else that fails (EACCES, EIO, …) is a ``Problem``.
 import errno
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from nvtopo.model.address import PciAddress, is_pci_address, parse_pci_address
 from nvtopo.model.record import Problem
+
+if TYPE_CHECKING:
+    from socket import socket
 
 _ABSENT = frozenset(
     {
@@ -64,6 +68,20 @@ class SysfsRoot:
         """What the symbolic link says, unresolved."""
         self._fail(path)
         return os.readlink(self._root + path)  # noqa: PTH115 - as above
+
+    def connect(self, path: str, seconds: float) -> "socket":
+        """A connection to the unix socket at the path; OSError as the kernel gave it, within ``seconds``."""
+        from socket import AF_UNIX, SOCK_STREAM, socket  # a one-shot dump opens none
+
+        self._fail(path)
+        connection = socket(AF_UNIX, SOCK_STREAM)
+        try:
+            connection.settimeout(seconds)
+            connection.connect(self._root + path)
+        except OSError:
+            connection.close()
+            raise
+        return connection
 
     def _fail(self, path: str) -> None:
         number = self._failures.get(path)
