@@ -1,10 +1,12 @@
 """The node loop: read → assemble → deliver what changed to each sink, on events and on a slow full pass beneath."""
 
 import logging
-import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Final
 
+from nvtopo.agent.bell import Bell, first_of
 from nvtopo.agent.delivery import Delivery, Sink
 from nvtopo.model.assemble import assemble
 from nvtopo.model.derive import derive
@@ -18,6 +20,12 @@ logger = logging.getLogger(__name__)
 
 #: How long events may go on before the machine is read: hot-plug of one NIC is a dozen events.
 DEBOUNCE_SECONDS = 0.5
+#: A loop that made no pass for so many intervals, and for so long at least, is stuck: a driver that hangs is not, since
+#: it is given up at its deadline.
+_STUCK_INTERVALS: Final = 3
+_STUCK_SECONDS: Final = 90.0
+#: What sinks get at the end for a write under way. Those that hang are left: their threads end with the process.
+_LAST_WRITE_SECONDS: Final = 0.5
 
 
 def observe(machine: Machine) -> Observation:
@@ -33,8 +41,12 @@ class Agent:
 
     def __init__(self, machine: Machine, sinks: Sequence[Sink]) -> None:
         self._machine = machine
-        self._deliveries = tuple(Delivery(sink) for sink in sinks)
+        self._changed, self._stop = Bell(), Bell()
+        self._stopped = False
+        self._deliveries = tuple(Delivery(sink, on_bug=self._changed.ring) for sink in sinks)
         self._latest: Observation | None = None
+        self._patience = _STUCK_SECONDS
+        self._beat = time.monotonic()
 
     @property
     def root(self) -> SysfsRoot:
@@ -47,33 +59,64 @@ class Agent:
 
     @property
     def delivered(self) -> bool:
-        """Whether every sink took the latest observation."""
+        """Whether every sink took what it was last given."""
         return self._latest is not None and all(delivery.delivered for delivery in self._deliveries)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the loop still makes its passes."""
+        return time.monotonic() < self._beat + self._patience
+
     def step(self) -> Observation:
-        """Read once and hand the result to every sink that wants it now."""
-        observation = observe(self._machine)
-        self._log_changes(self._latest, observation)
-        self._latest = observation
+        """Read once and hand the result to every sink that wants it now, one after the other."""
+        observation = self._observe()
         for delivery in self._deliveries:
-            delivery.attempt(observation, time.monotonic())
+            delivery.attempt(observation.node)
         return observation
 
-    def run(self, stop: threading.Event, interval_seconds: float) -> None:
-        """Step on every event, and at least every ``interval_seconds``, until ``stop`` is set."""
-        changed = threading.Event()
-        with Watch(changed):
-            while not stop.is_set():
-                self.step()
-                self._wait(stop, changed, interval_seconds)
+    def run(self, interval_seconds: float) -> None:
+        """Read on every event, and at least every ``interval_seconds``, until ``stop``."""
+        self._patience = max(_STUCK_SECONDS, _STUCK_INTERVALS * interval_seconds)
+        with ExitStack() as stack:
+            stack.callback(self._leave)
+            for delivery in self._deliveries:
+                stack.enter_context(delivery)
+            stack.enter_context(Watch(self._changed.ring))
+            while not self._stopped:
+                self._pass()
+                self._wait(interval_seconds)
 
-    def _wait(self, stop: threading.Event, changed: threading.Event, interval_seconds: float) -> None:
-        until = time.monotonic() + min([interval_seconds, *(delivery.retry_in() for delivery in self._deliveries)])
-        while not stop.is_set() and not changed.is_set() and time.monotonic() < until:
-            changed.wait(min(1.0, max(0.01, until - time.monotonic())))
-        if changed.is_set():
-            stop.wait(DEBOUNCE_SECONDS)
-            changed.clear()
+    def stop(self) -> None:
+        """End ``run``, and a reading under way with it; from any thread, and from signal handlers."""
+        self._stopped = True
+        self._machine.nvml.cancel()
+        self._stop.ring()
+
+    def _pass(self) -> None:
+        observation = self._observe()
+        if self._stopped:  # cut short: not what the machine is
+            return
+        for delivery in self._deliveries:
+            delivery.check()
+            delivery.offer(observation.node)
+
+    def _observe(self) -> Observation:
+        self._beat = time.monotonic()
+        observation = observe(self._machine)
+        if not self._stopped:
+            self._log_changes(self._latest, observation)
+            self._latest = observation
+        return observation
+
+    def _wait(self, seconds: float) -> None:
+        if self._changed in first_of(self._stop, self._changed, seconds=seconds):
+            first_of(self._stop, seconds=DEBOUNCE_SECONDS)
+            self._changed.silence()
+
+    def _leave(self) -> None:
+        until = time.monotonic() + _LAST_WRITE_SECONDS
+        for delivery in self._deliveries:
+            delivery.join(until - time.monotonic())
 
     def _log_changes(self, before: Observation | None, after: Observation) -> None:
         known = before.node.problems if before else ()

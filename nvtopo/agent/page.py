@@ -28,9 +28,21 @@ class _ServerIPv6(ThreadingWSGIServer):
 class Page:
     """Serves while it is open; ``port`` 0 takes a free one."""
 
-    def __init__(self, registry: CollectorRegistry, ready: Callable[[], bool], *, address: str, port: int) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        ready: Callable[[], bool],
+        alive: Callable[[], bool] = lambda: True,
+        *,
+        address: str,
+        port: int,
+    ) -> None:
+        """``ready`` answers ``/readyz``, and ``alive``, which a new process would have to mend, ``/healthz``."""
         self._metrics = exposition.app(registry)
-        self._ready = ready
+        self._probes = {
+            "/healthz": (alive, "the loop is stuck"),
+            "/readyz": (ready, "not every sink has the latest reading yet"),
+        }
         try:
             server = _ServerIPv6 if ":" in address else ThreadingWSGIServer
             self._server = make_server(address, port, self._serve, server_class=server, handler_class=_Quiet)
@@ -57,10 +69,10 @@ class Page:
         path = environ.get("PATH_INFO", "/")
         if path == "/metrics":
             return self._metrics(environ, start_response)
-        if path == "/healthz" or (path == "/readyz" and self._ready()):
-            return _answer(start_response, "200 OK", "ok")
-        if path == "/readyz":
-            return _answer(start_response, "503 Service Unavailable", "not every sink has the latest reading yet")
+        if path in self._probes:
+            holds, otherwise = self._probes[path]
+            good = holds()
+            return _answer(start_response, "200 OK" if good else "503 Service Unavailable", "ok" if good else otherwise)
         return _answer(start_response, "404 Not Found", "known paths: /metrics /healthz /readyz")
 
 

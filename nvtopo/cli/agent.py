@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,11 +121,10 @@ def _node_feature(kubeconfig: Path | None, name: str, namespace: str) -> "Sink":
 
 def _serve(agent: "Agent", machine: "Machine", listen: str, interval: float, sample_interval: float) -> None:
     """Run until SIGTERM or SIGINT, with the metrics page beside the loop."""
-    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: agent.stop())
     if not listen:
-        agent.run(stop, interval)
+        agent.run(interval)
         return
     from prometheus_client import CollectorRegistry
 
@@ -143,7 +141,7 @@ def _serve(agent: "Agent", machine: "Machine", listen: str, interval: float, sam
     address, port = parse_listen(listen)
     with (
         sampling(registry, machine, agent.latest, sample_interval),
-        Page(registry, lambda: agent.delivered, address=address, port=port) as page,
+        Page(registry, lambda: agent.delivered, lambda: agent.alive, address=address, port=port) as page,
     ):
         logger.info("serving", extra={"url": page.url})
-        agent.run(stop, interval)
+        agent.run(interval)

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,14 +43,13 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         raise UsageError(f"standalone needs the aggregator: pip install 'nvtopo[aggregator]' ({error.name})") from error
 
     ports = {"page_port": 0, "metrics_port": 0} if oneshot else {"page_port": page_port, "metrics_port": metrics_port}
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     with standalone.running(machine_of(root, nvml, node_name), fleet, address=address, **ports) as up:
         _print(up, fleet)
         if not oneshot:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: up.agent.stop())
             click.echo(f"\nPage:    {up.page_url}/\nMetrics: {up.metrics_url}/metrics\nCtrl-C ends.")
-            up.agent.run(stop, interval_seconds=15.0)
+            up.agent.run(interval_seconds=15.0)
 
 
 def _print(up: "Running", fleet: Path | None) -> None:

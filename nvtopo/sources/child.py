@@ -7,10 +7,13 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
 
 _LARGEST_LINE_BYTES = 16 << 20
 _END_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.0005
+#: How soon a wait notices that it was given up. Not by killing the child: what hangs in the kernel keeps its pipe.
+_GIVEN_UP_SECONDS = 0.2
 
 
 class TooLate(Exception):
@@ -33,19 +36,22 @@ class Child:
         finally:
             os.close(write_end)
 
-    def line(self, deadline: float) -> bytes:
+    def line(self, deadline: float, given_up: Callable[[], bool] = lambda: False) -> bytes:
         """The line, or what there is of it where the output ends before it does.
 
         Whether the child ends then is not waited for: ending an interpreter takes as long as starting one.
 
         Raises:
-            TooLate: it is ``deadline`` (monotonic seconds).
+            TooLate: it is ``deadline`` (monotonic seconds), or the wait is ``given_up``.
         """
         line = b""
         while not line.endswith(b"\n") and len(line) < _LARGEST_LINE_BYTES:
-            ready, _, _ = select.select([self._output], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([self._output], [], [], min(_GIVEN_UP_SECONDS, max(0.0, left)))
+            if not ready and (left <= 0 or given_up()):
                 raise TooLate
+            if not ready:
+                continue
             chunk = os.read(self._output, 1 << 20)
             if not chunk:
                 break

@@ -32,6 +32,9 @@ class AskNvml(Protocol):
     def finish(self) -> NvmlReading:
         """The answer; never raises and never waits longer than the deadline."""
 
+    def cancel(self) -> None:
+        """Wait no more, now and for good; from any thread, and from signal handlers."""
+
 
 class NoNvml:
     """A machine whose driver is not asked."""
@@ -42,6 +45,9 @@ class NoNvml:
     def finish(self) -> NvmlReading:
         """No driver."""
         return NvmlReading(None)
+
+    def cancel(self) -> None:
+        """Nothing to wait for."""
 
 
 class Machine(NamedTuple):

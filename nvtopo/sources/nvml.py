@@ -54,6 +54,7 @@ class NvmlWorker:
         self._child: Child | None = None
         self._stuck: Child | None = None
         self._started = 0.0
+        self._cancelled = False
 
     @property
     def library(self) -> str:
@@ -85,6 +86,10 @@ class NvmlWorker:
             child.end()
             self._stuck = None if child.ended else child
 
+    def cancel(self) -> None:
+        """Wait no more for an answer, now and for good; the child is killed as at its deadline."""
+        self._cancelled = True
+
     def _answer(self, child: "Child") -> "NvmlReading":
         from msgspec import DecodeError
 
@@ -92,7 +97,7 @@ class NvmlWorker:
         from nvtopo.sources.child import TooLate
 
         try:
-            line = child.line(self._started + self.deadline_seconds)
+            line = child.line(self._started + self.deadline_seconds, lambda: self._cancelled)
             return nvml_answer.parse(line) if line else nvml_answer.failed(_why_no_answer(child.wait()))
         except TooLate:
             return nvml_answer.failed(f"no answer within {self.deadline_seconds:g} s: the driver hangs")

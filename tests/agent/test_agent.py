@@ -12,7 +12,7 @@ from nvtopo.agent.page import Page
 from nvtopo.errors import ReadError
 from nvtopo.sinks.metrics import ObservationCollector
 from nvtopo.sinks.nfd import FeatureFile
-from nvtopo.sources.machine import Machine, NoNvml
+from nvtopo.sources.machine import Machine, NoNvml, NvmlReading
 from nvtopo.sources.sysfs import SysfsRoot
 
 
@@ -49,13 +49,12 @@ def test_a_directory_that_is_missing_is_written_once_it_is_there(agent: Agent, f
     agent.step()
     assert not agent.delivered
     features_d.mkdir()
-    stop = threading.Event()
-    loop = threading.Thread(target=agent.run, args=(stop, 0.05))
+    loop = threading.Thread(target=agent.run, args=(0.05,))
     loop.start()
     try:
         assert wait_until(lambda: agent.delivered)
     finally:
-        stop.set()
+        agent.stop()
         loop.join()
     assert (features_d / "nvtopo").exists()
 
@@ -76,6 +75,36 @@ def fetched(url: str) -> tuple[int, str]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+
+
+class Hanging(NoNvml):
+    """A driver that answers when the test lets it, and a deadline that never comes."""
+
+    def __init__(self) -> None:
+        self.answer = threading.Event()
+
+    def finish(self) -> NvmlReading:
+        assert self.answer.wait(30)
+        return NvmlReading(None)
+
+
+def test_a_loop_that_is_stuck_is_not_alive_and_one_that_goes_on_is(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nvtopo.agent._STUCK_SECONDS", 0.5)
+    nvml = Hanging()
+    agent = Agent(Machine(root=SysfsRoot(str(root)), nvml=nvml), [])
+    loop = threading.Thread(target=agent.run, args=(0.1,))
+    page = Page(CollectorRegistry(), lambda: agent.delivered, lambda: agent.alive, address="127.0.0.1", port=0)
+    with page:
+        assert fetched(f"{page.url}/healthz") == (200, "ok\n")
+        loop.start()
+        try:
+            assert wait_until(lambda: fetched(f"{page.url}/healthz") == (503, "the loop is stuck\n"))
+            nvml.answer.set()
+            assert wait_until(lambda: fetched(f"{page.url}/healthz")[0] == 200)
+        finally:
+            nvml.answer.set()
+            agent.stop()
+            loop.join()
 
 
 def test_the_page_tells_the_truth_about_readiness(agent: Agent) -> None:

@@ -1,12 +1,19 @@
 """Events of the real kernel, in a network namespace of our own."""
 
+import contextlib
+import errno
+import queue
 import shutil
+import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from nvtopo.sources import watch
 from nvtopo.sources.watch import Watch
 
 PROGRAM = """
@@ -14,13 +21,11 @@ import subprocess, sys, threading, time
 from nvtopo.sources import watch
 
 changed = threading.Event()
-watching = watch.Watch(changed)
-watching._closers = [getattr(watching, sys.argv[1])]
-with watching:
-    assert sys.argv[1] == "_udev" or changed.wait(5)
+with watch.Watch(changed.set, (getattr(watch, sys.argv[1]),)):
+    assert changed.wait(5)
     for action in (["add", "veth-a", "type", "veth", "peer", "name", "veth-b"], ["set", "veth-a", "mtu", "9000"],
                    ["del", "veth-a"]):
-        if sys.argv[1] == "_udev" and action[0] == "set":
+        if sys.argv[1] == "udev" and action[0] == "set":
             continue  # an MTU is no uevent: that is what netlink is watched for
         changed.clear()
         began = time.monotonic()
@@ -31,7 +36,7 @@ with watching:
 
 
 @pytest.mark.machine
-@pytest.mark.parametrize(("watcher", "events"), [("_netlink", ["add", "set", "del"]), ("_udev", ["add", "del"])])
+@pytest.mark.parametrize(("watcher", "events"), [("netlink", ["add", "set", "del"]), ("udev", ["add", "del"])])
 def test_a_link_that_comes_changes_and_goes_is_an_event_within_a_second(watcher: str, events: list[str]) -> None:
     if shutil.which("ip") is None or shutil.which("unshare") is None:
         pytest.fail("ip and unshare are missing: apt-get install -y iproute2 util-linux", pytrace=False)
@@ -48,19 +53,45 @@ def test_a_link_that_comes_changes_and_goes_is_an_event_within_a_second(watcher:
     assert all(float(seconds) < 1 for seconds in seen.values()), seen
 
 
-def test_what_cannot_be_watched_leaves_the_slow_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    watching = Watch(threading.Event())
+def test_what_cannot_be_watched_leaves_the_slow_pass(caplog: pytest.LogCaptureFixture) -> None:
+    tried, rung = threading.Event(), threading.Event()
 
-    def refuses() -> None:
+    def refuses() -> Any:
+        tried.set()
         raise OSError("no netlink here")
 
-    monkeypatch.setattr(watching, "_closers", [refuses])
-    with watching:
-        assert watching._open == []
+    with Watch(rung.set, (refuses,)):
+        assert tried.wait(10)
+    assert [(record.getMessage(), vars(record)["reason"]) for record in caplog.records] == [
+        ("cannot watch for events", "no netlink here")
+    ]
+    assert not rung.is_set()
+
+
+def test_a_watcher_that_breaks_is_opened_again_and_says_so_since_it_may_have_missed_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "_AGAIN_SECONDS", 0.01)
+    rung: queue.SimpleQueue[None] = queue.SimpleQueue()
+    events, kernel = socket.socketpair()
+    with events, kernel, Watch(lambda: rung.put(None), (lambda: overflowing(events),)):
+        kernel.send(b"a burst")
+        for _ in range(3):
+            rung.get(timeout=10)
+
+
+@contextlib.contextmanager
+def overflowing(events: socket.socket) -> Iterator[Any]:
+    """As netlink after a burst: readable, and reading raises."""
+
+    def take() -> None:
+        raise OSError(errno.ENOBUFS, "No buffer space available")
+
+    yield events, take
 
 
 def test_closing_ends_every_thread() -> None:
     before = set(threading.enumerate())
-    with Watch(threading.Event()):
+    with Watch(lambda: None):
         pass
     assert set(threading.enumerate()) <= before
