@@ -4,10 +4,14 @@ NFD's worker reads every file there once a minute and drops the labels of an exp
 away by themselves (NFD documentation, "local feature source"). A file above 64 KiB it does not read at all.
 """
 
+import contextlib
 import logging
+import re
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from nvtopo.model.derive import derive
 from nvtopo.model.features import features
@@ -19,6 +23,9 @@ logger = logging.getLogger(__name__)
 FILE_NAME = "nvtopo"
 FEATURES_D = Path("/etc/kubernetes/node-feature-discovery/features.d")
 _LARGEST_BYTES = 64 << 10
+_EXPIRY: Final = re.compile(r"^# \+expiry-time=(.*)$", re.MULTILINE)
+#: No write takes so long.
+_ABANDONED_SECONDS: Final = 60.0
 
 
 def lines(labels: Mapping[str, str]) -> str:
@@ -39,39 +46,55 @@ def render(labels: Mapping[str, str], *, expires: datetime | None = None) -> str
     return fitting
 
 
-def write(directory: Path, text: str) -> None:
-    """Replace the feature file.
-
-    Raises:
-        ReadError: the directory is missing, read-only or full; the old file stands.
-    """
-    replace_file(directory / FILE_NAME, text.encode())
+def expiry(text: str) -> datetime | None:
+    """The expiry time of a feature file; None where it has none that can be read."""
+    found = _EXPIRY.search(text)
+    try:
+        return datetime.fromisoformat(found[1]).astimezone(UTC) if found else None
+    except (ValueError, OverflowError):
+        return None
 
 
 class FeatureFile:
-    """The sink: writes on change, and renews the expiry time while the facts hold."""
+    """The sink. What it goes by is the file itself, which anybody may have changed, and a clock that may be set."""
 
     name = "nfd"
 
     def __init__(self, directory: Path, lifetime: timedelta, now: Callable[[], datetime]) -> None:
         self._directory = directory
+        self._path = directory / FILE_NAME
         self._lifetime = lifetime
         self._now = now
         self._written: Mapping[str, str] | None = None
-        self._renew_at = datetime.min.replace(tzinfo=UTC)
 
     def write(self, topology: NodeTopology) -> None:
-        """Replace the file if a label changed, the file is gone, or half of its lifetime has passed.
+        """Replace the file unless it has these labels and expires in no more than its lifetime and no less than half.
 
         Raises:
-            ReadError: the directory is missing, read-only or full.
+            ReadError: the directory is missing, read-only or full; the old file stands until it expires.
         """
-        labels, now = features(topology, derive(topology)), self._now()
-        clock_went_back = self._renew_at > now + self._lifetime
-        if labels == self._written and now < self._renew_at and not clock_went_back and self._exists():
+        labels, now, found = features(topology, derive(topology)), self._now(), self._found()
+        expires = expiry(found or "")
+        ours = expires is not None and found == render(labels, expires=expires)
+        if ours and expires is not None and self._lifetime / 2 < expires - now <= self._lifetime:
             return
-        write(self._directory, render(labels, expires=now + self._lifetime))
-        self._written, self._renew_at = labels, now + self._lifetime / 2
+        if not ours and labels == self._written:
+            logger.warning("feature file changed by others", extra={"path": str(self._path), "gone": found is None})
+        self._remove_abandoned()
+        replace_file(self._path, render(labels, expires=now + self._lifetime).encode())
+        self._written = labels
 
-    def _exists(self) -> bool:
-        return (self._directory / FILE_NAME).exists()
+    def _found(self) -> str | None:
+        """What is there; None where it can't be read."""
+        try:
+            with self._path.open("rb") as file:
+                return file.read(_LARGEST_BYTES + 1).decode(errors="replace")
+        except OSError:
+            return None
+
+    def _remove_abandoned(self) -> None:
+        """What was being written when an agent was killed."""
+        for path in self._directory.glob(f".{FILE_NAME}.*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                    path.unlink()
