@@ -10,10 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry
-
-from nvtopo.agent import Agent
-from nvtopo.agent.counters import NumaCollector
+from nvtopo.agent import Agent, counters
 from nvtopo.agent.page import Page
 from nvtopo.agent.sampler import sampling
 from nvtopo.aggregator import fleet
@@ -22,8 +19,8 @@ from nvtopo.aggregator.server import Server
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ReadError
 from nvtopo.kube.memory import MemoryStore
-from nvtopo.sinks.fabric_metrics import FabricCollector
-from nvtopo.sinks.metrics import Observation, ObservationCollector
+from nvtopo.sinks import metrics
+from nvtopo.sinks.metrics import Observation
 from nvtopo.sinks.resource import ResourceSink
 from nvtopo.sources import host
 from nvtopo.sources.machine import Machine
@@ -57,10 +54,6 @@ def running(
             store.apply(name, topology)
     agent = Agent(machine, [ResourceSink(store, host.name_of(machine))])
     observation = agent.step()
-    registry = CollectorRegistry()
-    registry.register(ObservationCollector(agent.latest))
-    registry.register(NumaCollector(agent.root, agent.latest))
-    registry.register(FabricCollector(agent.latest))
     with ExitStack() as stack:
         aggregator = Aggregator(store)
         stop = threading.Event()
@@ -72,6 +65,7 @@ def running(
         if graph is None:
             raise ReadError(f"standalone: no graph after {_GRAPH_SECONDS:g} s")
         server = stack.enter_context(Server(aggregator, address=address, port=page_port))
-        stack.enter_context(sampling(registry, machine, agent.latest))
-        page = stack.enter_context(Page(registry, lambda: True, address=address, port=metrics_port))
+        sampled = stack.enter_context(sampling(machine, agent.latest))
+        parts = (metrics.part(agent.latest), counters.part(agent.root, agent.latest), *sampled)
+        page = stack.enter_context(Page(parts, lambda: True, address=address, port=metrics_port))
         yield Running(agent, aggregator, observation, graph, server.url, page.url)

@@ -2,16 +2,16 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from nvtopo.agent import exposition
 from nvtopo.errors import ReadError
+from nvtopo.sinks import series
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -30,7 +30,7 @@ class Page:
 
     def __init__(
         self,
-        registry: CollectorRegistry,
+        parts: Sequence[series.Part],
         ready: Callable[[], bool],
         alive: Callable[[], bool] = lambda: True,
         *,
@@ -38,7 +38,7 @@ class Page:
         port: int,
     ) -> None:
         """``ready`` answers ``/readyz``, and ``alive``, which a new process would have to mend, ``/healthz``."""
-        self._metrics = exposition.app(registry)
+        self._metrics = exposition.app(parts)
         self._probes = {
             "/healthz": (alive, "the loop is stuck"),
             "/readyz": (ready, "not every sink has the latest reading yet"),

@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import Metric
-
 from nvtopo.model.gpu_counters import GpuHistory
-from nvtopo.sinks import nvlink_metrics
+from nvtopo.sinks import gpu_metrics, nvlink_metrics, sampler_metrics
 from nvtopo.sinks.metrics import Observation
-from nvtopo.sinks.nvlink_metrics import Sampled
+from nvtopo.sinks.nvlink_metrics import Place
+from nvtopo.sinks.sampler_metrics import Sampled
+from nvtopo.sinks.series import Family, Part
 from nvtopo.sources import nvml
 from nvtopo.sources.machine import Machine
 from nvtopo.sources.nvml_counters import Answer, CountersWorker, NoAnswer
@@ -224,37 +223,38 @@ class Sampler:
             self._changed.wait_for(lambda: self._stopped, max(0.0, seconds))
 
 
-class SamplerCollector:
-    """A prometheus-client collector; the observation knows what is on the other side of a link."""
+def part(sampler: Sampler, latest: Callable[[], Observation | None]) -> Part:
+    """The part of the page that is sampled; the observation knows what is on the other side of a link."""
 
-    def __init__(self, sampler: Sampler, latest: Callable[[], Observation | None]) -> None:
-        self._sampler = sampler
-        self._latest = latest
+    def now() -> Iterator[Family]:
+        sampled = sampler.scrape()
+        if sampled is None:
+            return
+        yield from sampler_metrics.families(sampled)
+        yield from nvlink_metrics.families(sampled.gpus, _place(latest()))
+        yield from gpu_metrics.families(sampled.gpus)
 
-    def collect(self) -> Iterator[Metric]:
-        """The families of this moment."""
-        sampled = self._sampler.scrape()
-        if sampled is not None:
-            yield from nvlink_metrics.families(sampled, _remotes(self._latest()))
+    return now
 
 
 @contextmanager
 def sampling(
-    registry: CollectorRegistry,
-    machine: Machine,
-    latest: Callable[[], Observation | None],
-    interval_seconds: float = 1.0,
-) -> Iterator[Sampler | None]:
-    """Sample the driver that this machine asks, for the registry's page; None where it asks none, or every 0 s."""
+    machine: Machine, latest: Callable[[], Observation | None], interval_seconds: float = 1.0
+) -> Iterator[tuple[Part, ...]]:
+    """Sample the driver that this machine asks: yields a part of the page, or none where it asks none or every 0 s."""
     if not isinstance(machine.nvml, nvml.NvmlWorker) or not interval_seconds:
-        yield None
+        yield ()
         return
     pace = Pace(interval=interval_seconds, start=machine.nvml.deadline_seconds)
     with Sampler(machine.nvml.library, pace) as sampler:
-        registry.register(SamplerCollector(sampler, latest))
-        yield sampler
+        yield (part(sampler, latest),)
 
 
-def _remotes(observation: Observation | None) -> nvlink_metrics.Remotes:
-    facts = observation.snapshot.nvml if observation else None
-    return {(gpu.uuid, link.link): link.remote or "" for gpu in (facts.gpus if facts else ()) for link in gpu.nvlinks}
+def _place(observation: Observation | None) -> Place:
+    if observation is None:
+        return Place()
+    facts = observation.snapshot.nvml
+    remotes = {
+        (gpu.uuid, link.link): link.remote or "" for gpu in (facts.gpus if facts else ()) for link in gpu.nvlinks
+    }
+    return Place(remotes, observation.derived.nvlink_groups or ())

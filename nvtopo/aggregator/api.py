@@ -6,7 +6,6 @@ from importlib import resources
 from typing import Final
 
 import msgspec
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -17,13 +16,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nvtopo.aggregator import openapi
+from nvtopo.aggregator import metrics, openapi
 from nvtopo.aggregator.loop import Aggregator
-from nvtopo.aggregator.metrics import GraphCollector, Reading
 from nvtopo.aggregator.watch import Watch
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.exporters import document
 from nvtopo.model.derive import derive
+from nvtopo.sinks.series import text
 
 _JSON: Final = "application/json"
 #: Nothing from elsewhere, nothing inline, in no frame: names on the page come from other machines.
@@ -76,8 +75,6 @@ class _Api:
         self._aggregator = aggregator
         self._watch = watch
         self._encoded: tuple[ClusterGraph, bytes] | None = None
-        self._registry = CollectorRegistry()
-        self._registry.register(GraphCollector(self._reading))
         self._description = msgspec.json.encode(openapi.description())
 
     async def front(self, _request: Request) -> Response:
@@ -127,7 +124,8 @@ class _Api:
         return _json(b'{"status":"ready"}')
 
     async def metrics(self, _request: Request) -> Response:
-        return Response(generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        reading = metrics.Reading(self._aggregator.graph, self._aggregator.figures, self._watch.clients)
+        return Response(text(metrics.families(reading)), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def openapi(self, _request: Request) -> Response:
         return _json(self._description)
@@ -144,9 +142,6 @@ class _Api:
         if self._encoded is None or self._encoded[0] is not graph:
             self._encoded = (graph, document.encode(document.of(graph)))
         return self._encoded[1]
-
-    def _reading(self) -> Reading:
-        return Reading(self._aggregator.graph, self._aggregator.figures, self._watch.clients)
 
 
 class _Stream(StreamingResponse):

@@ -1,14 +1,41 @@
 """The aggregator's metrics, read from the current graph when somebody scrapes."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 from nvtopo.aggregator.loop import Figures
 from nvtopo.cluster.graph import ClusterGraph
+from nvtopo.sinks.series import Family, Series, counter, declared, gauge, one
+
+_EARLY: Final = "the NodeTopologies have not been listed yet"
+
+GENERATION = gauge("nvtopo_graph_generation", "Generation of the graph.", source="the graph", absent=_EARLY)
+NODES = gauge("nvtopo_graph_nodes", "Nodes in the graph.", source="the NodeTopologies", absent=_EARLY)
+UNREADABLE = gauge(
+    "nvtopo_graph_unreadable_nodes", "Nodes whose object cannot be read.", source="the NodeTopologies", absent=_EARLY
+)
+GPUS = gauge("nvtopo_graph_gpus", "GPUs that answer, of all nodes.", source="the NodeTopologies", absent=_EARLY)
+DOMAINS = gauge("nvtopo_graph_domains", "Domains.", ("tier",), source="the graph", absent="the tier has none")
+PROBLEMS = gauge(
+    "nvtopo_graph_problems",
+    "Problems of all nodes.",
+    ("source",),
+    source="the NodeTopologies",
+    absent="the source has none",
+)
+DRIFT = gauge(
+    "nvtopo_graph_drift", "What does not fit together.", ("kind",), source="the graph", absent="there is none of it"
+)
+HEALTH = gauge(
+    "nvtopo_graph_gpu_health", "GPUs by health.", ("health",), source="the NodeTopologies", absent="no GPU is so"
+)
+EVENTS = counter("nvtopo_aggregator_events_total", "Events of the store, merged by node.", source="the watch")
+BURSTS = counter("nvtopo_aggregator_bursts_total", "Bursts of events, each folded at once.", source="the watch")
+BUILD = gauge("nvtopo_aggregator_build_seconds", "How long the latest build took.", source="the clock")
+LAG = gauge("nvtopo_aggregator_event_lag_seconds", "From event to graph, latest burst.", source="the clock")
+CLIENTS = gauge("nvtopo_watch_clients", "Clients that watch the graph.", source="the server")
+SERIES = declared(globals())
 
 
 class Reading(NamedTuple):
@@ -19,57 +46,31 @@ class Reading(NamedTuple):
     watchers: int
 
 
-class GraphCollector(Collector):
-    """Before the first list the graph's series are absent, not zero."""
-
-    def __init__(self, read: Callable[[], Reading]) -> None:
-        self._read = read
-
-    def collect(self) -> Iterator[Metric]:
-        """All families."""
-        graph, figures, watchers = self._read()
-        if graph is not None:
-            yield from _graph(graph)
-        yield from _loop(figures)
-        yield _gauge("nvtopo_watch_clients", "Clients that watch the graph.", watchers)
-
-    def describe(self) -> Iterator[Metric]:
-        """Nothing: a registry that asks would read the graph before there is one."""
-        return iter(())
+def families(reading: Reading) -> Iterator[Family]:
+    """All families. Before the first list the graph's series are absent, not zero."""
+    graph, figures, watchers = reading
+    if graph is not None:
+        yield from _graph(graph)
+    yield one(EVENTS, figures.events)
+    yield one(BURSTS, figures.bursts)
+    yield one(BUILD, figures.build_seconds)
+    yield one(LAG, figures.lag_seconds)
+    yield one(CLIENTS, watchers)
 
 
-def _graph(graph: ClusterGraph) -> Iterator[Metric]:
-    gpus = sum(node.gpus or 0 for node in graph.nodes.values())
-    unreadable = sum(1 for node in graph.nodes.values() if node.gpus is None)
-    yield _gauge("nvtopo_graph_generation", "Generation of the graph.", graph.generation)
-    yield _gauge("nvtopo_graph_nodes", "Nodes in the graph.", len(graph.nodes))
-    yield _gauge("nvtopo_graph_unreadable_nodes", "Nodes whose object cannot be read.", unreadable)
-    yield _gauge("nvtopo_graph_gpus", "GPUs that answer, of all nodes.", gpus)
-    yield _counts("nvtopo_graph_domains", "Domains.", "tier", (domain.tier for domain in graph.domains.values()))
-    problems = (problem.source for node in graph.nodes.values() for problem in node.problems)
-    yield _counts("nvtopo_graph_problems", "Problems of all nodes.", "source", problems)
-    yield _counts("nvtopo_graph_drift", "What does not fit together.", "kind", (drift.kind for drift in graph.drift))
-    healths = (word for node in graph.nodes.values() for word in node.health.values())
-    yield _counts("nvtopo_graph_gpu_health", "GPUs by health.", "health", healths)
+def _graph(graph: ClusterGraph) -> Iterator[Family]:
+    yield one(GENERATION, graph.generation)
+    yield one(NODES, len(graph.nodes))
+    yield one(UNREADABLE, sum(1 for node in graph.nodes.values() if node.gpus is None))
+    yield one(GPUS, sum(node.gpus or 0 for node in graph.nodes.values()))
+    yield _counts(DOMAINS, (domain.tier for domain in graph.domains.values()))
+    yield _counts(PROBLEMS, (problem.source for node in graph.nodes.values() for problem in node.problems))
+    yield _counts(DRIFT, (drift.kind for drift in graph.drift))
+    yield _counts(HEALTH, (word for node in graph.nodes.values() for word in node.health.values()))
 
 
-def _loop(figures: Figures) -> Iterator[Metric]:
-    events = CounterMetricFamily("nvtopo_aggregator_events", "Events of the store, merged by node.")
-    events.add_metric([], figures.events)
-    bursts = CounterMetricFamily("nvtopo_aggregator_bursts", "Bursts of events, each folded at once.")
-    bursts.add_metric([], figures.bursts)
-    yield events
-    yield bursts
-    yield _gauge("nvtopo_aggregator_build_seconds", "How long the latest build took.", figures.build_seconds)
-    yield _gauge("nvtopo_aggregator_event_lag_seconds", "From event to graph, latest burst.", figures.lag_seconds)
-
-
-def _gauge(name: str, documentation: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, documentation, value=value)
-
-
-def _counts(name: str, documentation: str, label: str, values: Iterator[str]) -> Metric:
-    family = GaugeMetricFamily(name, documentation, labels=[label])
+def _counts(series: Series, values: Iterator[str]) -> Family:
+    family = Family(series)
     for value, count in sorted(Counter(values).items()):
-        family.add_metric([value], count)
+        family.add(count, value)
     return family

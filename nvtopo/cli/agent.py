@@ -126,22 +126,14 @@ def _serve(agent: "Agent", machine: "Machine", listen: str, interval: float, sam
     if not listen:
         agent.run(interval)
         return
-    from prometheus_client import CollectorRegistry
-
-    from nvtopo.agent.counters import NumaCollector
+    from nvtopo.agent import counters
     from nvtopo.agent.page import Page
     from nvtopo.agent.sampler import sampling
-    from nvtopo.sinks.fabric_metrics import FabricCollector
-    from nvtopo.sinks.metrics import ObservationCollector
+    from nvtopo.sinks import metrics
 
-    registry = CollectorRegistry()
-    registry.register(ObservationCollector(agent.latest))
-    registry.register(NumaCollector(agent.root, agent.latest))
-    registry.register(FabricCollector(agent.latest))
     address, port = parse_listen(listen)
-    with (
-        sampling(registry, machine, agent.latest, sample_interval),
-        Page(registry, lambda: agent.delivered, lambda: agent.alive, address=address, port=port) as page,
-    ):
-        logger.info("serving", extra={"url": page.url})
-        agent.run(interval)
+    with sampling(machine, agent.latest, sample_interval) as sampled:
+        parts = (metrics.part(agent.latest), counters.part(agent.root, agent.latest), *sampled)
+        with Page(parts, lambda: agent.delivered, lambda: agent.alive, address=address, port=port) as page:
+            logger.info("serving", extra={"url": page.url})
+            agent.run(interval)

@@ -84,14 +84,15 @@ def _renderer(form: str, began: float) -> "Renderer":
     return partial(_metrics, began=began) if form == "metrics" else partial(_drawn, form)
 
 
-def _metrics(found: "Found", derived: "Derived", began: float) -> bytes:
+def _metrics(found: "Found", derived: "Derived", began: float) -> str:
     """The agent's page after one reading. Of what is not a snapshot it has what the node itself says."""
     from nvtopo.model.snapshot import Snapshot
-    from nvtopo.sinks.metrics import Observation
-    from nvtopo.sinks.metrics_page import page
+    from nvtopo.sinks.metrics import Observation, part
+    from nvtopo.sinks.series import text
 
     seconds = time.monotonic() - began
-    return page(Observation(found.snapshot or Snapshot(), found.node, derived, seconds, time.time()))
+    observation = Observation(found.snapshot or Snapshot(), found.node, derived, seconds, time.time())
+    return text(part(lambda: observation)())
 
 
 def _drawn(form: str, found: "Found", derived: "Derived") -> str:

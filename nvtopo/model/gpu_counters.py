@@ -25,6 +25,10 @@ class GpuHealth(Record, frozen=True, kw_only=True):
     """``successful`` and ``failed``, fields 213 and 214."""
     bit_error_ratios: dict[str, Rates] = {}
     """``effective`` (after error correction) and ``symbol`` (before), fields 220 and 222."""
+    c2c_active: Counters = ()
+    """1 where a C2C link is up, 0 where not, field 171."""
+    c2c_errors: dict[str, Counters] = {}
+    """Kind → errors of each C2C link, fields 231-233."""
     pcie_replays: int | None = None
     """Field 94."""
     energy_joules: float | None = None

@@ -136,9 +136,38 @@ def degraded(node: NodeTopology) -> tuple[int, ...]:
     gpus = [gpu for gpu in node.gpus if not gpu.mig]
     if _are_cards(node):
         return tuple(sorted(_degraded_cards(gpus) | _stated_degraded(node)))
-    most = max((_link_count(gpu) for gpu in node.gpus), default=0)
-    short = {gpu.index for gpu in gpus if _usable(gpu.nvlinks) < max(most, _link_count(gpu))}
+    due = expected(node)
+    short = {gpu.index for gpu in gpus if _usable(gpu.nvlinks) < due[gpu.index]}
     return tuple(sorted(short | _stated_degraded(node)))
+
+
+def usable(node: NodeTopology) -> dict[int, int]:
+    """GPU index → NVLinks that can carry traffic, of the GPUs that show theirs."""
+    return {gpu.index: _usable(gpu.nvlinks) for gpu in node.gpus if gpu.nvlinks and not gpu.mig}
+
+
+def expected(node: NodeTopology) -> dict[int, int]:
+    """GPU index → NVLinks that should be usable: as many as the board's best GPU has.
+
+    Empty for cards: how many links of one a bridge takes, nobody says.
+    """
+    if _are_cards(node):
+        return {}
+    most = max((_link_count(gpu) for gpu in node.gpus), default=0)
+    return {gpu.index: max(most, _link_count(gpu)) for gpu in node.gpus if not gpu.mig}
+
+
+def pair_access(node: NodeTopology) -> dict[tuple[int, int], bool]:
+    """Pairs of GPU indices that links join → whether the driver allows peer access over them."""
+    blocked = {(pair.a, pair.b) for pair in node.pairs if pair.nvlink_p2p is not None}
+    found = paths(node)
+    wired = (
+        (one.index, other.index)
+        for position, one in enumerate(node.gpus)
+        for other in node.gpus[position + 1 :]
+        if (one.index, other.index) in found or ((one.index, other.index) in blocked and joined(one, other))
+    )
+    return {pair: pair not in blocked for pair in wired}
 
 
 def _are_cards(node: NodeTopology) -> bool:

@@ -1,71 +1,139 @@
-"""The slow facts that go with the sampler's counters: PCIe links against their maximum, fabric and C2C of each GPU.
+"""The NVLink fabric as each GPU sees it, and its PCIe and C2C links, on the metrics page.
 
-From the latest observation, so as old as that. At most 18 series a GPU; every label value is of a closed set.
+From the latest observation, so as old as that. At most 19 series a GPU; every label value is of a closed set.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
-from prometheus_client.core import GaugeMetricFamily, Metric
-
+from nvtopo.model.derive import Derived
 from nvtopo.model.facts import GpuFabric, GpuFacts, PcieLink
-from nvtopo.sinks.metrics import Observation
+from nvtopo.model.snapshot import Snapshot
+from nvtopo.sinks.series import GPU, Family, Series, declared, gauge, info
 
-STATES = ("not-supported", "not-started", "in-progress", "completed")
+_NO_FABRIC: Final = "the GPU has no fabric to register at (before Hopper), or the driver does not say"
+_NO_C2C: Final = "the GPU has no C2C links"
+_NO_LINK: Final = "the driver does not say"
+
+VERDICT = gauge(
+    "nvtopo_fabric_verdict",
+    "1 for what the node's NVLink fabric amounts to.",
+    ("verdict",),
+    source="nvmlDeviceGetGpuFabricInfoV of all GPUs",
+    absent="there is no GPU that answers",
+)
+STATE = gauge(
+    "nvtopo_fabric_state",
+    "1 for how far the GPU's registration came.",
+    (*GPU, "state"),
+    source="nvmlDeviceGetGpuFabricInfoV",
+    absent=_NO_FABRIC,
+)
+CLIQUE = info(
+    "nvtopo_fabric_clique_info",
+    "The GPU's NVLink domain and its clique there.",
+    (*GPU, "cluster_uuid", "clique"),
+    source="nvmlDeviceGetGpuFabricInfoV",
+    absent="the GPU is not registered",
+)
+PROBLEM = gauge(
+    "nvtopo_fabric_problem",
+    "1 where the driver's health mask says so.",
+    (*GPU, "problem"),
+    source="healthMask and healthSummary of nvmlDeviceGetGpuFabricInfoV",
+    absent="the mask does not apply to it",
+)
+GENERATION = gauge(
+    "nvtopo_pcie_link_generation",
+    "Now; GPUs lower it while idle.",
+    GPU,
+    source="nvmlDeviceGetCurrPcieLinkGeneration",
+    absent=_NO_LINK,
+)
+MAXIMUM_GENERATION = gauge(
+    "nvtopo_pcie_link_maximum_generation",
+    "Of GPU and slot together.",
+    GPU,
+    source="nvmlDeviceGetMaxPcieLinkGeneration",
+    absent=_NO_LINK,
+)
+WIDTH = gauge(
+    "nvtopo_pcie_link_width_lanes",
+    "Now.",
+    GPU,
+    source="nvmlDeviceGetCurrPcieLinkWidth",
+    absent=_NO_LINK,
+)
+MAXIMUM_WIDTH = gauge(
+    "nvtopo_pcie_link_maximum_width_lanes",
+    "Of GPU and slot together.",
+    GPU,
+    source="nvmlDeviceGetMaxPcieLinkWidth",
+    absent=_NO_LINK,
+)
+C2C_LINKS = gauge(
+    "nvtopo_c2c_links", "Links between the GPU and its CPU (Grace).", GPU, source="NVML field 170", absent=_NO_C2C
+)
+C2C_CAPACITY = gauge(
+    "nvtopo_c2c_capacity_bytes_per_second",
+    "One direction of all C2C links of a GPU.",
+    GPU,
+    source="NVML fields 170 and 172",
+    absent=_NO_C2C,
+)
+SERIES = declared(globals())
+
+STATES: Final = ("not-supported", "not-started", "in-progress", "completed")
 #: Bit → name in the driver's health mask; two bits each: 0 does not apply, 1 true, 2 false.
-_HEALTH_BITS = {0: "degraded_bandwidth", 2: "route_recovery", 4: "route_unhealthy", 6: "access_timeout_recovery"}
+_HEALTH_BITS: Final = {0: "degraded_bandwidth", 2: "route_recovery", 4: "route_unhealthy", 6: "access_timeout_recovery"}
 _TRUE, _FALSE = 1, 2
 #: Four bits: 0 does not apply, 1 none, more are kinds of wrong configuration.
 _CONFIGURATION_SHIFT, _CONFIGURATION_MASK, _CONFIGURATION_RIGHT = 8, 0xF, 1
-_GPU = ["gpu", "UUID"]
+
+_PCIE: Final[dict[Series, Callable[[PcieLink], int | None]]] = {
+    GENERATION: lambda link: link.generation,
+    MAXIMUM_GENERATION: lambda link: link.max_generation,
+    WIDTH: lambda link: link.width,
+    MAXIMUM_WIDTH: lambda link: link.max_width,
+}
 
 
-class FabricCollector:
-    """A prometheus-client collector over the latest observation."""
-
-    def __init__(self, latest: Callable[[], Observation | None]) -> None:
-        self._latest = latest
-
-    def collect(self) -> Iterator[Metric]:
-        """The families that have series."""
-        observation = self._latest()
-        nvml = observation.snapshot.nvml if observation else None
-        gpus = nvml.gpus if nvml else ()
-        yield from (family for family in (*_pcie(gpus), *_fabric(gpus), *_c2c(gpus)) if family.samples)
+def families(snapshot: Snapshot, derived: Derived) -> Iterator[Family]:
+    """Fabric, PCIe and C2C of the GPUs that answer."""
+    gpus = snapshot.nvml.gpus if snapshot.nvml else ()
+    verdict = Family(VERDICT)
+    if gpus:
+        verdict.add(1, derived.fabric)
+    yield verdict
+    yield from _fabric(gpus)
+    yield from _pcie(gpus)
+    yield from _c2c(gpus)
 
 
-def _pcie(gpus: tuple[GpuFacts, ...]) -> Iterator[GaugeMetricFamily]:
-    facts: dict[str, tuple[str, Callable[[PcieLink], int | None]]] = {
-        "nvtopo_pcie_link_generation": ("Now; GPUs lower it while idle.", lambda link: link.generation),
-        "nvtopo_pcie_link_maximum_generation": ("Of GPU and slot together.", lambda link: link.max_generation),
-        "nvtopo_pcie_link_width_lanes": ("Now.", lambda link: link.width),
-        "nvtopo_pcie_link_maximum_width_lanes": ("Of GPU and slot together.", lambda link: link.max_width),
-    }
-    for name, (words, fact) in facts.items():
-        family = GaugeMetricFamily(name, words, labels=_GPU)
+def _pcie(gpus: tuple[GpuFacts, ...]) -> Iterator[Family]:
+    for series, fact in _PCIE.items():
+        family = Family(series)
         for gpu in gpus:
             if gpu.link is not None:
-                _add(family, gpu, fact(gpu.link))
+                family.add(fact(gpu.link), str(gpu.index), gpu.uuid)
         yield family
 
 
-def _fabric(gpus: tuple[GpuFacts, ...]) -> Iterator[GaugeMetricFamily]:
-    state = GaugeMetricFamily(
-        "nvtopo_fabric_state", "1 for how far the GPU's registration came.", labels=[*_GPU, "state"]
-    )
-    clique = GaugeMetricFamily("nvtopo_fabric_clique", "The GPU's clique in its NVLink domain.", labels=_GPU)
-    health = GaugeMetricFamily(
-        "nvtopo_fabric_problem", "1 where the driver's health mask says so.", labels=[*_GPU, "problem"]
-    )
+def _fabric(gpus: tuple[GpuFacts, ...]) -> Iterator[Family]:
+    state, clique, problem = Family(STATE), Family(CLIQUE), Family(PROBLEM)
     for gpu in gpus:
-        if gpu.fabric is not None:
-            for name in STATES if gpu.fabric.state else ():
-                _add(state, gpu, float(name == gpu.fabric.state), name)
-            _add(clique, gpu, gpu.fabric.clique_id if gpu.fabric.state == "completed" else None)
-            for problem, holds in _problems(gpu.fabric):
-                _add(health, gpu, float(holds), problem)
+        fabric, labels = gpu.fabric, (str(gpu.index), gpu.uuid)
+        if fabric is None:
+            continue
+        for name in STATES if fabric.state else ():
+            state.add(int(name == fabric.state), *labels, name)
+        if fabric.state == "completed" and fabric.clique_id is not None:
+            clique.add(1, *labels, fabric.cluster_uuid or "", str(fabric.clique_id))
+        for name, holds in _problems(fabric):
+            problem.add(int(holds), *labels, name)
     yield state
     yield clique
-    yield health
+    yield problem
 
 
 def _problems(fabric: GpuFabric) -> Iterator[tuple[str, bool]]:
@@ -81,19 +149,12 @@ def _problems(fabric: GpuFabric) -> Iterator[tuple[str, bool]]:
         yield "limited_capacity", fabric.health_summary == "limited-capacity"
 
 
-def _c2c(gpus: tuple[GpuFacts, ...]) -> Iterator[GaugeMetricFamily]:
-    links = GaugeMetricFamily("nvtopo_c2c_links", "Links between the GPU and its CPU (Grace).", labels=_GPU)
-    capacity = GaugeMetricFamily(
-        "nvtopo_c2c_capacity_bytes_per_second", "One direction of all C2C links of a GPU.", labels=_GPU
-    )
+def _c2c(gpus: tuple[GpuFacts, ...]) -> Iterator[Family]:
+    links, capacity = Family(C2C_LINKS), Family(C2C_CAPACITY)
     for gpu in gpus:
-        _add(links, gpu, gpu.c2c_links)
+        labels = (str(gpu.index), gpu.uuid)
+        links.add(gpu.c2c_links, *labels)
         if gpu.c2c_links and gpu.c2c_bytes_per_second:
-            _add(capacity, gpu, gpu.c2c_links * gpu.c2c_bytes_per_second)
+            capacity.add(gpu.c2c_links * gpu.c2c_bytes_per_second, *labels)
     yield links
     yield capacity
-
-
-def _add(family: GaugeMetricFamily, gpu: GpuFacts, value: float | None, *more: str) -> None:
-    if value is not None:
-        family.add_metric([str(gpu.index), gpu.uuid, *more], value)

@@ -3,7 +3,36 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from nvtopo.sinks.series import Family, counter, declared, gauge, one
+
+PAGES = counter(
+    "nvtopo_numa_allocated_pages_total",
+    "Pages by how their allocation went (numastat).",
+    ("numa_node", "result"),
+    source="/sys/devices/system/node/node<N>/numastat",
+    absent="the file can't be read",
+)
+HUGEPAGES_FREE = gauge(
+    "nvtopo_numa_hugepages_free",
+    "Huge pages free on the node.",
+    ("numa_node", "size"),
+    source="/sys/devices/system/node/node<N>/hugepages/*/free_hugepages",
+    absent="the node has no huge pages of that size",
+)
+CPU_SECONDS = counter(
+    "nvtopo_numa_cpu_seconds_total",
+    "CPU time of all CPUs of the node.",
+    ("numa_node", "mode"),
+    source="/proc/stat",
+    absent="the node has no CPUs",
+)
+CONTEXT_SWITCHES = counter(
+    "nvtopo_context_switches_total",
+    "Of all CPUs since boot.",
+    source="/proc/stat, ctxt",
+    absent="the page shows a recorded machine",
+)
+SERIES = declared(globals())
 
 
 class NodeCounters(Protocol):
@@ -30,25 +59,19 @@ class NodeCounters(Protocol):
         """All its CPUs together."""
 
 
-def families(nodes: Sequence[NodeCounters], context_switches: int | None) -> Iterator[Metric]:
-    """The families that these counters have series for."""
-    pages = CounterMetricFamily(
-        "nvtopo_numa_allocated_pages", "Pages by how their allocation went (numastat).", labels=["numa_node", "result"]
-    )
-    free = GaugeMetricFamily("nvtopo_numa_hugepages_free", "Huge pages free on the node.", labels=["numa_node", "size"])
-    seconds = CounterMetricFamily(
-        "nvtopo_numa_cpu_seconds", "CPU time of all CPUs of the node.", labels=["numa_node", "mode"]
-    )
+def families(nodes: Sequence[NodeCounters], context_switches: int | None) -> Iterator[Family]:
+    """The families of these counters."""
+    pages, free, seconds = Family(PAGES), Family(HUGEPAGES_FREE), Family(CPU_SECONDS)
     for node in nodes:
         _add(pages, node.index, node.allocated_pages)
         _add(free, node.index, node.free_hugepages)
         _add(seconds, node.index, {"busy": node.busy_seconds, "idle": node.idle_seconds})
-    yield from (family for family in (pages, free, seconds) if family.samples)
-    if context_switches is not None:
-        yield CounterMetricFamily("nvtopo_context_switches", "Of all CPUs since boot.", context_switches)
+    yield pages
+    yield free
+    yield seconds
+    yield one(CONTEXT_SWITCHES, context_switches)
 
 
-def _add(family: CounterMetricFamily | GaugeMetricFamily, index: int, values: Mapping[str, float | None]) -> None:
+def _add(family: Family, index: int, values: Mapping[str, float | None]) -> None:
     for name, value in sorted(values.items()):
-        if value is not None:
-            family.add_metric([str(index), name], value)
+        family.add(value, str(index), name)

@@ -1,78 +1,134 @@
-"""What the sampler knows, on the metrics page: NVLink by link, PCIe, heat and power by GPU, and the sampler itself.
+"""NVLink on the metrics page, link by link and summed by GPU and by group, and C2C; all from the sampler.
 
-Series of a GPU with L links: 2 L bytes, 4 L utilisation, up to 9 L errors, 2 L recoveries and 2 L bit error ratios,
-and 19 of its own. With 8 GPUs of 18 links that is at most 2,888 and, on Hopper, with three kinds of errors, 1,448;
-the labels' values are bounded by what is soldered in. The sampler has eleven.
+Series of a GPU with L links: 2 L bytes, 4 L utilisation, up to 9 L errors, 2 L recoveries and 2 L bit error ratios, and
+two sums; a group has two, a C2C link four. 8 GPUs of 18 links have at most 2,754, bounded by what is soldered in.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from typing import Final, NamedTuple
 
 from nvtopo.model.gpu_counters import Counters, GpuTraffic, Rates, Statistics, shares, total
+from nvtopo.sinks.series import GPU, LINK, Family, counter, declared, gauge
 
-#: Why there are no fresh samples, or not of all GPUs.
-REASONS = ("starting", "hang", "died", "garbled", "driver", "stale", "gpu-lost")
+_SILENT: Final = "the driver has no such counter for this link, or there is no fresh sample"
+_ONE_SILENT: Final = "a link of it has no counter: a sum that lacks a link would look like a reset"
 
-_GPU = ["gpu", "UUID"]
-_LINK = [*_GPU, "link", "remote"]
+SENT = counter(
+    "nvtopo_nvlink_transmitted_bytes_total",
+    "Sent over one NVLink.",
+    LINK,
+    source="NVML fields 202, 138 or 140: the first that the GPU answers",
+    absent=_SILENT,
+)
+RECEIVED = counter(
+    "nvtopo_nvlink_received_bytes_total",
+    "Received over one NVLink.",
+    LINK,
+    source="NVML fields 204, 139 or 141: the first that the GPU answers",
+    absent=_SILENT,
+)
+SEND_SHARE = gauge(
+    "nvtopo_nvlink_transmit_utilisation_ratio",
+    "Send rate of one NVLink by its capacity, between scrapes (15 s at least).",
+    (*LINK, "statistic"),
+    source="mean and peak of the sampler's rates, by NVML field 164",
+    absent="fewer than two samples, the link is down, or its capacity is not known",
+)
+RECEIVE_SHARE = gauge(
+    "nvtopo_nvlink_receive_utilisation_ratio",
+    "Receive rate of one NVLink by its capacity, between scrapes (15 s at least).",
+    (*LINK, "statistic"),
+    source="mean and peak of the sampler's rates, by NVML field 164",
+    absent="fewer than two samples, the link is down, or its capacity is not known",
+)
+ERRORS = counter(
+    "nvtopo_nvlink_errors_total",
+    "Errors of one NVLink.",
+    (*LINK, "kind"),
+    source="NVML fields 161-163 (Hopper and older), or 206-212, 219 and 221",
+    absent=_SILENT,
+)
+RECOVERIES = counter(
+    "nvtopo_nvlink_recoveries_total",
+    "Times that one NVLink was trained anew.",
+    (*LINK, "result"),
+    source="NVML fields 213 and 214",
+    absent="before Blackwell, or there is no fresh sample",
+)
+BIT_ERROR_RATIO = gauge(
+    "nvtopo_nvlink_bit_error_ratio",
+    "Errors by bits, before (symbol) and after (effective) correction.",
+    (*LINK, "kind"),
+    source="NVML fields 222 and 220",
+    absent="before Blackwell, or there is no fresh sample",
+)
+GPU_SENT = counter(
+    "nvtopo_gpu_nvlink_transmitted_bytes_total",
+    "Sent over all NVLinks of a GPU.",
+    GPU,
+    source="the sum over its links",
+    absent=_ONE_SILENT,
+)
+GPU_RECEIVED = counter(
+    "nvtopo_gpu_nvlink_received_bytes_total",
+    "Received over all NVLinks of a GPU.",
+    GPU,
+    source="the sum over its links",
+    absent=_ONE_SILENT,
+)
+GROUP_SENT = counter(
+    "nvtopo_nvlink_group_transmitted_bytes_total",
+    "Sent over all NVLinks of the GPUs of a group.",
+    ("group",),
+    source="the sum over its GPUs",
+    absent=_ONE_SILENT,
+)
+GROUP_RECEIVED = counter(
+    "nvtopo_nvlink_group_received_bytes_total",
+    "Received over all NVLinks of the GPUs of a group.",
+    ("group",),
+    source="the sum over its GPUs",
+    absent=_ONE_SILENT,
+)
+C2C_ACTIVE = gauge(
+    "nvtopo_c2c_link_active",
+    "1 where the link between GPU and CPU is up.",
+    (*GPU, "link"),
+    source="NVML field 171",
+    absent="the GPU has no C2C links, or there is no fresh sample",
+)
+C2C_ERRORS = counter(
+    "nvtopo_c2c_errors_total",
+    "Errors of one link between GPU and CPU.",
+    (*GPU, "link", "kind"),
+    source="NVML fields 231-233",
+    absent="the GPU has no C2C links, or its driver is older than 575",
+)
+SERIES = declared(globals())
 
 Remotes = Mapping[tuple[str, int], str]
 """What is on the other side of a GPU's link, by UUID and link."""
 
 
-class Sampled(NamedTuple):
-    """What the sampler has at a scrape."""
+class Place(NamedTuple):
+    """What the latest observation knows and a sample does not."""
 
-    gpus: tuple[GpuTraffic, ...] = ()
-    reasons: frozenset[str] = frozenset()
-    """Of ``REASONS``."""
-    samples: int = 0
-    restarts: int = 0
-    """Workers that had to be replaced."""
-    sample_seconds: float | None = None
-    """What the last sample took, from question to answer."""
-
-    @property
-    def up(self) -> bool:
-        """Whether there are fresh samples."""
-        return bool(self.gpus)
+    remotes: Remotes = {}
+    groups: tuple[tuple[int, ...], ...] = ()
+    """GPU indices that NVLink connects."""
 
 
-def families(sampled: Sampled, remotes: Remotes) -> Iterator[Metric]:
-    """The families that have series."""
-    for family in (
-        *_sampler(sampled),
-        *_bytes(sampled.gpus, remotes),
-        *_utilisation(sampled.gpus, remotes),
-        *_errors(sampled.gpus, remotes),
-        *_device(sampled.gpus),
-        *_thermal(sampled.gpus),
-    ):
-        if family.samples:
-            yield family
+def families(gpus: Sequence[GpuTraffic], place: Place) -> Iterator[Family]:
+    """The families of these GPUs."""
+    yield from _bytes(gpus, place.remotes)
+    yield from _utilisation(gpus, place.remotes)
+    yield from _errors(gpus, place.remotes)
+    yield from _sums(gpus, place.groups)
+    yield from _c2c(gpus)
 
 
-def _sampler(sampled: Sampled) -> Iterator[Metric]:
-    yield GaugeMetricFamily("nvtopo_sampler_up", "1 while GPU counters are sampled and fresh.", float(sampled.up))
-    problem = GaugeMetricFamily(
-        "nvtopo_sampler_problem", "1 for what keeps GPU counters from the page.", labels=["reason"]
-    )
-    for reason in REASONS:
-        problem.add_metric([reason], float(reason in sampled.reasons))
-    yield problem
-    yield CounterMetricFamily("nvtopo_sampler_samples", "Samples of all GPUs.", sampled.samples)
-    yield CounterMetricFamily("nvtopo_sampler_restarts", "Workers that had to be replaced.", sampled.restarts)
-    took = GaugeMetricFamily("nvtopo_sampler_sample_duration_seconds", "How long the last sample took.", labels=[])
-    if sampled.sample_seconds is not None:
-        took.add_metric([], sampled.sample_seconds)
-    yield took
-
-
-def _bytes(gpus: Sequence[GpuTraffic], remotes: Remotes) -> Iterator[Metric]:
-    sent = CounterMetricFamily("nvtopo_nvlink_transmitted_bytes", "Sent over one NVLink.", labels=_LINK)
-    received = CounterMetricFamily("nvtopo_nvlink_received_bytes", "Received over one NVLink.", labels=_LINK)
+def _bytes(gpus: Sequence[GpuTraffic], remotes: Remotes) -> Iterator[Family]:
+    sent, received = Family(SENT), Family(RECEIVED)
     for gpu in gpus:
         _add_links(sent, gpu, gpu.sample.sent, remotes)
         _add_links(received, gpu, gpu.sample.received, remotes)
@@ -80,11 +136,8 @@ def _bytes(gpus: Sequence[GpuTraffic], remotes: Remotes) -> Iterator[Metric]:
     yield received
 
 
-def _utilisation(gpus: Sequence[GpuTraffic], remotes: Remotes) -> Iterator[Metric]:
-    words = "{} rate of one NVLink by its capacity, between scrapes (15 s at least)."
-    labels = [*_LINK, "statistic"]
-    sent = GaugeMetricFamily("nvtopo_nvlink_transmit_utilisation_ratio", words.format("Send"), labels=labels)
-    received = GaugeMetricFamily("nvtopo_nvlink_receive_utilisation_ratio", words.format("Receive"), labels=labels)
+def _utilisation(gpus: Sequence[GpuTraffic], remotes: Remotes) -> Iterator[Family]:
+    sent, received = Family(SEND_SHARE), Family(RECEIVE_SHARE)
     for gpu in gpus:
         _add_shares(sent, gpu, gpu.sent, remotes)
         _add_shares(received, gpu, gpu.received, remotes)
@@ -92,19 +145,13 @@ def _utilisation(gpus: Sequence[GpuTraffic], remotes: Remotes) -> Iterator[Metri
     yield received
 
 
-def _add_shares(family: GaugeMetricFamily, gpu: GpuTraffic, statistics: Statistics, remotes: Remotes) -> None:
+def _add_shares(family: Family, gpu: GpuTraffic, statistics: Statistics, remotes: Remotes) -> None:
     for name, rates in (("mean", statistics.mean), ("peak", statistics.peak)):
         _add_links(family, gpu, tuple(shares(rates, gpu.health.capacities)), remotes, name)
 
 
-def _errors(gpus: Sequence[GpuTraffic], remotes: Remotes) -> Iterator[Metric]:
-    errors = CounterMetricFamily("nvtopo_nvlink_errors", "Errors of one NVLink.", labels=[*_LINK, "kind"])
-    recoveries = CounterMetricFamily(
-        "nvtopo_nvlink_recoveries", "Times that one NVLink was trained anew.", labels=[*_LINK, "result"]
-    )
-    ratios = GaugeMetricFamily(
-        "nvtopo_nvlink_bit_error_ratio", "Errors by bits, before and after correction.", labels=[*_LINK, "kind"]
-    )
+def _errors(gpus: Sequence[GpuTraffic], remotes: Remotes) -> Iterator[Family]:
+    errors, recoveries, ratios = Family(ERRORS), Family(RECOVERIES), Family(BIT_ERROR_RATIO)
     for gpu in gpus:
         for kind, errors_of_links in gpu.health.errors.items():
             _add_links(errors, gpu, errors_of_links, remotes, kind)
@@ -117,65 +164,34 @@ def _errors(gpus: Sequence[GpuTraffic], remotes: Remotes) -> Iterator[Metric]:
     yield ratios
 
 
-def _add_links(
-    family: CounterMetricFamily | GaugeMetricFamily,
-    gpu: GpuTraffic,
-    values: Counters | Rates,
-    remotes: Remotes,
-    *more: str,
-) -> None:
+def _add_links(family: Family, gpu: GpuTraffic, values: Counters | Rates, remotes: Remotes, *more: str) -> None:
     index, uuid = str(gpu.sample.index), gpu.sample.uuid
     for link, value in enumerate(values):
         if value is not None:
-            family.add_metric([index, uuid, str(link), remotes.get((uuid, link), ""), *more], value)
+            family.add(value, index, uuid, str(link), remotes.get((uuid, link), ""), *more)
 
 
-def _device(gpus: Sequence[GpuTraffic]) -> Iterator[Metric]:
-    """Sums over links, and PCIe."""
-    counters = {
-        "nvtopo_gpu_nvlink_transmitted_bytes": "Sent over all NVLinks of a GPU.",
-        "nvtopo_gpu_nvlink_received_bytes": "Received over all NVLinks of a GPU.",
-        "nvtopo_pcie_transmitted_bytes": "Sent by a GPU over PCIe.",
-        "nvtopo_pcie_received_bytes": "Received by a GPU over PCIe.",
-        "nvtopo_pcie_replays": "PCIe packets that were sent again.",
-        "nvtopo_gpu_energy_joules": "Energy since the driver was loaded.",
-    }
-    families = [CounterMetricFamily(name, words, labels=_GPU) for name, words in counters.items()]
+def _sums(gpus: Sequence[GpuTraffic], groups: tuple[tuple[int, ...], ...]) -> Iterator[Family]:
+    of_gpu = {gpu.sample.index: (total(gpu.sample.sent), total(gpu.sample.received)) for gpu in gpus}
+    for direction, gpu_series, group_series in ((0, GPU_SENT, GROUP_SENT), (1, GPU_RECEIVED, GROUP_RECEIVED)):
+        by_gpu, by_group = Family(gpu_series), Family(group_series)
+        for gpu in gpus:
+            by_gpu.add(of_gpu[gpu.sample.index][direction], str(gpu.sample.index), gpu.sample.uuid)
+        for number, members in enumerate(groups):
+            sums = tuple(of_gpu[index][direction] if index in of_gpu else None for index in members)
+            by_group.add(total(sums), f"G{number}")
+        yield by_gpu
+        yield by_group
+
+
+def _c2c(gpus: Sequence[GpuTraffic]) -> Iterator[Family]:
+    active, errors = Family(C2C_ACTIVE), Family(C2C_ERRORS)
     for gpu in gpus:
-        sample, health = gpu.sample, gpu.health
-        values = (
-            total(sample.sent),
-            total(sample.received),
-            sample.pcie_sent,
-            sample.pcie_received,
-            health.pcie_replays,
-            health.energy_joules,
-        )
-        for family, value in zip(families, values, strict=True):
-            _add(family, gpu, value)
-    yield from families
-
-
-def _thermal(gpus: Sequence[GpuTraffic]) -> Iterator[Metric]:
-    temperature = GaugeMetricFamily("nvtopo_gpu_temperature_celsius", "Of the GPU's die.", labels=_GPU)
-    power = GaugeMetricFamily("nvtopo_gpu_power_watts", "What the GPU draws.", labels=_GPU)
-    clocks = GaugeMetricFamily("nvtopo_gpu_clock_hertz", "Current clock.", labels=[*_GPU, "clock"])
-    events = GaugeMetricFamily(
-        "nvtopo_gpu_clock_event", "1 for each reason why the clocks are what they are.", labels=[*_GPU, "reason"]
-    )
-    for gpu in gpus:
-        _add(temperature, gpu, gpu.health.temperature_celsius)
-        _add(power, gpu, gpu.health.power_watts)
-        for clock, hertz in gpu.health.clocks_hertz.items():
-            _add(clocks, gpu, hertz, clock)
-        for reason, holds in (gpu.health.clock_events or {}).items():
-            _add(events, gpu, float(holds), reason)
-    yield temperature
-    yield power
-    yield clocks
-    yield events
-
-
-def _add(family: CounterMetricFamily | GaugeMetricFamily, gpu: GpuTraffic, value: float | None, *more: str) -> None:
-    if value is not None:
-        family.add_metric([str(gpu.sample.index), gpu.sample.uuid, *more], value)
+        labels = (str(gpu.sample.index), gpu.sample.uuid)
+        for link, up in enumerate(gpu.health.c2c_active):
+            active.add(up, *labels, str(link))
+        for kind, counts in gpu.health.c2c_errors.items():
+            for link, count in enumerate(counts):
+                errors.add(count, *labels, str(link), kind)
+    yield active
+    yield errors

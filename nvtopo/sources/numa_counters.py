@@ -50,9 +50,10 @@ class NumaCounters(Record, frozen=True, kw_only=True):
 def read(root: SysfsRoot, facts: NumaFacts) -> NumaCounters:
     """The counters of these nodes now. CPU times are this machine's own: a recorded tree has none."""
     reader = SysfsReader(root, NAME)
-    times = dict(zip(parse_cpulist(facts.online_cpus), psutil.cpu_times(percpu=True), strict=False))
+    cpus = psutil.cpu_times(percpu=True) if root.live else []
+    times = dict(zip(parse_cpulist(facts.online_cpus), cpus, strict=False))
     nodes = tuple(_node(reader, node.index, parse_cpulist(node.cpus), times) for node in facts.nodes)
-    switches = psutil.cpu_stats().ctx_switches
+    switches = psutil.cpu_stats().ctx_switches if root.live else None
     return NumaCounters(nodes=nodes, context_switches=switches, problems=tuple(reader.problems))
 
 

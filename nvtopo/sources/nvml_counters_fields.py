@@ -42,7 +42,8 @@ ERRORS: Final = {
 }
 RECOVERIES: Final = {213: "successful", 214: "failed"}
 BIT_ERROR_RATIOS: Final = {220: "effective", 222: "symbol"}
-LINK_COUNT, SPEED = 91, 164
+C2C_ERRORS: Final = {231: "interrupt", 232: "replay", 233: "replay_back_to_back"}
+LINK_COUNT, SPEED, C2C_COUNT, C2C_STATUS = 91, 164, 170, 171
 PCIE_SENT, PCIE_RECEIVED, PCIE_REPLAYS, ENERGY_MILLIJOULES = 197, 198, 94, 83
 
 MEGABYTE: Final = 1_000_000

@@ -36,19 +36,25 @@ class Gpu:
         self.index = index
         self._handle = handle
         self.uuid: str = pynvml.nvmlDeviceGetUUID(handle)
-        count = fields.ask(handle, [(fields.LINK_COUNT, 0)]).values.get((fields.LINK_COUNT, 0), 0)
-        self._links = min(count, _MOST_LINKS)
+        counts = fields.ask(handle, [(fields.LINK_COUNT, 0), (fields.C2C_COUNT, 0)]).values
+        self._links = min(counts.get((fields.LINK_COUNT, 0), 0), _MOST_LINKS)
+        self._c2c_links = min(counts.get((fields.C2C_COUNT, 0), 0), _MOST_LINKS)
+        slow = self._slow_fields()
         candidates = [number for family in fields.TRAFFIC for number in (family.sent, family.received)]
-        asked = fields.of_links((*candidates, *_LINK_HEALTH), self._links) + _DEVICE_TRAFFIC + _DEVICE_HEALTH
+        asked = fields.of_links(candidates, self._links) + slow + _DEVICE_TRAFFIC
         absent = fields.ask(handle, asked).absent
         self._family = _family(asked, absent, self._links)
         self._traffic = _known(self._traffic_fields() + _DEVICE_TRAFFIC, absent)
-        self._health = _known(fields.of_links(_LINK_HEALTH, self._links) + _DEVICE_HEALTH, absent)
+        self._health = _known(slow, absent)
         self._silent: set[str] = set()
 
     def _traffic_fields(self) -> list[Key]:
         family = self._family
         return fields.of_links((family.sent, family.received), self._links) if family else []
+
+    def _slow_fields(self) -> list[Key]:
+        c2c = fields.of_links((fields.C2C_STATUS, *fields.C2C_ERRORS), self._c2c_links)
+        return fields.of_links(_LINK_HEALTH, self._links) + c2c + _DEVICE_HEALTH
 
     def sample(self, *, health: bool) -> Json:
         """A ``GpuSample``. Raises Lost, and NVMLError where the driver fails."""
@@ -74,8 +80,8 @@ class Gpu:
         sent, received = self._of_links(family.sent, values), self._of_links(family.received, values)
         return {"sent": _scaled(sent, family.unit_bytes), "received": _scaled(received, family.unit_bytes)}
 
-    def _of_links(self, field: int, values: dict[Key, int]) -> list[int | None]:
-        return [values.get((field, link)) for link in range(self._links)]
+    def _of_links(self, field: int, values: dict[Key, int], links: int | None = None) -> list[int | None]:
+        return [values.get((field, link)) for link in range(self._links if links is None else links)]
 
     def _healthy(self, values: dict[Key, int]) -> Json:
         """A ``GpuHealth``."""
@@ -89,15 +95,19 @@ class Gpu:
                 "errors": self._named(fields.ERRORS, values),
                 "recoveries": self._named(fields.RECOVERIES, values),
                 "bitErrorRatios": {kind: [*map(fields.bit_error_ratio, of_links)] for kind, of_links in ratios.items()},
+                "c2cActive": self._of_links(fields.C2C_STATUS, values, self._c2c_links),
+                "c2cErrors": self._named(fields.C2C_ERRORS, values, self._c2c_links),
                 "pcieReplays": values.get((fields.PCIE_REPLAYS, 0)),
                 "energyJoules": None if energy is None else energy / _MILLI,
                 **self._thermal(),
             }
         )
 
-    def _named(self, names: dict[int, str], values: dict[Key, int]) -> dict[str, list[int | None]]:
+    def _named(
+        self, names: dict[int, str], values: dict[Key, int], links: int | None = None
+    ) -> dict[str, list[int | None]]:
         """Only what some link answers for."""
-        found = {name: self._of_links(field, values) for field, name in names.items()}
+        found = {name: self._of_links(field, values, links) for field, name in names.items()}
         return {name: of_links for name, of_links in found.items() if any(value is not None for value in of_links)}
 
     def _thermal(self) -> Json:

@@ -10,11 +10,11 @@ from typing import Any
 
 import psutil
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from nvtopo.agent.sampler import Pace, Sampler, SamplerCollector, sampling
-from nvtopo.sinks.nvlink_metrics import REASONS, Sampled
+from nvtopo.agent.sampler import Pace, Sampler, part, sampling
+from nvtopo.sinks.sampler_metrics import REASONS, Sampled
+from nvtopo.sinks.series import text
 from nvtopo.sources.machine import Machine, NoNvml
 from nvtopo.sources.sysfs import SysfsRoot
 from tests.hosts.recorded import FIXTURES
@@ -55,10 +55,8 @@ class Bench:
 
     def page(self) -> dict[str, list[tuple[dict[str, str], float]]]:
         """Name → labels and values."""
-        registry = CollectorRegistry()
-        registry.register(SamplerCollector(self.sampler, lambda: None))
         found: dict[str, list[tuple[dict[str, str], float]]] = {}
-        for family in text_string_to_metric_families(generate_latest(registry).decode()):
+        for family in text_string_to_metric_families(text(part(self.sampler, lambda: None)())):
             for sample in family.samples:
                 found.setdefault(sample.name, []).append((sample.labels, sample.value))
         return found
@@ -234,14 +232,10 @@ def test_a_driver_that_is_not_ready_is_asked_again(bench: Bench) -> None:
 
 
 def test_a_machine_without_a_driver_has_no_series() -> None:
-    registry = CollectorRegistry()
     with Sampler("/nonexistent/libnvidia-ml.so.1", FAST) as sampler:
-        registry.register(SamplerCollector(sampler, lambda: None))
-        assert generate_latest(registry) == b""
+        assert list(part(sampler, lambda: None)()) == []
 
 
 def test_a_machine_whose_driver_is_not_asked_has_no_sampler() -> None:
-    registry = CollectorRegistry()
-    with sampling(registry, Machine(SysfsRoot("/"), NoNvml()), lambda: None) as sampler:
-        assert sampler is None
-    assert generate_latest(registry) == b""
+    with sampling(Machine(SysfsRoot("/"), NoNvml()), lambda: None) as parts:
+        assert parts == ()

@@ -6,7 +6,6 @@
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
 
 from nvtopo.model import node as node_module
 from nvtopo.model.assemble import assemble
@@ -15,7 +14,6 @@ from nvtopo.model.features import features
 from nvtopo.model.snapshot import Snapshot
 from nvtopo.sinks import matrix, nfd
 from nvtopo.sinks.document import capture_json, node_json
-from nvtopo.sinks.metrics import Observation, ObservationCollector
 from nvtopo.sources.capture import parse_capture
 from tests import golden
 from tests.hosts.recorded import HOSTS, host_snapshot
@@ -46,14 +44,6 @@ def test_matrix(host: Path, snapshot: Snapshot) -> None:
 def test_feature_file(host: Path, snapshot: Snapshot) -> None:
     node = assemble(snapshot)
     golden.check(nfd.render(features(node, derive(node))), host / "expected" / "features.d")
-
-
-def test_metrics_page(host: Path, snapshot: Snapshot) -> None:
-    node = assemble(snapshot)
-    observation = Observation(snapshot, node, derive(node), seconds=0.25, at_seconds=1_800_000_000)
-    registry = CollectorRegistry()
-    registry.register(ObservationCollector(lambda: observation))
-    golden.check(generate_latest(registry).decode(), host / "expected" / "metrics.prom")
 
 
 def test_the_resource_is_small(snapshot: Snapshot) -> None:

@@ -43,6 +43,7 @@ DERIVE(tx_kib, tx(gpu, link) / 1024)
 DERIVE(rx_kib, rx(gpu, link) / 1024)
 DERIVE(tx_raw, tx(gpu, link) / 16 * 17 / 1024)
 DERIVE(rx_raw, rx(gpu, link) / 16 * 17 / 1024)
+DERIVE(energy, (double)gpu->power * uptime())
 DERIVE(tx_packets, tx(gpu, link) / 256)
 DERIVE(rx_packets, rx(gpu, link) / 256)
 
@@ -57,6 +58,7 @@ static const struct Field {
     {32, 59, AS_COUNTER, DEVICE, 0, ADA, 1, zero},
     {74, 74, AS_COUNTER, DEVICE, 0, 99, 0, zero},
     {76, 76, AS_COUNTER, DEVICE, 0, 99, 0, zero},
+    {83, 83, AS_COUNTER, DEVICE, 0, 99, 0, energy},
     {84, 90, AS_UNSIGNED, DEVICE, 0, ADA, 1, common_speed},
     {91, 91, AS_UNSIGNED, DEVICE, 0, 99, 1, link_count},
     {94, 95, AS_UNSIGNED, DEVICE, 0, 99, 0, zero},
@@ -132,7 +134,8 @@ static int answer(const Gpu *gpu, unsigned id, unsigned scope, int *type, unsign
         return NOT_SUPPORTED;
     if (field->per == DEVICE) {
         *value = field->derive(gpu, NULL);
-        return field->derive == c2c_links && !gpu->c2c.present ? NOT_SUPPORTED : SUCCESS;
+        int silent = (field->derive == c2c_links && !gpu->c2c.present) || (field->derive == energy && gpu->power < 0);
+        return silent ? NOT_SUPPORTED : SUCCESS;
     }
     if (field->per == C2C_LINK) {
         *value = field->derive(gpu, NULL);

@@ -1,0 +1,79 @@
+"""PCIe, heat and power of each GPU on the metrics page, from the sampler: few and right, beside the links they explain.
+
+At most 17 series a GPU.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from nvtopo.model.gpu_counters import GpuTraffic
+from nvtopo.sinks.series import GPU, Family, Series, counter, declared, gauge
+
+_SILENT: Final = "the GPU or its driver does not answer for it, or there is no fresh sample"
+
+PCIE_SENT = counter(
+    "nvtopo_pcie_transmitted_bytes_total", "Sent by a GPU over PCIe.", GPU, source="NVML field 197", absent=_SILENT
+)
+PCIE_RECEIVED = counter(
+    "nvtopo_pcie_received_bytes_total", "Received by a GPU over PCIe.", GPU, source="NVML field 198", absent=_SILENT
+)
+PCIE_REPLAYS = counter(
+    "nvtopo_pcie_replays_total", "PCIe packets that were sent again.", GPU, source="NVML field 94", absent=_SILENT
+)
+ENERGY = counter(
+    "nvtopo_gpu_energy_joules_total",
+    "Energy since the driver was loaded.",
+    GPU,
+    source="NVML field 83",
+    absent=_SILENT,
+)
+TEMPERATURE = gauge(
+    "nvtopo_gpu_temperature_celsius",
+    "Of the GPU's die.",
+    GPU,
+    source="nvmlDeviceGetTemperature",
+    absent=_SILENT,
+)
+POWER = gauge("nvtopo_gpu_power_watts", "What the GPU draws.", GPU, source="nvmlDeviceGetPowerUsage", absent=_SILENT)
+CLOCK = gauge(
+    "nvtopo_gpu_clock_hertz",
+    "Current clock, sm and memory.",
+    (*GPU, "clock"),
+    source="nvmlDeviceGetClockInfo",
+    absent=_SILENT,
+)
+CLOCK_EVENT = gauge(
+    "nvtopo_gpu_clock_event",
+    "1 for each reason why the clocks are what they are.",
+    (*GPU, "reason"),
+    source="nvmlDeviceGetCurrentClocksEventReasons, or …ThrottleReasons before R535",
+    absent=_SILENT,
+)
+SERIES = declared(globals())
+
+_FACTS: dict[Series, Callable[[GpuTraffic], float | None]] = {
+    PCIE_SENT: lambda gpu: gpu.sample.pcie_sent,
+    PCIE_RECEIVED: lambda gpu: gpu.sample.pcie_received,
+    PCIE_REPLAYS: lambda gpu: gpu.health.pcie_replays,
+    ENERGY: lambda gpu: gpu.health.energy_joules,
+    TEMPERATURE: lambda gpu: gpu.health.temperature_celsius,
+    POWER: lambda gpu: gpu.health.power_watts,
+}
+
+
+def families(gpus: Sequence[GpuTraffic]) -> Iterator[Family]:
+    """The families of these GPUs."""
+    for series, fact in _FACTS.items():
+        family = Family(series)
+        for gpu in gpus:
+            family.add(fact(gpu), str(gpu.sample.index), gpu.sample.uuid)
+        yield family
+    clocks, events = Family(CLOCK), Family(CLOCK_EVENT)
+    for gpu in gpus:
+        labels = (str(gpu.sample.index), gpu.sample.uuid)
+        for clock, hertz in gpu.health.clocks_hertz.items():
+            clocks.add(hertz, *labels, clock)
+        for reason, holds in (gpu.health.clock_events or {}).items():
+            events.add(int(holds), *labels, reason)
+    yield clocks
+    yield events

@@ -1,0 +1,35 @@
+"""docs/metrics.md is what the code declares, and every declaration is seen on some machine's page."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from tests import golden
+from tests.hosts.recorded import HOSTS
+from tests.metrics_table import AGENT, AGGREGATOR, document
+
+DOCS: Final = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
+#: On no recorded machine: what only this very moment's machine has.
+LIVE_ONLY: Final = frozenset(
+    {
+        "nvtopo_context_switches_total",
+        "nvtopo_numa_allocated_pages_total",
+        "nvtopo_numa_cpu_seconds_total",
+        "nvtopo_numa_hugepages_free",
+    }
+)
+
+
+def test_the_table_is_what_the_code_declares() -> None:
+    golden.check(document(), DOCS)
+
+
+def test_every_series_is_on_some_page() -> None:
+    pages = "".join((host / "expected" / "metrics.prom").read_text(encoding="utf-8") for host in HOSTS)
+    seen = set(re.findall(r"^(nvtopo_\w+)", pages, re.MULTILINE))
+    assert {series.name for series in AGENT} - seen == LIVE_ONLY
+
+
+def test_no_name_is_declared_twice() -> None:
+    names = [series.name for series in (*AGENT, *AGGREGATOR)]
+    assert len(set(names)) == len(names)
