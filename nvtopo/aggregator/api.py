@@ -22,6 +22,7 @@ from nvtopo.aggregator.watch import Watch
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.exporters import document
 from nvtopo.model.derive import derive
+from nvtopo.model.spec import folded
 from nvtopo.sinks.series import text
 
 _JSON: Final = "application/json"
@@ -105,7 +106,7 @@ class _Api:
         found = openapi.NodeDocument(
             generation=graph.generation,
             name=name,
-            spec=node.topology,
+            spec=None if node.topology is None else folded(node.topology),
             derived=None if node.topology is None else derive(node.topology),
             entry=document.entry(node),
         )

@@ -7,8 +7,8 @@ import msgspec
 from nvtopo import __version__
 from nvtopo.exporters.document import GraphDocument, NodeEntry
 from nvtopo.model.derive import Derived
-from nvtopo.model.node import NodeTopology
 from nvtopo.model.record import Record
+from nvtopo.model.spec import Spec
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
@@ -32,7 +32,7 @@ class NodeDocument(Record, frozen=True, kw_only=True, omit_defaults=False):
 
     generation: int
     name: str
-    spec: NodeTopology | None
+    spec: Spec | None
     """Null where the node's object cannot be read; the entry's problems say why."""
     derived: Derived | None
     entry: NodeEntry

@@ -8,6 +8,7 @@ import msgspec
 
 from nvtopo.errors import ParseError
 from nvtopo.model.node import NodeTopology
+from nvtopo.model.spec import Spec, whole
 
 _EXPECTED = "a NodeTopology (`kubectl get ntopo NODE -o json`) or a dump (`nvtopo dump --format json`)"
 
@@ -15,7 +16,7 @@ _EXPECTED = "a NodeTopology (`kubectl get ntopo NODE -o json`) or a dump (`nvtop
 class _Document(msgspec.Struct, frozen=True):
     """What resources and dumps have in common."""
 
-    spec: NodeTopology
+    spec: Spec
 
 
 def resource_in(content: bytes, source: str) -> NodeTopology | None:
@@ -36,6 +37,6 @@ def resource_in(content: bytes, source: str) -> NodeTopology | None:
 
 def _decoded(decode: Callable[[], _Document], source: str) -> NodeTopology:
     try:
-        return decode().spec
+        return whole(decode().spec)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ParseError(f"{source}: expected {_EXPECTED}: {error}") from error

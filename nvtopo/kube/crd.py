@@ -21,7 +21,8 @@ from msgspec.inspect import DictType, StructType, Type, UnionType, VarTupleType
 
 from nvtopo.errors import UsageError
 from nvtopo.kube.v1alpha1 import GROUP, KIND, PLURAL, SHORT_NAME, SINGULAR, VERSION, Status
-from nvtopo.model.node import NodeTopology
+from nvtopo.model.record import Record
+from nvtopo.model.spec import Spec
 
 Schema = dict[str, Any]
 
@@ -43,7 +44,7 @@ _NULL: Final = {"type": "null"}
 _COLUMNS: Final = (
     ("GPU", ".spec.gpus[0].name", "string", 0),
     ("Driver", ".spec.host.driverVersion", "string", 0),
-    ("NVLink", ".spec.gpus[0].nvlinks[0].version", "string", 0),
+    ("NVLink", ".spec..nvlinks[0].version", "string", 0),
     ("Domain", ".status.domain", "string", 0),
     ("Ready", '.status.conditions[?(@.type=="Ready")].status', "string", 0),
     ("Product", ".spec.host.product", "string", 1),
@@ -93,7 +94,7 @@ def object_schema() -> Schema:
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": structural_schema(NodeTopology),
+            "spec": structural_schema(Spec),
             "status": structural_schema(Status),
         },
         "required": ["spec"],
@@ -134,7 +135,8 @@ def _records(found: Type) -> Iterator[type[msgspec.Struct]]:
 
 def _describe(component: Schema, record: type[msgspec.Struct]) -> None:
     """Adds the fields' docstrings to a record's schema."""
-    docstrings = _field_docstrings(record)
+    bases = [base for base in reversed(record.__mro__) if issubclass(base, Record)]
+    docstrings = {name: text for base in bases for name, text in _field_docstrings(base).items()}
     for field in msgspec.structs.fields(record):
         if field.name in docstrings:
             component["properties"][field.encode_name]["description"] = docstrings[field.name]

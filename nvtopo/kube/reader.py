@@ -16,6 +16,7 @@ from nvtopo.kube.client import Client
 from nvtopo.kube.refusal import one_line
 from nvtopo.kube.stream import WatchEvent
 from nvtopo.kube.v1alpha1 import COLLECTION, Envelope, Head, Metadata
+from nvtopo.model.spec import whole
 
 _HEAD: Final = msgspec.json.Decoder(Head)
 _ENVELOPE: Final = msgspec.json.Decoder(Envelope)
@@ -84,6 +85,6 @@ def _metadata(item: msgspec.Raw) -> Metadata:
 
 def _event(name: str, item: msgspec.Raw) -> Applied | Unreadable:
     try:
-        return Applied(name, _ENVELOPE.decode(item).spec)
+        return Applied(name, whole(_ENVELOPE.decode(item).spec))
     except msgspec.MsgspecError as error:
         return Unreadable(name, one_line(str(error)))

@@ -11,6 +11,7 @@ import msgspec
 
 from nvtopo.model.node import NodeTopology
 from nvtopo.model.record import Record
+from nvtopo.model.spec import Spec, folded
 
 GROUP: Final = "nvtopo.io"
 VERSION: Final = "v1alpha1"
@@ -84,7 +85,7 @@ class Envelope(Record, frozen=True, kw_only=True):
     """A NodeTopology object as it is read."""
 
     metadata: Metadata
-    spec: NodeTopology
+    spec: Spec
     status: Status = Status()
 
 
@@ -94,7 +95,7 @@ class SpecDocument(Record, frozen=True, kw_only=True):
     api_version: str
     kind: str
     metadata: Metadata
-    spec: NodeTopology
+    spec: Spec
 
 
 class StatusDocument(Record, frozen=True, kw_only=True):
@@ -110,7 +111,7 @@ def spec_document(name: str, topology: NodeTopology, node_uid: str) -> bytes:
     """The agent's document; the object goes with the Node that has this ``uid``."""
     owner = OwnerReference(api_version="v1", kind="Node", name=name, uid=node_uid)
     metadata = Metadata(name=name, owner_references=(owner,))
-    document = SpecDocument(api_version=API_VERSION, kind=KIND, metadata=metadata, spec=topology)
+    document = SpecDocument(api_version=API_VERSION, kind=KIND, metadata=metadata, spec=folded(topology))
     return msgspec.json.encode(document, order="deterministic")
 
 

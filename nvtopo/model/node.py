@@ -1,7 +1,7 @@
-"""``NodeTopology``: the noun in the middle. Facts of one node, folded and ordered; the ``spec`` of the resource.
+"""``NodeTopology``: the noun in the middle. Facts of one node, joined and ordered.
 
 It holds what was read and no conclusion: locality, groups, nearest NICs are functions of it (``derive``), so there is
-nothing to keep consistent. An 8-GPU node takes about 6 KiB of JSON.
+nothing to keep consistent. In the resource and on paper it is a ``Spec`` (``nvtopo.model.spec``).
 """
 
 from typing import Literal
@@ -195,8 +195,8 @@ class StatedLevel(Record, frozen=True, kw_only=True):
     level: Literal["PIX", "PXB", "PHB", "NODE", "SYS"]
 
 
-class NodeTopology(Record, frozen=True, kw_only=True):
-    """What a node is. Every sequence is in its natural order, so equal nodes are equal bytes."""
+class NodeFacts(Record, frozen=True, kw_only=True):
+    """What is said of a node. Every sequence is in its natural order, so equal nodes are equal bytes."""
 
     host: Host = Host()
     numa: tuple[NumaNode, ...] = ()
@@ -213,6 +213,10 @@ class NodeTopology(Record, frozen=True, kw_only=True):
     nvlink_hidden: bool = False
     """The input cannot show NVLink at all (``nvidia-smi topo -mp``, lspci): its groups are unknown, not none."""
     problems: tuple[Problem, ...] = ()
+
+
+class NodeTopology(NodeFacts, frozen=True, kw_only=True):
+    """What a node is: every GPU and every NIC with all that is known of it."""
 
 
 def encode(node: NodeTopology) -> bytes:

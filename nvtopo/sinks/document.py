@@ -5,23 +5,25 @@ import msgspec
 from nvtopo.model.derive import Derived
 from nvtopo.model.node import NodeTopology
 from nvtopo.model.snapshot import Snapshot
+from nvtopo.model.spec import Spec, folded
 
 
 class _Document(msgspec.Struct, frozen=True):
-    spec: NodeTopology
+    spec: Spec
     derived: Derived
 
 
 def node_json(node: NodeTopology, derived: Derived) -> bytes:
     """The node's facts and conclusions as indented JSON."""
-    return _indented(_Document(node, derived))
+    return _indented(_Document(folded(node), derived))
 
 
 def node_yaml(node: NodeTopology, derived: Derived) -> str:
     """The same document as YAML."""
     from nvtopo.sinks import yaml
 
-    return yaml.text_of(msgspec.json.decode(msgspec.json.encode(_Document(node, derived), order="deterministic")))
+    document = _Document(folded(node), derived)
+    return yaml.text_of(msgspec.json.decode(msgspec.json.encode(document, order="deterministic")))
 
 
 def capture_json(snapshot: Snapshot) -> bytes:

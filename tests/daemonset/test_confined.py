@@ -17,6 +17,7 @@ from typing import Final
 import pytest
 
 from tests.daemonset import shipped
+from tests.documents import facts
 
 pytestmark = [
     pytest.mark.machine,
@@ -69,7 +70,7 @@ def test_it_reads_the_same_as_root_but_for_what_is_said(features_d: Path) -> Non
     confined = _confined(features_d, *arguments)
     assert confined.returncode == 0, confined.stderr
     plainly = subprocess.run((sys.executable, *arguments), env=_environment(), capture_output=True, check=True)
-    found, expected = json.loads(confined.stdout)["spec"], json.loads(plainly.stdout)["spec"]
+    found, expected = facts(json.loads(confined.stdout)), facts(json.loads(plainly.stdout))
     for device in (*expected.get("gpus", ()), *expected.get("nics", ())):
         device.pop("acsRedirect", None)  # needs CAP_SYS_ADMIN: the component acs
     expected.pop("kubelet", None)  # a mount of its own: the component kubelet-policies

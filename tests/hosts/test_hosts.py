@@ -5,13 +5,14 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from nvtopo.model import node as node_module
 from nvtopo.model.assemble import assemble
 from nvtopo.model.derive import derive
 from nvtopo.model.features import features
 from nvtopo.model.snapshot import Snapshot
+from nvtopo.model.spec import folded
 from nvtopo.sinks import matrix, nfd
 from nvtopo.sinks.document import capture_json, node_json
 from nvtopo.sources.capture import parse_capture
@@ -48,4 +49,4 @@ def test_feature_file(host: Path, snapshot: Snapshot) -> None:
 
 def test_the_resource_is_small(snapshot: Snapshot) -> None:
     node = assemble(snapshot)
-    assert len(node_module.encode(node)) <= max(8, len(node.gpus)) * 1280, "10 KiB for eight GPUs"
+    assert len(msgspec.json.encode(folded(node))) <= max(1, len(node.gpus) / 8) * 6 * 1024, "6 KiB for eight GPUs"

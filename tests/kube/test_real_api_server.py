@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from msgspec.structs import replace
 
 import nvtopo
 from nvtopo.cluster.inventory import Applied, Deleted, Listed
@@ -18,7 +19,8 @@ from nvtopo.kube import client as client_module
 from nvtopo.kube.client import Client
 from nvtopo.kube.store import KubeStore
 from nvtopo.kube.v1alpha1 import COLLECTION, Condition, Envelope, Status, path, spec_document, status_document
-from nvtopo.model.node import NodeTopology
+from nvtopo.model.node import NodeTopology, NvLinkBundle
+from nvtopo.model.spec import whole
 from tests.kube.following import Following
 from tests.kube.machines import hgx, small
 from tests.lab import kube
@@ -74,7 +76,8 @@ def node(plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[str]:
 
 def test_an_eight_gpu_node_survives_the_round_trip(agent: Client, node: str) -> None:
     KubeStore(agent).apply(node, hgx())
-    assert _read(agent, node).spec == hgx()
+    assert whole(_read(agent, node).spec) == hgx()
+    assert len(agent.get(path(node))) < 7 * 1024, "with its metadata, as stored"
 
 
 def test_the_same_again_changes_nothing(agent: Client, node: str) -> None:
@@ -105,7 +108,7 @@ def test_spec_and_status_have_different_writers(agent: Client, aggregator: Clien
     KubeStore(aggregator).set_status(node, STATUS)
     KubeStore(agent).apply(node, small())
     found = _read(agent, node)
-    assert (found.spec, found.status) == (small(), STATUS)
+    assert (whole(found.spec), found.status) == (small(), STATUS)
     assert found.metadata.generation == 2
 
 
@@ -136,6 +139,13 @@ def test_kubectl_get_prints_columns_worth_reading(
     assert row["Domain"] == "cluster.1"
     assert row["Ready"] == "True"
     assert row["Problem"] == "rate: Input/output error"
+
+
+def test_links_that_differ_from_gpu_to_gpu_have_a_column_too(agent: Client, plane: ControlPlane, node: str) -> None:
+    wired = (NvLinkBundle(links=str(index), state="active", version="4.0", remote="gpu") for index in range(8))
+    gpus = tuple(replace(gpu, nvlinks=(bundle,)) for gpu, bundle in zip(hgx().gpus, wired, strict=True))
+    KubeStore(agent).apply(node, replace(hgx(), gpus=gpus))
+    assert _printed(plane, node)["NVLink"] == "4.0"
 
 
 def test_a_deleted_node_takes_its_topology_with_it(agent: Client, plane: ControlPlane, node: str) -> None:

@@ -11,6 +11,7 @@ import nvtopo
 from nvtopo.model.derive import derive
 from nvtopo.model.features import features
 from nvtopo.model.node import Gpu, GpuPair, NodeTopology, NvLinkBundle
+from nvtopo.model.spec import Spec, whole
 from nvtopo.sinks import nfd
 from tests.nfd.hostile import nodes
 
@@ -52,7 +53,7 @@ def generic(name: str) -> str:
 def recorded() -> Iterator[NodeTopology]:
     """The machines of ``fixtures/hosts``, from their reviewed documents."""
     for document in sorted(HOSTS.glob("*/expected/topology.json")):
-        yield msgspec.convert(msgspec.json.decode(document.read_bytes())["spec"], NodeTopology)
+        yield whole(msgspec.convert(msgspec.json.decode(document.read_bytes())["spec"], Spec))
 
 
 def test_the_documentation_lists_exactly_the_labels_that_there_are() -> None:

@@ -16,6 +16,7 @@ from nvtopo.kube.client import Client, connect
 from nvtopo.model.derive import derive
 from nvtopo.model.features import features
 from nvtopo.model.node import NodeTopology
+from nvtopo.model.spec import Spec, whole
 from nvtopo.sinks.nfd import FeatureFile
 from nvtopo.sinks.node_feature import NodeFeatureSink, path
 from tests.lab import kube
@@ -78,7 +79,7 @@ def client(own_plane: ControlPlane) -> Iterator[Client]:
 
 def recorded(host: str) -> NodeTopology:
     document = msgspec.json.decode((HOSTS / host / "expected" / "topology.json").read_bytes())
-    return msgspec.convert(document["spec"], NodeTopology)
+    return whole(msgspec.convert(document["spec"], Spec))
 
 
 def write(api: kube.Api, client: Client, name: str, node: NodeTopology) -> NodeFeatureSink:

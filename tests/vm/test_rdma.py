@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from nvtopo.model.roce import roce_mtu
+from tests.documents import facts
 from tests.vm import layout
 from tests.vm.fixtures import Fresh
 from tests.vm.machine import Vm
@@ -68,13 +69,13 @@ def report(vm: Vm, roce: None) -> Any:
 
 @pytest.fixture(scope="module")
 def seen(vm: Vm, roce: None) -> Any:
-    """``nvtopo dump --format json``."""
+    """What ``nvtopo dump --format json`` says of the machine."""
     assert roce is None
-    return vm.json("nvtopo", "dump", "--format", "json")
+    return facts(vm.json("nvtopo", "dump", "--format", "json"))
 
 
 def test_each_device_is_found_on_its_netdev_s_function(seen: Any, netdevs: dict[str, str]) -> None:
-    nics = {nic["name"]: nic for nic in seen["spec"]["nics"]}
+    nics = {nic["name"]: nic for nic in seen["nics"]}
     for device, nic in DEVICES.items():
         place = PLACES[nic]
         assert (nics[device]["pciBusID"], nics[device]["path"]) == (place.address, place.path)
@@ -85,13 +86,13 @@ def test_each_device_is_found_on_its_netdev_s_function(seen: Any, netdevs: dict[
 
 
 def test_a_device_on_no_pci_says_so(seen: Any) -> None:
-    (nic,) = [nic for nic in seen["spec"]["nics"] if nic["name"] == VIRTUAL]
+    (nic,) = [nic for nic in seen["nics"] if nic["name"] == VIRTUAL]
     assert "pciBusID" not in nic
     assert nic["netdevs"] == ["virtual0"]
 
 
 def test_reading_it_all_is_no_problem(seen: Any) -> None:
-    assert not [problem for problem in seen["spec"]["problems"] if problem["source"] == "rdma"]
+    assert not [problem for problem in seen["problems"] if problem["source"] == "rdma"]
 
 
 def test_gids_and_their_types_are_those_of_ibv_devinfo(report: Any) -> None:
@@ -124,7 +125,7 @@ def test_gids_are_the_addresses_of_the_netdev(report: Any, netdevs: dict[str, st
 
 def test_the_usable_gid_is_the_ipv4_one(seen: Any, report: Any) -> None:
     devices = {device["name"]: device for device in report["facts"]["pyverbs"]["devices"]}
-    nics = {nic["name"]: nic for nic in seen["spec"]["nics"]}
+    nics = {nic["name"]: nic for nic in seen["nics"]}
     for device in DEVICES:
         (index,) = [gid["index"] for gid in devices[device]["ports"][0]["gids"] if ":ffff:0a00:" in gid["gid"]]
         assert nics[device]["ports"][0]["gidIndex"] == index
@@ -145,12 +146,12 @@ def test_the_struct_of_libibverbs_is_pyverbs_s_field_for_field(report: Any) -> N
 
 
 def test_every_way_reads_the_same_facts_and_sysfs_only_lacks_the_mtu(report: Any) -> None:
-    facts = report["facts"]
-    assert facts["pyverbs"] == facts["libibverbs"]
-    for device in facts["pyverbs"]["devices"]:
+    read = report["facts"]
+    assert read["pyverbs"] == read["libibverbs"]
+    for device in read["pyverbs"]["devices"]:
         for port in device["ports"]:
             assert port.pop("activeMtuBytes") in (256, 512, 1024, 2048, 4096)
-    assert facts["pyverbs"] == facts["sysfs"]
+    assert read["pyverbs"] == read["sysfs"]
 
 
 def test_the_active_mtu_follows_the_netdev_s(vm: Vm, netdevs: dict[str, str]) -> None:
@@ -159,8 +160,8 @@ def test_the_active_mtu_follows_the_netdev_s(vm: Vm, netdevs: dict[str, str]) ->
     try:
         for mtu in (1500, 600, 2200, 9000):
             vm.run("ip", "link", "set", netdev, "mtu", str(mtu))
-            document = vm.json("nvtopo", "dump", "--format", "json")
-            (nic,) = [nic for nic in document["spec"]["nics"] if nic["name"] == "rocep1"]
+            spec = facts(vm.json("nvtopo", "dump", "--format", "json"))
+            (nic,) = [nic for nic in spec["nics"] if nic["name"] == "rocep1"]
             assert nic["mtuBytes"] == mtu
             active[mtu] = nic["ports"][0]["activeMtuBytes"]
     finally:
@@ -174,23 +175,23 @@ def test_a_device_file_that_does_not_open_is_a_problem(vm: Vm) -> None:
     file = "/dev/infiniband/uverbs0"
     vm.run("sh", "-c", f"mv {file} /dev/infiniband/kept && mkdir {file}")
     try:
-        document = vm.json("nvtopo", "dump", "--format", "json")
+        spec = facts(vm.json("nvtopo", "dump", "--format", "json"))
     finally:
         vm.run("sh", "-c", f"rmdir {file} && mv /dev/infiniband/kept {file}")
-    problems = [problem for problem in document["spec"]["problems"] if problem["source"] == "rdma"]
+    problems = [problem for problem in spec["problems"] if problem["source"] == "rdma"]
     assert problems == [{"source": "rdma", "subject": file, "reason": "Is a directory"}]
     device = (vm.read("/sys/class/infiniband_verbs/uverbs0/ibdev") or "").strip()
-    ports = {nic["name"]: nic["ports"][0] for nic in document["spec"]["nics"] if nic.get("ports")}
+    ports = {nic["name"]: nic["ports"][0] for nic in spec["nics"] if nic.get("ports")}
     assert {name for name, port in ports.items() if "activeMtuBytes" not in port} == {device}
 
 
 def test_without_device_files_sysfs_is_all_there_is_and_no_problem(vm: Vm) -> None:
     vm.run("mv", "/dev/infiniband", "/dev/hidden")
     try:
-        document = vm.json("nvtopo", "dump", "--format", "json")
+        spec = facts(vm.json("nvtopo", "dump", "--format", "json"))
     finally:
         vm.run("mv", "/dev/hidden", "/dev/infiniband")
-    assert not [problem for problem in document["spec"]["problems"] if problem["source"] == "rdma"]
-    ports = [port for nic in document["spec"]["nics"] for port in nic.get("ports", ())]
+    assert not [problem for problem in spec["problems"] if problem["source"] == "rdma"]
+    ports = [port for nic in spec["nics"] for port in nic.get("ports", ())]
     assert len(ports) == len(DEVICES) + 1
     assert not any("activeMtuBytes" in port for port in ports)
