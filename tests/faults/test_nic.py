@@ -1,0 +1,67 @@
+"""A NIC that goes and comes back on a recorded machine; tests/vm/test_hotplug.py unplugs a real PCI function."""
+
+from pathlib import Path
+from typing import Final
+
+from tests.faults.node import Agent, Node
+
+DEVICES: Final = "sys/devices/pci0000:50/0000:50:01.0/0000:51:00.0/0000:52:01.0"
+ADDRESS: Final = "0000:54:00.0"
+LINKS: Final = (f"sys/bus/pci/devices/{ADDRESS}", "sys/class/infiniband/mlx5_0", "sys/class/net/enp84s0np0")
+
+
+def has_it(node: Node, agent: Agent) -> bool:
+    """GPU0's own NIC is there, and its rail."""
+    labels = node.labels()
+    return (
+        (labels.get("nic.count"), labels.get("rdma.rails"), labels.get("nic.gpu-locality")) == ("10", "8", "PIX")
+        and agent.value("nvtopo_rdma_port_active", device="mlx5_0") == 1
+        and agent.value("nvtopo_gpu_nearest_nic", gpu="0", device="mlx5_0", level="PIX") == 1
+        and agent.value("nvtopo_problems", source="rdma") is None
+    )
+
+
+def is_without_it(node: Node, agent: Agent) -> bool:
+    """Nothing is said of it, and GPU0 makes do with farther ones."""
+    labels = node.labels()
+    return (
+        (labels.get("nic.count"), labels.get("rdma.rails"), labels.get("nic.gpu-locality")) == ("9", "7", "NODE")
+        and "mlx5_0" not in {given["device"] for given, _ in agent.page()["nvtopo_rdma_port_active"]}
+        and agent.value("nvtopo_gpu_nearest_nic", gpu="0", device="mlx5_0") is None
+        and agent.value("nvtopo_gpu_nearest_nic", gpu="1", device="mlx5_1", level="PIX") == 1
+    )
+
+
+def test_a_nic_removed_and_added(node: Node) -> None:
+    agent = node.start()
+    agent.eventually(lambda: has_it(node, agent), "the NIC")
+    away = unplug(node)
+    agent.eventually(lambda: is_without_it(node, agent), "nothing of the NIC")
+    assert agent.ready()
+    plug(away)
+    agent.eventually(lambda: has_it(node, agent), "the NIC again")
+    assert len(agent.said("topology changed")) == 2
+
+
+def test_a_nic_half_removed(node: Node) -> None:
+    """Its links are there, and what they point to is not: so it is for a moment within the kernel too."""
+    agent = node.start()
+    agent.eventually(lambda: has_it(node, agent), "the NIC")
+    away = (node.root / DEVICES / ADDRESS).rename(node.root / "away")
+    agent.eventually(lambda: not has_it(node, agent), "a machine without the NIC")
+    assert agent.alive()
+    away.rename(node.root / DEVICES / ADDRESS)
+    agent.eventually(lambda: has_it(node, agent), "the NIC again")
+
+
+def unplug(node: Node) -> list[tuple[Path, Path]]:
+    """Where each part of it went."""
+    away = node.root / "away"
+    away.mkdir()
+    parts = (*LINKS, f"{DEVICES}/{ADDRESS}")
+    return [((node.root / part).rename(away / str(number)), node.root / part) for number, part in enumerate(parts)]
+
+
+def plug(away: list[tuple[Path, Path]]) -> None:
+    for there, here in reversed(away):
+        there.rename(here)
