@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nvtopo.agent import Agent, counters
-from nvtopo.agent.page import Page
+from nvtopo.agent.page import Listen, Page
 from nvtopo.agent.sampler import sampling
 from nvtopo.aggregator import fleet
 from nvtopo.aggregator.loop import Aggregator
@@ -67,5 +67,5 @@ def running(
         server = stack.enter_context(Server(aggregator, address=address, port=page_port))
         sampled = stack.enter_context(sampling(machine, agent.latest))
         parts = (metrics.part(agent.latest), counters.part(agent.root, agent.latest), *sampled)
-        page = stack.enter_context(Page(parts, lambda: True, address=address, port=metrics_port))
+        page = stack.enter_context(Page(parts, lambda: True, listen=Listen(address, metrics_port)))
         yield Running(agent, aggregator, observation, graph, server.url, page.url)

@@ -8,6 +8,7 @@ from typing import Final
 
 from nvtopo.agent.bell import Bell, first_of
 from nvtopo.agent.delivery import Delivery, Sink
+from nvtopo.agent.problem_log import ProblemLog
 from nvtopo.model.assemble import assemble
 from nvtopo.model.derive import derive
 from nvtopo.sinks.metrics import Observation
@@ -45,6 +46,7 @@ class Agent:
         self._stopped = False
         self._deliveries = tuple(Delivery(sink, on_bug=self._changed.ring) for sink in sinks)
         self._latest: Observation | None = None
+        self._problems = ProblemLog()
         self._patience = _STUCK_SECONDS
         self._beat = time.monotonic()
 
@@ -119,12 +121,6 @@ class Agent:
             delivery.join(until - time.monotonic())
 
     def _log_changes(self, before: Observation | None, after: Observation) -> None:
-        known = before.node.problems if before else ()
-        for problem in set(after.node.problems) - set(known):
-            logger.warning(
-                "cannot read", extra={"source": problem.source, "subject": problem.subject, "reason": problem.reason}
-            )
-        for problem in set(known) - set(after.node.problems):
-            logger.info("can read again", extra={"source": problem.source, "subject": problem.subject})
+        self._problems.say(after.node.problems)
         if before is not None and before.node != after.node:
             logger.info("topology changed", extra={"gpus": len(after.node.gpus), "nics": len(after.node.nics)})

@@ -1,32 +1,35 @@
 """The agent's HTTP page on its own port: ``/metrics``, ``/healthz``, ``/readyz``."""
 
-import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
-from wsgiref.simple_server import WSGIRequestHandler, make_server
-
-from prometheus_client.exposition import ThreadingWSGIServer
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nvtopo.agent import exposition
+from nvtopo.agent.server import Server, StartResponse
 from nvtopo.errors import ReadError
 from nvtopo.sinks import series
 
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from nvtopo.agent.protection import Authorize
 
 
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        """A scrape a second is no news."""
+class Listen(NamedTuple):
+    """Where the page is served, and how it is protected; by default not at all."""
 
-
-class _ServerIPv6(ThreadingWSGIServer):
-    address_family = socket.AF_INET6
+    address: str
+    port: int
+    """0 takes a free one."""
+    tls: "Callable[[], SSLContext] | None" = None
+    """The context for a new connection."""
+    authorize: "Authorize | None" = None
+    """Who may read the metrics. Probes are open: the kubelet has no token."""
 
 
 class Page:
-    """Serves while it is open; ``port`` 0 takes a free one."""
+    """Serves while it is open."""
 
     def __init__(
         self,
@@ -34,27 +37,27 @@ class Page:
         ready: Callable[[], bool],
         alive: Callable[[], bool] = lambda: True,
         *,
-        address: str,
-        port: int,
+        listen: Listen,
     ) -> None:
         """``ready`` answers ``/readyz``, and ``alive``, which a new process would have to mend, ``/healthz``."""
         self._metrics = exposition.app(parts)
+        self._listen = listen
         self._probes = {
             "/healthz": (alive, "the loop is stuck"),
             "/readyz": (ready, "not every sink has the latest reading yet"),
         }
         try:
-            server = _ServerIPv6 if ":" in address else ThreadingWSGIServer
-            self._server = make_server(address, port, self._serve, server_class=server, handler_class=_Quiet)
+            self._server = Server(listen.address, listen.port, self._serve, listen.tls)
         except OSError as error:
-            raise ReadError(f"cannot listen on {address}:{port}: {error.strerror}") from error
+            raise ReadError(f"cannot listen on {listen.address}:{listen.port}: {error.strerror}") from error
         self._thread = threading.Thread(target=self._server.serve_forever, name="page", daemon=True)
 
     @property
     def url(self) -> str:
         """Where it is served."""
         host, port = self._server.server_address[:2]
-        return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
+        scheme = "https" if self._listen.tls else "http"
+        return f"{scheme}://[{host!s}]:{port}" if ":" in str(host) else f"{scheme}://{host!s}:{port}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -67,15 +70,24 @@ class Page:
 
     def _serve(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "/")
+        if environ.get("REQUEST_METHOD") != "GET":
+            return _answer(start_response, "405 Method Not Allowed", "expected GET", ("Allow", "GET"))
         if path == "/metrics":
-            return self._metrics(environ, start_response)
+            return self._protected(environ, start_response)
         if path in self._probes:
             holds, otherwise = self._probes[path]
             good = holds()
             return _answer(start_response, "200 OK" if good else "503 Service Unavailable", "ok" if good else otherwise)
         return _answer(start_response, "404 Not Found", "known paths: /metrics /healthz /readyz")
 
+    def _protected(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        authorize = self._listen.authorize
+        refusal = authorize(environ.get("HTTP_AUTHORIZATION", "")) if authorize else None
+        if refusal is None:
+            return self._metrics(environ, start_response)
+        return _answer(start_response, refusal.status, refusal.words, ("WWW-Authenticate", "Bearer"))
 
-def _answer(start_response: StartResponse, status: str, text: str) -> list[bytes]:
-    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+
+def _answer(start_response: StartResponse, status: str, text: str, *headers: tuple[str, str]) -> list[bytes]:
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), *headers])
     return [f"{text}\n".encode()]

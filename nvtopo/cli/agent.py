@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nvtopo.cli.listen import parse_listen
 from nvtopo.cli.machine import live_options, machine_of
+from nvtopo.cli.page import listen_of, page_options
 
 if TYPE_CHECKING:
     from nvtopo.agent import Agent
     from nvtopo.agent.delivery import Sink
+    from nvtopo.agent.page import Listen
     from nvtopo.sources.machine import Machine
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
     "--node-feature-namespace", envvar="POD_NAMESPACE", default="nvtopo", show_default=True, help="Where it is kept."
 )
 @click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Instead of the pod's own account.")
-@click.option("--listen", default="127.0.0.1:9745", show_default=True, help="Address of the metrics page; '' for none.")
+@page_options
 @click.option(
     "--interval", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds between passes."
 )
@@ -71,6 +72,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     node_feature_namespace: str,
     kubeconfig: Path | None,
     listen: str,
+    tls_cert_file: Path | None,
+    tls_private_key_file: Path | None,
+    bearer_token_file: Path | None,
     interval: float,
     label_lifetime: float,
     sample_interval: float,
@@ -85,6 +89,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from nvtopo.errors import ReadError
 
     telemetry.log_to_stderr()
+    page = listen_of(listen, tls_cert_file, tls_private_key_file, bearer_token_file)
     sinks: list[Sink] = []
     if features:
         from nvtopo.sinks.nfd import FeatureFile
@@ -101,7 +106,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         if not agent.delivered:
             raise ReadError("agent: not every sink could be written; the log above says which and why")
         return
-    _serve(agent, machine, listen, interval, sample_interval)
+    _serve(agent, machine, page, interval, sample_interval)
 
 
 def _resource(kubeconfig: Path | None, name: str) -> "Sink":
@@ -119,11 +124,13 @@ def _node_feature(kubeconfig: Path | None, name: str, namespace: str) -> "Sink":
     return NodeFeatureSink(connect(kubeconfig), name, namespace)
 
 
-def _serve(agent: "Agent", machine: "Machine", listen: str, interval: float, sample_interval: float) -> None:
+def _serve(
+    agent: "Agent", machine: "Machine", listen: "Listen | None", interval: float, sample_interval: float
+) -> None:
     """Run until SIGTERM or SIGINT, with the metrics page beside the loop."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    if not listen:
+    if listen is None:
         agent.run(interval)
         return
     from nvtopo.agent import counters
@@ -131,9 +138,8 @@ def _serve(agent: "Agent", machine: "Machine", listen: str, interval: float, sam
     from nvtopo.agent.sampler import sampling
     from nvtopo.sinks import metrics
 
-    address, port = parse_listen(listen)
     with sampling(machine, agent.latest, sample_interval) as sampled:
         parts = (metrics.part(agent.latest), counters.part(agent.root, agent.latest), *sampled)
-        with Page(parts, lambda: agent.delivered, lambda: agent.alive, address=address, port=port) as page:
+        with Page(parts, lambda: agent.delivered, lambda: agent.alive, listen=listen) as page:
             logger.info("serving", extra={"url": page.url})
             agent.run(interval)

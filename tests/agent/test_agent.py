@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from nvtopo.agent import Agent
-from nvtopo.agent.page import Page
+from nvtopo.agent.page import Listen, Page
 from nvtopo.errors import ReadError
 from nvtopo.sinks import metrics
 from nvtopo.sinks.nfd import FeatureFile
 from nvtopo.sources.machine import Machine, NoNvml, NvmlReading
 from nvtopo.sources.sysfs import SysfsRoot
+
+HERE = Listen("127.0.0.1", 0)
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def test_a_loop_that_is_stuck_is_not_alive_and_one_that_goes_on_is(root: Path, m
     nvml = Hanging()
     agent = Agent(Machine(root=SysfsRoot(str(root)), nvml=nvml), [])
     loop = threading.Thread(target=agent.run, args=(0.1,))
-    page = Page([], lambda: agent.delivered, lambda: agent.alive, address="127.0.0.1", port=0)
+    page = Page([], lambda: agent.delivered, lambda: agent.alive, listen=HERE)
     with page:
         assert fetched(f"{page.url}/healthz") == (200, "ok\n")
         loop.start()
@@ -107,7 +109,7 @@ def test_a_loop_that_is_stuck_is_not_alive_and_one_that_goes_on_is(root: Path, m
 
 
 def test_the_page_tells_the_truth_about_readiness(agent: Agent) -> None:
-    with Page([metrics.part(agent.latest)], lambda: agent.delivered, address="127.0.0.1", port=0) as page:
+    with Page([metrics.part(agent.latest)], lambda: agent.delivered, listen=HERE) as page:
         assert fetched(f"{page.url}/healthz")[0] == 200
         assert fetched(f"{page.url}/readyz")[0] == 503
         assert "nvtopo_observation_timestamp_seconds" not in fetched(f"{page.url}/metrics")[1]
@@ -119,14 +121,14 @@ def test_the_page_tells_the_truth_about_readiness(agent: Agent) -> None:
 
 def test_a_node_with_ipv6_alone_is_served(agent: Agent) -> None:
     agent.step()
-    with Page([], lambda: agent.delivered, address="::1", port=0) as page:
+    with Page([], lambda: agent.delivered, listen=Listen("::1", 0)) as page:
         assert fetched(f"{page.url}/readyz")[0] == 200
 
 
 def test_an_address_in_use_is_said_in_one_line(agent: Agent) -> None:
     del agent
     with (
-        Page([], lambda: True, address="127.0.0.1", port=0) as page,
+        Page([], lambda: True, listen=HERE) as page,
         pytest.raises(ReadError, match="cannot listen on"),
     ):
-        Page([], lambda: True, address="127.0.0.1", port=int(page.url.rpartition(":")[2]))
+        Page([], lambda: True, listen=Listen("127.0.0.1", int(page.url.rpartition(":")[2])))

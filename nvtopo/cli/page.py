@@ -1,0 +1,71 @@
+"""The options of the agent's metrics page: where it listens, and who may read it."""
+
+import ipaddress
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nvtopo.cli.listen import parse_listen
+from nvtopo.errors import UsageError
+
+if TYPE_CHECKING:
+    from nvtopo.agent.page import Listen
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def page_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--listen`` and what protects it: ``listen_of`` takes them."""
+    for option in (
+        click.option(
+            "--bearer-token-file", type=_FILE, help="Tokens, one a line: who has none of them gets no metrics."
+        ),
+        click.option("--tls-private-key-file", type=_FILE, help="The certificate's key, PEM."),
+        click.option(
+            "--tls-cert-file", type=_FILE, help="Serve HTTPS: a certificate chain, PEM, read anew when it changes."
+        ),
+        click.option(
+            "--listen", default="127.0.0.1:9745", show_default=True, help="Address of the metrics page; '' for none."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def listen_of(
+    listen: str, tls_cert_file: Path | None, tls_private_key_file: Path | None, bearer_token_file: Path | None
+) -> "Listen | None":
+    """What these options say; None for no page.
+
+    Raises:
+        UsageError: they do not go together.
+        ReadError: a file can't be used.
+    """
+    if not listen:
+        return None
+    address, port = parse_listen(listen)
+    if (tls_cert_file is None) != (tls_private_key_file is None):
+        raise UsageError("--tls-cert-file and --tls-private-key-file: expected both or none")
+    if bearer_token_file and not tls_cert_file and not _is_loopback(address):
+        raise UsageError(
+            "--bearer-token-file: without TLS the token would cross the network in clear:"
+            " expected --tls-cert-file, or an address of this host such as 127.0.0.1"
+        )
+    from nvtopo.agent.page import Listen
+    from nvtopo.agent.protection import TlsFiles, TokenFile
+
+    return Listen(
+        address,
+        port,
+        TlsFiles(tls_cert_file, tls_private_key_file) if tls_cert_file and tls_private_key_file else None,
+        TokenFile(bearer_token_file) if bearer_token_file else None,
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"

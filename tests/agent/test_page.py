@@ -1,0 +1,264 @@
+"""The page against clients: TLS, tokens, and those that are slow, huge or many. Every client here is on loopback."""
+
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+
+from nvtopo.agent.page import Listen, Page
+from nvtopo.agent.protection import TlsFiles, TokenFile
+from nvtopo.agent.server import LARGEST_HEAD_BYTES, MOST_CONNECTIONS_OF_ONE_ADDRESS, Server
+from nvtopo.cli.page import listen_of
+from nvtopo.errors import ReadError, UsageError
+from nvtopo.sinks.series import Families, Family, Part, gauge, one
+
+AUTHORITY = trustme.CA()
+
+
+ANSWER = gauge("nvtopo_answer", "Words.", source="here")
+TEXTS = gauge("nvtopo_texts", "Words.", ("text",), source="here")
+
+
+def small() -> Families:
+    return [one(ANSWER, 42)]
+
+
+def large() -> Families:
+    family = Family(TEXTS)
+    for number in range(64):
+        family.add(1, f"{number}{'x' * 200_000}")
+    return [family]
+
+
+@contextmanager
+def serving(part: Part, listen: Listen | None = None) -> Iterator[int]:
+    """The page's port."""
+    with Page([part], lambda: True, listen=listen or Listen("127.0.0.1", 0)) as page:
+        yield int(page.url.rpartition(":")[2])
+
+
+def get(port: int, path: str = "/metrics", tls: ssl.SSLContext | None = None, **headers: str) -> tuple[int, str]:
+    connection: http.client.HTTPConnection
+    if tls:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=tls)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def trusting(authority: trustme.CA = AUTHORITY) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def certify(directory: Path, authority: trustme.CA = AUTHORITY) -> tuple[Path, Path]:
+    """A certificate and its key, put there as the kubelet puts a Secret: a link to a directory is replaced."""
+    issued = authority.issue_cert("127.0.0.1")
+    versions = sorted(directory.glob("v*"))
+    version = directory / f"v{len(versions)}"
+    version.mkdir()
+    issued.private_key_pem.write_to_path(version / "tls.key")
+    (version / "tls.crt").write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    (directory / "new").symlink_to(version.name)
+    (directory / "new").rename(directory / "data")
+    return directory / "data/tls.crt", directory / "data/tls.key"
+
+
+def test_over_tls_a_client_can_verify_the_page(tmp_path: Path) -> None:
+    with serving(small, Listen("127.0.0.1", 0, TlsFiles(*certify(tmp_path)))) as port:
+        status, body = get(port, tls=trusting())
+        assert (status, "nvtopo_answer 42" in body) == (200, True)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            get(port, tls=trusting(trustme.CA()))
+        with pytest.raises((ConnectionError, http.client.BadStatusLine)):
+            get(port)
+
+
+def test_a_certificate_that_is_rotated_is_served_to_the_next_client(tmp_path: Path) -> None:
+    successor = trustme.CA()
+    with serving(small, Listen("127.0.0.1", 0, TlsFiles(*certify(tmp_path)))) as port:
+        assert get(port, tls=trusting())[0] == 200
+        certify(tmp_path, successor)
+        assert get(port, tls=trusting(successor))[0] == 200
+        (tmp_path / "data/tls.crt").write_text("half a certificate")
+        assert get(port, tls=trusting(successor))[0] == 200
+        (tmp_path / "data/tls.key").unlink()
+        assert get(port, tls=trusting(successor))[0] == 200
+        certify(tmp_path)
+        assert get(port, tls=trusting())[0] == 200
+
+
+def test_without_a_token_there_are_probes_and_no_metrics(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("one\n\ntwo\n")
+    with serving(small, Listen("127.0.0.1", 0, None, TokenFile(tokens))) as port:
+        assert get(port, "/healthz")[0] == 200
+        assert get(port, "/readyz")[0] == 200
+        assert get(port) == (401, "expected a bearer token\n")
+        assert get(port, Authorization="Basic b25l") == (401, "expected a bearer token\n")
+        assert get(port, Authorization="Bearer tw") == (401, "this token is not known\n")
+        assert get(port, Authorization="Bearer \xe9") == (401, "this token is not known\n")
+        assert get(port, Authorization="Bearer one")[0] == 200
+        assert get(port, Authorization="bearer two")[0] == 200
+        tokens.write_text("three is new\n")
+        assert get(port, Authorization="Bearer two")[0] == 401
+        assert get(port, Authorization="Bearer three is new")[0] == 200
+        tokens.write_text("\n")
+        assert get(port, Authorization="Bearer ")[0] == 401
+        assert get(port, Authorization="Bearer three is new") == (503, "no tokens to compare with\n")
+        tokens.unlink()
+        assert get(port, Authorization="Bearer three is new")[0] == 503
+        tokens.write_text("one\n")
+        assert get(port, Authorization="Bearer one")[0] == 200
+
+
+def test_files_that_can_not_be_used_are_said_at_the_start(tmp_path: Path) -> None:
+    certificate, key = certify(tmp_path)
+    with pytest.raises(ReadError, match="No such file"):
+        TlsFiles(certificate, tmp_path / "absent")
+    with pytest.raises(ReadError, match="expected a certificate, and its key"):
+        TlsFiles(key, certificate)
+    with pytest.raises(ReadError, match="No such file"):
+        TokenFile(tmp_path / "absent")
+    (tmp_path / "empty").write_text(" \n")
+    with pytest.raises(ReadError, match="expected a bearer token on each line"):
+        TokenFile(tmp_path / "empty")
+
+
+def test_options_that_do_not_go_together(tmp_path: Path) -> None:
+    certificate, key = certify(tmp_path)
+    (tmp_path / "tokens").write_text("one\n")
+    with pytest.raises(UsageError, match="expected both or none"):
+        listen_of("127.0.0.1:0", certificate, None, None)
+    with pytest.raises(UsageError, match="in clear"):
+        listen_of("0.0.0.0:0", None, None, tmp_path / "tokens")
+    assert listen_of("", None, None, tmp_path / "absent") is None
+    listen = listen_of("0.0.0.0:9", certificate, key, tmp_path / "tokens")
+    assert listen
+    assert listen.tls
+    assert listen.authorize
+    assert listen_of("[::1]:9", None, None, tmp_path / "tokens") is not None
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
+    """A server that gives a client half a second in all."""
+    monkeypatch.setattr(Server, "deadline_seconds", 0.5)
+    return 0.5
+
+
+def closed_after(connection: socket.socket, *, dribble: bytes = b"") -> float:
+    """Seconds until the server closes; meanwhile a byte now and then."""
+    began, left = time.monotonic(), list(dribble)
+    connection.settimeout(0.05)
+    while time.monotonic() < began + 10:
+        try:
+            if left:
+                connection.send(bytes([left.pop(0)]))
+            if not connection.recv(1 << 16):
+                break
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("dribble", [b"", b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 500], ids=["silent", "dribbling"])
+def test_a_slow_client_is_let_go(impatient: float, dribble: bytes) -> None:
+    with serving(small) as port, socket.create_connection(("127.0.0.1", port)) as slow:
+        assert get(port)[0] == 200
+        assert impatient / 2 < closed_after(slow, dribble=dribble) < 5
+
+
+def test_a_client_that_never_shakes_hands_is_let_go(impatient: float, tmp_path: Path) -> None:
+    listen = Listen("127.0.0.1", 0, TlsFiles(*certify(tmp_path)))
+    with serving(small, listen) as port, socket.create_connection(("127.0.0.1", port)) as slow:
+        assert get(port, tls=trusting())[0] == 200
+        assert impatient / 2 < closed_after(slow) < 5
+
+
+def test_a_client_that_does_not_read_its_answer_is_let_go(impatient: float) -> None:
+    threads = threading.active_count()
+    with serving(large) as port, socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", port))
+        slow.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert slow.recv(1, socket.MSG_PEEK)  # it answers, to deaf ears
+        assert wait_until(lambda: threading.active_count() == threads + 1, seconds=10 * impatient)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"x" * 200_000,
+        b"GET /metrics HTTP/1.1\r\nX: " + b"x" * LARGEST_HEAD_BYTES + b"\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\n" + b"X: x\r\n" * LARGEST_HEAD_BYTES,
+    ],
+    ids=["line", "header", "headers"],
+)
+def test_a_huge_request_is_refused(head: bytes) -> None:
+    with serving(small) as port, socket.create_connection(("127.0.0.1", port)) as client:
+        with contextlib.suppress(ConnectionError):  # refused before it was all sent
+            client.sendall(head)
+        with contextlib.suppress(ConnectionError):  # reset, since it was not all read
+            assert client.recv(1 << 16).split()[1] == b"431"
+        assert get(port)[0] == 200
+
+
+def test_what_is_not_http_and_what_is_not_a_get(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(small) as port:
+        for said in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n", b"\r\n\r\n", b"GET\r\n\r\n", b""):
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(said)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("POST", "/metrics", body=b"x" * 1000)
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("Allow")) == (405, "GET")
+        connection.close()
+        assert get(port)[0] == 200
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_crowd_of_one_address_takes_nothing_from_others() -> None:
+    threads = threading.active_count()
+    with serving(small) as port, ExitStack() as stack:
+        crowd = []
+        for _ in range(50):
+            connection = stack.enter_context(socket.socket())
+            connection.bind(("127.0.0.2", 0))
+            connection.connect(("127.0.0.1", port))
+            crowd.append(connection)
+        for _ in range(5):
+            assert get(port)[0] == 200
+        assert threading.active_count() <= threads + 1 + MOST_CONNECTIONS_OF_ONE_ADDRESS
+        for connection in crowd:
+            connection.close()
+        assert wait_until(lambda: threading.active_count() == threads + 1)
+        with socket.socket() as again:
+            again.bind(("127.0.0.2", 0))
+            again.connect(("127.0.0.1", port))
+            again.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert b"200" in again.recv(100)
+
+
+def wait_until(probe: object, seconds: float = 10) -> bool:
+    assert callable(probe)
+    pause, until = threading.Event(), time.monotonic() + seconds
+    while not probe() and time.monotonic() < until:
+        pause.wait(0.02)
+    return bool(probe())
