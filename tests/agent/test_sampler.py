@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,6 +48,13 @@ class Bench:
 
     def wait(self, condition: Callable[[Sampled], bool]) -> None:
         assert self.sampler.wait(condition, PATIENCE)
+
+    def scrape_until(self, condition: Callable[[Sampled], bool]) -> None:
+        """As a Prometheus that keeps coming."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.sampler.wait(condition, 0.1):
+            assert time.monotonic() < deadline
+            self.sampler.scrape()
 
     def wait_for_samples(self, number: int) -> None:
         seen = self.sampler.scrape()
@@ -193,13 +201,12 @@ def test_a_counter_that_was_reset_gives_no_negative_rate(bench: Bench) -> None:
 def test_without_a_scrape_the_driver_is_let_go_and_the_next_one_takes_it_up(bench: Bench) -> None:
     bench.is_like(H100)
     bench.start(FAST._replace(idle=0.5))
-    bench.wait(lambda state: state.samples > 1)
+    bench.scrape_until(lambda state: state.samples > 1)
     worker = bench.worker()
     bench.wait(lambda state: state.reasons == {"starting"})
     assert not worker.is_running()
     assert bench.sampler.worker_pid is None
-    bench.sampler.scrape()
-    bench.wait(lambda state: not state.reasons)
+    bench.scrape_until(lambda state: not state.reasons)
 
 
 def test_the_end_of_the_sampler_is_the_end_of_the_worker(bench: Bench) -> None:

@@ -43,7 +43,7 @@ def test_any_text_and_number_is_read_back(value: str, number: float, count: int)
     ):
         assert [(name, labels) for name, labels, _ in found] == [(name, labels) for name, labels, _ in expected]
         for (_, _, one_value), (_, _, other) in zip(found, expected, strict=True):
-            assert one_value == other or (math.isnan(one_value) and math.isnan(other))
+            assert float(one_value) == other or (math.isnan(one_value) and math.isnan(other))
 
 
 def test_types() -> None:
