@@ -11,6 +11,7 @@ from nvtopo.agent.delivery import Delivery, Sink
 from nvtopo.agent.problem_log import ProblemLog
 from nvtopo.model.assemble import assemble
 from nvtopo.model.derive import derive
+from nvtopo.model.training import BOOT_GRACE_SECONDS
 from nvtopo.sinks.metrics import Observation
 from nvtopo.sources import reading
 from nvtopo.sources.machine import Machine
@@ -25,23 +26,28 @@ DEBOUNCE_SECONDS = 0.5
 #: it is given up at its deadline.
 _STUCK_INTERVALS: Final = 3
 _STUCK_SECONDS: Final = 90.0
+#: Between passes while NVLinks train: of their coming up there is no event.
+_TRAINING_SECONDS: Final = 5.0
 #: What sinks get at the end for a write under way. Those that hang are left: their threads end with the process.
 _LAST_WRITE_SECONDS: Final = 0.5
 
 
-def observe(machine: Machine) -> Observation:
+def observe(machine: Machine, boot_grace_seconds: float = BOOT_GRACE_SECONDS) -> Observation:
     """Read the machine now, and conclude."""
     began = time.monotonic()
     snapshot = reading.read(machine)
-    node = assemble(snapshot)
+    node = assemble(snapshot, boot_grace_seconds)
     return Observation(snapshot, node, derive(node), time.monotonic() - began, time.time())
 
 
 class Agent:
     """The loop's state: the latest observation, and what each sink has."""
 
-    def __init__(self, machine: Machine, sinks: Sequence[Sink]) -> None:
+    def __init__(
+        self, machine: Machine, sinks: Sequence[Sink], *, boot_grace_seconds: float = BOOT_GRACE_SECONDS
+    ) -> None:
         self._machine = machine
+        self._boot_grace = boot_grace_seconds
         self._changed, self._stop = Bell(), Bell()
         self._stopped = False
         self._deliveries = tuple(Delivery(sink, on_bug=self._changed.ring) for sink in sinks)
@@ -78,7 +84,9 @@ class Agent:
 
     def run(self, interval_seconds: float) -> None:
         """Read on every event, and at least every ``interval_seconds``, until ``stop``."""
-        self._patience = max(_STUCK_SECONDS, _STUCK_INTERVALS * interval_seconds)
+        self._patience = max(
+            _STUCK_SECONDS, _STUCK_INTERVALS * (interval_seconds + self._machine.nvml.deadline_seconds)
+        )
         with ExitStack() as stack:
             stack.callback(self._leave)
             for delivery in self._deliveries:
@@ -86,7 +94,7 @@ class Agent:
             stack.enter_context(Watch(self._changed.ring))
             while not self._stopped:
                 self._pass()
-                self._wait(interval_seconds)
+                self._wait(min(interval_seconds, _TRAINING_SECONDS) if self._training else interval_seconds)
 
     def stop(self) -> None:
         """End ``run``, and a reading under way with it; from any thread, and from signal handlers."""
@@ -104,11 +112,15 @@ class Agent:
 
     def _observe(self) -> Observation:
         self._beat = time.monotonic()
-        observation = observe(self._machine)
+        observation = observe(self._machine, self._boot_grace)
         if not self._stopped:
             self._log_changes(self._latest, observation)
             self._latest = observation
         return observation
+
+    @property
+    def _training(self) -> bool:
+        return self._latest is not None and any(gpu.nvlink_training for gpu in self._latest.node.gpus)
 
     def _wait(self, seconds: float) -> None:
         if self._changed in first_of(self._stop, self._changed, seconds=seconds):

@@ -42,7 +42,10 @@ def _readiness(node: GraphNode) -> Condition:
         return Condition(type="Ready", status="Unknown", reason="NotKnown", message=_said(node))
     if not node.topology.gpus and not node.problems:
         return Condition(type="Ready", status="False", reason="NoGpu", message="this node has no GPU")
-    if ready(node.topology, derive(node.topology)) and not node.findings:
+    verdict = ready(node.topology, derive(node.topology))
+    if verdict is None:
+        return Condition(type="Ready", status="Unknown", reason="LinksTraining", message=_said(node))
+    if verdict and not node.findings:
         return Condition(type="Ready", status="True", reason="AllWell")
     return Condition(type="Ready", status="False", reason="Problems", message=_said(node))
 

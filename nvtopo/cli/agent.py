@@ -42,6 +42,13 @@ logger = logging.getLogger(__name__)
     "--interval", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds between passes."
 )
 @click.option(
+    "--boot-grace",
+    type=click.FloatRange(min=0),
+    default=300.0,
+    show_default=True,
+    help="Seconds after boot in which NVLinks that are not up count as training, and no label says ready or degraded.",
+)
+@click.option(
     "--label-lifetime",
     type=click.FloatRange(min=60),
     default=900.0,
@@ -76,6 +83,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     tls_private_key_file: Path | None,
     bearer_token_file: Path | None,
     interval: float,
+    boot_grace: float,
     label_lifetime: float,
     sample_interval: float,
     nvml_deadline: float,
@@ -100,7 +108,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     if node_feature:
         sinks.append(_node_feature(kubeconfig, node_name or os.uname().nodename, node_feature_namespace))
     machine = machine_of(root, nvml, node_name, nvml_deadline)
-    agent = Agent(machine, sinks)
+    agent = Agent(machine, sinks, boot_grace_seconds=boot_grace)
     if once:
         agent.step()
         if not agent.delivered:

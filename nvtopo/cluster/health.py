@@ -29,7 +29,7 @@ def _health(gpu: Gpu, *, degraded: bool) -> Health:
     verdict = fabric.verdict(gpu.fabric)
     if verdict in ("Error", "Unhealthy"):
         return "fault"
-    if verdict == "Registering":
+    if verdict == "Registering" or gpu.nvlink_training:
         return "registering"
     return "ok" if gpu.mig else _links(gpu, degraded=degraded)
 

@@ -11,6 +11,7 @@ from nvtopo.model.nics import acs_redirect, nics
 from nvtopo.model.node import Gpu, GpuPair, Host, NodeTopology, Nvme, PciRoot
 from nvtopo.model.record import Problem
 from nvtopo.model.snapshot import Snapshot
+from nvtopo.model.training import BOOT_GRACE_SECONDS, in_training
 
 _NVIDIA = "0x10de"
 _GPU_CLASSES = ("0x0300", "0x0302")
@@ -18,11 +19,15 @@ _NVSWITCH_CLASS = "0x0680"
 _NOT_ASKED = ("OK", None)
 
 
-def assemble(snapshot: Snapshot) -> NodeTopology:
-    """The node that these facts describe."""
+def assemble(snapshot: Snapshot, boot_grace_seconds: float = BOOT_GRACE_SECONDS) -> NodeTopology:
+    """The node that these facts describe. For so long after boot, links that are not up count as training."""
     pci = {device.address: device for device in snapshot.pci.devices} if snapshot.pci else {}
     cpus = {node.index: node.cpus for node in snapshot.numa.nodes} if snapshot.numa else {}
-    gpus = tuple(_gpu(facts, pci, cpus) for facts in _gpus(snapshot))
+    uptime = snapshot.host.uptime_seconds if snapshot.host else None
+    gpus = tuple(
+        replace(_gpu(facts, pci, cpus), nvlink_training=in_training(facts, uptime, boot_grace_seconds))
+        for facts in _gpus(snapshot)
+    )
     return NodeTopology(
         host=_host(snapshot),
         numa=_numa(snapshot.numa.nodes) if snapshot.numa else (),

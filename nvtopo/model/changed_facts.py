@@ -44,6 +44,7 @@ _WORDS: Final = {
     "nvlink_count": "number of NVLinks",
     "nvlink_hidden": "NVLink hidden",
     "nvlink_p2p": "NVLink peer access",
+    "nvlink_training": "NVLinks training",
     "nvlink_short": "side with fewer NVLinks",
     "nvlinks": "NVLinks",
     "path": "PCIe path",

@@ -39,7 +39,7 @@ class Derived(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Conclusions. Every field is always present; null means that it can't be known."""
 
     nvlink_groups: tuple[tuple[int, ...], ...] | None
-    """GPU indices connected over usable NVLink, groups of more than one; null under MIG."""
+    """GPU indices connected over usable NVLink, groups of more than one; null under MIG, and while links train."""
     nvlink_full_mesh: tuple[bool, ...] | None
     """For each group: whether every pair in it has a usable path."""
     nvlink_domain: str | None

@@ -24,6 +24,8 @@ class HostFacts(Record, frozen=True, kw_only=True):
     """``/proc/sys/kernel/osrelease``."""
     boot_id: Name = ""
     """``/proc/sys/kernel/random/boot_id``: another one means a reboot."""
+    uptime_seconds: Count | None = None
+    """``/proc/uptime``: since boot, sleep included; a container shows its host's."""
     vendor: Name = ""
     """``/sys/class/dmi/id/sys_vendor``."""
     product: Name = ""

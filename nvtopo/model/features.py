@@ -10,6 +10,7 @@ from typing import Final
 
 from nvtopo.model.cpulist import format_cpulist
 from nvtopo.model.derive import Derived
+from nvtopo.model.fabric import verdict
 from nvtopo.model.locality import Locality
 from nvtopo.model.node import Gpu, Nic, NodeTopology
 from nvtopo.model.nvlink import unanswered
@@ -44,14 +45,18 @@ def members(group: tuple[int, ...]) -> str:
     return "_".join("-".join(f"GPU{index}" for index in run.split("-")) for run in runs)
 
 
-def ready(node: NodeTopology, derived: Derived) -> bool:
-    """Whether nothing that we know of stands in the way of a job: GPUs answer, links are up, the fabric is."""
-    return (
-        bool(node.gpus)
-        and not any(problem.source == "nvml" for problem in node.problems)
-        and not derived.nvlink_degraded
-        and derived.fabric in ("NotApplicable", "SingleNode", "Attached")
-    )
+def ready(node: NodeTopology, derived: Derived) -> bool | None:
+    """Whether nothing that we know of stands in the way of a job: GPUs answer, links are up, the fabric is.
+
+    None while links train after boot and nothing else is wrong.
+    """
+    if not node.gpus or any(problem.source == "nvml" for problem in node.problems):
+        return False
+    if any(verdict(gpu.fabric) in ("Error", "Unhealthy") for gpu in node.gpus):
+        return False
+    if any(gpu.nvlink_training for gpu in node.gpus):
+        return None
+    return not derived.nvlink_degraded and derived.fabric in ("NotApplicable", "SingleNode", "Attached")
 
 
 def _group_labels(groups: tuple[tuple[int, ...], ...]) -> dict[str, str]:
@@ -66,7 +71,10 @@ def _group_labels(groups: tuple[tuple[int, ...], ...]) -> dict[str, str]:
 def _gpu_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
     if not node.gpus and node.host.driver_version is None:
         return {"ready": "false"} if unanswered(node) else {"gpu.count": "0"}
-    found = {"gpu.count": str(len(node.gpus)), "ready": _yes(ready(node, derived))}
+    found = {"gpu.count": str(len(node.gpus))}
+    is_ready = ready(node, derived)
+    if is_ready is not None:
+        found["ready"] = _yes(is_ready)
     if any(gpu.mig is not None for gpu in node.gpus):
         found["mig"] = _yes(any(gpu.mig for gpu in node.gpus))
     aligned = _aligned(node)

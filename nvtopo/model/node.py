@@ -99,6 +99,8 @@ class Gpu(Record, frozen=True, kw_only=True):
     """Whether a bridge above it sends peer traffic up to the root; absent where that can't be read."""
     nvlink_count: Count | None = None
     nvlinks: tuple[NvLinkBundle, ...] = ()
+    nvlink_training: bool = False
+    """Not all links are up, or the fabric is not, and the boot is so recent that they may still be coming."""
     fabric: GpuFabric | None = None
     platform: GpuPlatform | None = None
     c2c_links: Count | None = None

@@ -93,10 +93,10 @@ def joined(one: Gpu, other: Gpu) -> bool:
 def groups(node: NodeTopology) -> tuple[tuple[int, ...], ...] | None:
     """Connected components of more than one GPU over usable NVLink.
 
-    None where it can't be known: the driver hides the links of a GPU in MIG mode, the input can't show NVLink, or
-    there are GPUs and no driver answers for any (h100-no-driver).
+    None where it can't be known: the driver hides the links of a GPU in MIG mode, the input can't show NVLink, links
+    train after boot (h100-links-training), or there are GPUs and no driver answers for any (h100-no-driver).
     """
-    if node.nvlink_hidden or any(gpu.mig for gpu in node.gpus) or unanswered(node):
+    if node.nvlink_hidden or any(gpu.mig or gpu.nvlink_training for gpu in node.gpus) or unanswered(node):
         return None
     group_of = {gpu.index: {gpu.index} for gpu in node.gpus}
     for a, b in paths(node):
@@ -132,7 +132,12 @@ def one_sided(gpus: tuple[Gpu, ...]) -> tuple[Problem, ...]:
 
 
 def degraded(node: NodeTopology) -> tuple[int, ...]:
-    """Indices of the GPUs that lack links: on a board, those with fewer usable ones than its best GPU has links."""
+    """Indices of the GPUs that lack links: on a board, those with fewer usable ones than its best GPU has links.
+
+    While links train, nobody lacks any yet.
+    """
+    if any(gpu.nvlink_training for gpu in node.gpus):
+        return ()
     gpus = [gpu for gpu in node.gpus if not gpu.mig]
     if _are_cards(node):
         return tuple(sorted(_degraded_cards(gpus) | _stated_degraded(node)))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from nvtopo.model import nvlink
+from nvtopo.model.cpulist import format_cpulist
 from nvtopo.model.derive import Derived
 from nvtopo.model.distance import Distances
 from nvtopo.model.node import Gpu, Nic, NodeTopology, Nvme
@@ -100,7 +101,7 @@ def summary(node: NodeTopology, derived: Derived) -> str:
     machine = printable(" ".join(part for part in (node.host.vendor, node.host.product) if part)) or "Machine"
     lines = [f"{machine}: {_gpus(node)}"]
     if node.gpus:
-        lines.append(f"NVLink: {_nvlinks(derived)}")
+        lines.append(f"NVLink: {_training(node) or _nvlinks(derived)}")
         if derived.fabric != "NotApplicable":
             domain = f", domain {printable(derived.nvlink_domain)}" if derived.nvlink_domain else ""
             lines.append(f"Fabric: {derived.fabric}{domain}")
@@ -116,6 +117,12 @@ def _gpus(node: NodeTopology) -> str:
         return f"no GPU, NVIDIA driver {printable(node.host.driver_version)}"
     why = next((one.reason for one in node.problems if (one.source, one.subject) == ("nvml", "driver")), None)
     return "no NVIDIA driver" if why is None else f"no GPU answers: {printable(why)}"
+
+
+def _training(node: NodeTopology) -> str:
+    """Whose links may still be coming up; empty where none are."""
+    training = [gpu.index for gpu in node.gpus if gpu.nvlink_training]
+    return f"not known yet: soon after boot, links of GPUs {format_cpulist(training)} still train" if training else ""
 
 
 def _nvlinks(derived: Derived) -> str:

@@ -117,6 +117,7 @@ class NodeFeatureSink:
 
 def _node(node: NodeTopology, derived: Derived) -> Elements:
     groups = derived.nvlink_groups
+    training = any(gpu.nvlink_training for gpu in node.gpus)
     return _elements(
         {
             "gpus": len(node.gpus),
@@ -128,7 +129,7 @@ def _node(node: NodeTopology, derived: Derived) -> Elements:
             "fabric": derived.fabric,
             "nvlinkDomain": derived.nvlink_domain,
             "nvlinkGroups": None if groups is None else len(groups),
-            "nvlinkDegraded": len(derived.nvlink_degraded),
+            "nvlinkDegraded": None if training else len(derived.nvlink_degraded),
             "rails": len(derived.rails),
             "gpudirect": derived.gpudirect,
             "complete": derived.complete,
@@ -151,7 +152,7 @@ def _gpu(gpu: Gpu, derived: Derived) -> Elements:
             "pcieGeneration": gpu.link.max_generation if gpu.link else None,
             "nvlinks": sum(bundle.count for bundle in gpu.nvlinks if bundle.usable) if gpu.nvlinks else None,
             "nvlinkGroup": next((f"G{number}" for number, group in groups if gpu.index in group), None),
-            "nvlinkDegraded": gpu.index in derived.nvlink_degraded,
+            "nvlinkDegraded": None if gpu.nvlink_training else gpu.index in derived.nvlink_degraded,
             "nvlinkDomain": gpu_domain(gpu.fabric),
             "fabric": verdict(gpu.fabric),
             "nicLevel": nearest.level,

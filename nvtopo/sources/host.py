@@ -20,7 +20,7 @@ _PEERMEM = (
 
 
 def read(machine: Machine) -> Reading:
-    """``/proc/sys/kernel``, ``/sys/class/dmi/id``, ``/proc/cpuinfo``, ``/proc/driver/nvidia/version``, peermem."""
+    """``/proc``: ``sys/kernel``, ``uptime``, ``cpuinfo``, ``driver/nvidia/version``; ``/sys/class/dmi/id``; peermem."""
     reader = SysfsReader(machine.root, NAME)
     driver = reader.text("/proc/driver/nvidia/version") or ""
     facts = HostFacts(
@@ -28,6 +28,7 @@ def read(machine: Machine) -> Reading:
         architecture=_architecture(reader),
         kernel=reader.text("/proc/sys/kernel/osrelease") or "",
         boot_id=reader.text("/proc/sys/kernel/random/boot_id") or "",
+        uptime_seconds=_uptime(reader),
         vendor=reader.text("/sys/class/dmi/id/sys_vendor") or "",
         product=reader.text("/sys/class/dmi/id/product_name") or "",
         hypervisor=_hypervisor(reader),
@@ -42,6 +43,12 @@ def name_of(machine: Machine) -> str:
     """What the node is called: as Kubernetes says, else as the host does."""
     host = SysfsReader(machine.root, NAME).text("/proc/sys/kernel/hostname")
     return machine.node_name or host or os.uname().nodename
+
+
+def _uptime(reader: SysfsReader) -> int | None:
+    """Whole seconds of ``12.34 56.78``, of which the second is idle time."""
+    seconds = (reader.text("/proc/uptime") or "").partition(".")[0]
+    return int(seconds) if seconds.isdecimal() else None
 
 
 def _hypervisor(reader: SysfsReader) -> bool:

@@ -26,6 +26,10 @@ class NvmlReading(NamedTuple):
 class AskNvml(Protocol):
     """Asks the NVIDIA driver for everything, within a deadline."""
 
+    @property
+    def deadline_seconds(self) -> float:
+        """How long an answer may take."""
+
     def begin(self) -> None:
         """Start asking, so that other sources can read meanwhile."""
 
@@ -38,6 +42,8 @@ class AskNvml(Protocol):
 
 class NoNvml:
     """A machine whose driver is not asked."""
+
+    deadline_seconds = 0.0
 
     def begin(self) -> None:
         """Nothing to start."""

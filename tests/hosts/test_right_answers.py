@@ -115,6 +115,24 @@ RIGHT: Final = {
         links={"0-1": "PIX", "0-2": "NODE", "0-4": "SYS"},
         labels={"nvlink.groups": "0", "nvlink.degraded": "false"},
     ),
+    "h100-links-training": Right(
+        gpus=8,
+        nics=4,
+        groups=None,
+        fabric="Registering",
+        ready=None,
+        complete=False,
+        nearest=("PIX",),
+        links={"0-1": "PIX"},
+        labels={
+            "gpu.count": "8",
+            "nvlink.degraded": None,
+            "nvlink.full-mesh": None,
+            "nvlink.fabric": "Registering",
+            "nvlink.groups": None,
+            "nvlink.links-per-gpu": "18",
+        },
+    ),
     "h100-no-driver": Right(
         gpus=0, nics=4, groups=None, ready="false", complete=False, problems=("driver",), labels=UNKNOWN
     ),
