@@ -195,3 +195,46 @@ def test_without_device_files_sysfs_is_all_there_is_and_no_problem(vm: Vm) -> No
     ports = [port for nic in spec["nics"] for port in nic.get("ports", ())]
     assert len(ports) == len(DEVICES) + 1
     assert not any("activeMtuBytes" in port for port in ports)
+
+
+@pytest.fixture(scope="module")
+def counters(vm: Vm, roce: None) -> Any:
+    """Counters, resources and queue pairs by nvtopo and by iproute2, after and during traffic of the first device."""
+    assert roce is None
+    return vm.json("tests.vm.guest.counters_report", "rocep0")
+
+
+def test_counters_are_those_of_rdma_statistic(counters: Any) -> None:
+    told = {link["ifname"]: link for link in counters["rdma"]["statistic"]}
+    assert sorted(told) == sorted([*DEVICES, VIRTUAL])
+    for reading in counters["readings"]:
+        (port,) = reading["ports"]
+        assert (port["number"], port["state"]) == (1, "ACTIVE")
+        own = {file.removeprefix("hw_counters/"): count for file, count in port["counters"].items()}
+        assert own.items() <= told[reading["name"]].items()
+        assert set(own) == {"link_downed", "sent_pkts", "rcvd_pkts", "duplicate_request", "out_of_seq_request"} | {
+            *("rcvd_rnr_err", "rcvd_seq_err", "retry_exceeded_err", "retry_rnr_exceeded_err", "send_err")
+        }
+        assert set(own) <= set(counters["files"][reading["name"]])
+        assert (own["sent_pkts"] > 100) == (reading["name"] == "rocep0"), "only one device had traffic"
+        assert not reading.get("unreadable")
+
+
+def test_resources_are_those_of_rdma_resource(counters: Any) -> None:
+    told = {device.pop("ifname"): device for device in counters["rdma"]["resource"]}
+    assert sorted(counters["resources"]) == sorted(told)
+    for name, resources in counters["resources"].items():
+        assert {resource: told[name][resource] for resource in resources} == resources
+        assert resources["qp"] >= 1
+    assert counters["resources"]["rocep0"]["qp"] > counters["resources"]["rocep1"]["qp"]
+
+
+def test_queue_pairs_are_those_of_rdma_resource_show_qp(counters: Any) -> None:
+    for device, found in counters["queuePairs"].items():
+        told: dict[tuple[str, str], int] = {}
+        for pair in counters["rdma"]["queuePairs"]:
+            if pair["ifname"] == device:
+                told[pair["type"], pair["state"]] = told.get((pair["type"], pair["state"]), 0) + 1
+        assert {(kind, state): count for kind, state, count in found} == told
+        assert ("RC" in {kind for kind, _ in told}) == (device == "rocep0")
+    assert set(counters["bound"].values()) == {0}, "soft-RoCE binds no counters"

@@ -1,0 +1,57 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from nvtopo.agent.patience import Hangs, Patience
+
+
+@pytest.fixture
+def stuck() -> Iterator[Callable[[], str]]:
+    """A call that comes back when the test is over."""
+    over = threading.Event()
+
+    def wait() -> str:
+        over.wait(60)
+        return "late"
+
+    yield wait
+    over.set()
+
+
+def test_what_returns_is_returned() -> None:
+    patience = Patience[str](60)
+    assert patience.call("mlx5_0", lambda: "now") == "now"
+    assert patience.call("mlx5_0", lambda: "again") == "again"
+
+
+def test_what_hangs_is_waited_for_once(stuck: Callable[[], str]) -> None:
+    patience = Patience[str](0.1)
+    with pytest.raises(Hangs):
+        patience.call("mlx5_0", stuck)
+    began, threads = time.monotonic(), threading.active_count()
+    for _ in range(100):
+        with pytest.raises(Hangs):
+            patience.call("mlx5_0", lambda: pytest.fail("asked while it hangs"))
+    assert time.monotonic() - began < 5, "no hundred waits"
+    assert threading.active_count() == threads
+    assert patience.call("mlx5_1", lambda: "now") == "now", "another one answers"
+
+
+def test_what_came_back_is_asked_again() -> None:
+    patience, over, back = Patience[str](0.1), threading.Event(), threading.Event()
+
+    def late() -> str:
+        over.wait(60)
+        back.set()
+        return "late"
+
+    with pytest.raises(Hangs):
+        patience.call("mlx5_0", late)
+    over.set()
+    assert back.wait(60)
+    for thread in threading.enumerate():
+        if thread.name == "mlx5_0":
+            thread.join(60)
+    assert patience.call("mlx5_0", lambda: "now") == "now", "the late answer is nobody's"
