@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from nvtopo.agent import Agent, counters
+from nvtopo.agent import Agent, counters, rdma
 from nvtopo.agent.page import Listen, Page
 from nvtopo.agent.sampler import sampling
 from nvtopo.aggregator import fleet
@@ -66,6 +66,7 @@ def running(
             raise ReadError(f"standalone: no graph after {_GRAPH_SECONDS:g} s")
         server = stack.enter_context(Server(aggregator, address=address, port=page_port))
         sampled = stack.enter_context(sampling(machine, agent.latest))
-        parts = (metrics.part(agent.latest), counters.part(agent.root, agent.latest), *sampled)
+        counted = (counters.part(agent.root, agent.latest), rdma.part(agent.root, agent.latest))
+        parts = (metrics.part(agent.latest), *counted, *sampled)
         page = stack.enter_context(Page(parts, lambda: True, listen=Listen(address, metrics_port)))
         yield Running(agent, aggregator, observation, graph, server.url, page.url)

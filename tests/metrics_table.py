@@ -13,6 +13,8 @@ from nvtopo.sinks import (
     numa_metrics,
     nvlink_metrics,
     pair_metrics,
+    rdma_counter_metrics,
+    rdma_metrics,
     sampler_metrics,
     version_metrics,
 )
@@ -28,6 +30,8 @@ AGENT_PARTS: Final[dict[str, tuple[Series, ...]]] = {
     "PCIe, heat and power": gpu_metrics.SERIES,
     "Fabric, PCIe links, C2C": fabric_metrics.SERIES,
     "NICs": nic_metrics.SERIES,
+    "RDMA ports": rdma_metrics.SERIES,
+    "RDMA counters": rdma_counter_metrics.SERIES,
     "NUMA and CPU": numa_metrics.SERIES,
     "The sampler": sampler_metrics.SERIES,
 }
@@ -41,8 +45,8 @@ name. A series of bytes counts one direction. What is not known has no series: a
 (`gpu`, `UUID`) joins with dcgm-exporter, how a port is (`device`, `port`) with node_exporter.
 
 How many series there are is bounded by what is soldered in: at most 24 for each NVLink, with everything that Blackwell
-answers, 75 for each GPU and 500 for the rest of the node. No label has free text; versions and models are in `_info`
-series.
+answers, 75 for each GPU, 80 for each RDMA port and 500 for the rest of the node. No label has free text; versions and
+models are in `_info` series.
 """
 _COLUMNS: Final = "| series | type | labels | what it says | read from | absent when |\n|---|---|---|---|---|---|\n"
 

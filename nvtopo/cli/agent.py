@@ -69,6 +69,11 @@ logger = logging.getLogger(__name__)
     show_default=True,
     help="Seconds the driver has for an answer; more where many GPUs start without persistence mode.",
 )
+@click.option(
+    "--rdma-traffic/--no-rdma-traffic",
+    default=True,
+    help="Count bytes and packets of RDMA ports; not needed where node_exporter does.",
+)
 @live_options
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     once: bool,
@@ -86,6 +91,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     boot_grace: float,
     label_lifetime: float,
     sample_interval: float,
+    rdma_traffic: bool,
     nvml_deadline: float,
     root: str,
     nvml: str | None,
@@ -114,7 +120,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         if not agent.delivered:
             raise ReadError("agent: not every sink could be written; the log above says which and why")
         return
-    _serve(agent, machine, page, interval, sample_interval)
+    _serve(agent, machine, page, interval, sample_interval, rdma_traffic=rdma_traffic)
 
 
 def _resource(kubeconfig: Path | None, name: str) -> "Sink":
@@ -132,8 +138,14 @@ def _node_feature(kubeconfig: Path | None, name: str, namespace: str) -> "Sink":
     return NodeFeatureSink(connect(kubeconfig), name, namespace)
 
 
-def _serve(
-    agent: "Agent", machine: "Machine", listen: "Listen | None", interval: float, sample_interval: float
+def _serve(  # noqa: PLR0913 - as above
+    agent: "Agent",
+    machine: "Machine",
+    listen: "Listen | None",
+    interval: float,
+    sample_interval: float,
+    *,
+    rdma_traffic: bool,
 ) -> None:
     """Run until SIGTERM or SIGINT, with the metrics page beside the loop."""
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -141,13 +153,14 @@ def _serve(
     if listen is None:
         agent.run(interval)
         return
-    from nvtopo.agent import counters
+    from nvtopo.agent import counters, rdma
     from nvtopo.agent.page import Page
     from nvtopo.agent.sampler import sampling
     from nvtopo.sinks import metrics
 
     with sampling(machine, agent.latest, sample_interval) as sampled:
-        parts = (metrics.part(agent.latest), counters.part(agent.root, agent.latest), *sampled)
+        counted = (counters.part(agent.root, agent.latest), rdma.part(agent.root, agent.latest, traffic=rdma_traffic))
+        parts = (metrics.part(agent.latest), *counted, *sampled)
         with Page(parts, lambda: agent.delivered, lambda: agent.alive, listen=listen) as page:
             logger.info("serving", extra={"url": page.url})
             agent.run(interval)

@@ -87,12 +87,14 @@ def _renderer(form: str, began: float) -> "Renderer":
 def _metrics(found: "Found", derived: "Derived", began: float) -> str:
     """The agent's page after one reading. Of what is not a snapshot it has what the node itself says."""
     from nvtopo.model.snapshot import Snapshot
+    from nvtopo.sinks import rdma_metrics
     from nvtopo.sinks.metrics import Observation, part
     from nvtopo.sinks.series import text
 
     seconds = time.monotonic() - began
     observation = Observation(found.snapshot or Snapshot(), found.node, derived, seconds, time.time())
-    return text(part(lambda: observation)())
+    ports = rdma_metrics.families(rdma_metrics.remembered(found.node), found.node)
+    return text((*part(lambda: observation)(), *ports))
 
 
 def _drawn(form: str, found: "Found", derived: "Derived") -> str:

@@ -1,6 +1,7 @@
 """The whole metrics page of every machine of ``fixtures/hosts``, sampler and all, as a file; and what holds for each.
 
-Two figures are the moment's and stand masked in the file: how many samples there were, and how long the last one took.
+Three figures are the moment's and stand masked in the file: how many samples there were, how long the last one took,
+and how long the RDMA ports took.
 """
 
 import re
@@ -12,7 +13,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from nvtopo.agent import counters, sampler
+from nvtopo.agent import counters, rdma, sampler
 from nvtopo.model.assemble import assemble
 from nvtopo.model.derive import derive
 from nvtopo.sinks import metrics
@@ -27,10 +28,13 @@ from tests.metrics_table import AGENT
 
 _UPTIME_SECONDS: Final = 100_000
 _PATIENCE_SECONDS: Final = 30
-_OF_THE_MOMENT: Final = re.compile(r"^(nvtopo_sampler_(?:samples_total|sample_duration_seconds)) .*$", re.MULTILINE)
+_OF_THE_MOMENT: Final = re.compile(
+    r"^(nvtopo_(?:sampler_samples_total|sampler_sample_duration_seconds|rdma_read_duration_seconds)) .*$", re.MULTILINE
+)
 #: With everything that Blackwell answers, and pairs of 16 GPUs. Eight GPUs of 18 links have 4,100 and less.
 _MOST_SERIES_OF_A_LINK: Final = 24
 _MOST_SERIES_OF_A_GPU: Final = 75
+_MOST_SERIES_OF_A_PORT: Final = 80
 _MOST_SERIES_OF_THE_REST: Final = 500
 
 #: Base units, and the words that count things or say yes and no. A name ends in one of them, before ``_total``.
@@ -38,17 +42,19 @@ _UNITS: Final = {
     *("bytes", "seconds", "joules", "celsius", "watts", "hertz", "ratio", "lanes", "info"),
     *("errors", "recoveries", "replays", "samples", "restarts", "pages", "switches", "free", "problems"),
     *("gpus", "links", "expected", "generation"),
+    *("packets", "drops", "discards", "retransmissions", "exceeded", "downed", "recovery", "error", "wait", "received"),
+    *("id", "mtu", "usable", "index", "mismatch"),
     *("up", "active", "state", "event", "problem", "verdict", "access", "degraded", "nic"),
 }
 #: Label → what its values look like: numbers, names of what is soldered in, words of closed sets. No free text.
 _BOUNDED: Final = {
-    "gpu|peer|link|port|numa_node|module_id|remote_gpu|remote_link": r"\d{1,4}",
+    "gpu|peer|link|port|rail|numa_node|module_id|remote_gpu|remote_link": r"\d{1,4}",
     "clique": r"\d{1,10}",
     "UUID": r"GPU-[0-9a-f-]{1,64}",
     "pci_bus_id|remote_pci_bus_id": r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]",
     "cluster_uuid": r"[0-9a-f-]{36}",
     "group": r"G\d{1,2}",
-    "device": r"[A-Za-z0-9_.@-]{1,64}",
+    "device|netdev": r"[A-Za-z0-9_.@-]{1,64}",
     "size": r"\d+kB",
     "version|release|kernel_module|nvml|cuda|modelName|architecture": r".{1,256}",
     "level": "PIX|PXB|PHB|NODE|SYS",
@@ -63,7 +69,11 @@ def of_machine(machine: Machine) -> Iterator[Family]:
     snapshot = reading.read(machine)
     node = assemble(snapshot)
     observation = Observation(snapshot, node, derive(node), seconds=0.25, at_seconds=1_800_000_000)
-    parts: tuple[Part, ...] = (metrics.part(lambda: observation), counters.part(machine.root, lambda: observation))
+    parts: tuple[Part, ...] = (
+        metrics.part(lambda: observation),
+        counters.part(machine.root, lambda: observation),
+        rdma.part(machine.root, lambda: observation),
+    )
     assert isinstance(machine.nvml, NvmlWorker)
     with sampler.Sampler(machine.nvml.library, sampler.Pace(interval=0.01)) as running:
         if running.scrape() is not None:
@@ -126,7 +136,8 @@ def _values(name: str, label: str) -> str:
 def test_a_page_is_as_small_as_its_machine(page: tuple[Path, list[Family]]) -> None:
     count = {family.series.name: len(family.samples) for family in page[1]}
     links, gpus = count.get("nvtopo_nvlink_info", 0), count.get("nvtopo_gpu_info", 0)
-    most = links * _MOST_SERIES_OF_A_LINK + gpus * _MOST_SERIES_OF_A_GPU + _MOST_SERIES_OF_THE_REST
+    ports = count.get("nvtopo_rdma_port_active", 0) * _MOST_SERIES_OF_A_PORT
+    most = links * _MOST_SERIES_OF_A_LINK + gpus * _MOST_SERIES_OF_A_GPU + ports + _MOST_SERIES_OF_THE_REST
     assert sum(count.values()) <= most
 
 

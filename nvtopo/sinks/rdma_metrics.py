@@ -1,0 +1,183 @@
+"""RDMA ports on the metrics page: state, rate, MTU and GID. Nine series a port and three a device."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from nvtopo.model.node import Nic, NicPort, NodeTopology
+from nvtopo.model.rdma_counters import (
+    PHYSICAL_STATES,
+    STATES,
+    DeviceReading,
+    PortReading,
+    counted,
+    number,
+)
+from nvtopo.model.roce import roce_mtu
+from nvtopo.sinks import rdma_counter_metrics
+from nvtopo.sinks.rdma_counter_metrics import PORT
+from nvtopo.sinks.series import Family, declared, gauge, one
+
+_GONE: Final = "the device does not answer"
+_FILES: Final = "/sys/class/infiniband/<device>/ports/<port>/"
+
+#: What keeps series of a device from the page.
+REASONS: Final = ("hang", "unreadable", "saturated")
+
+ACTIVE = gauge(
+    "nvtopo_rdma_port_active", "1 where the port's state is ACTIVE.", PORT, source=f"{_FILES}state", absent=_GONE
+)
+STATE = gauge(
+    "nvtopo_rdma_port_state_id",
+    "0 NOP, 1 DOWN, 2 INIT, 3 ARMED, 4 ACTIVE, 5 ACTIVE_DEFER.",
+    PORT,
+    source=f"{_FILES}state",
+    absent=_GONE,
+)
+PHYSICAL_STATE = gauge(
+    "nvtopo_rdma_port_physical_state_id",
+    "1 Sleep, 2 Polling, 3 Disabled, 4 PortConfigurationTraining, 5 LinkUp, 6 LinkErrorRecovery, 7 Phy Test.",
+    PORT,
+    source=f"{_FILES}phys_state",
+    absent=_GONE,
+)
+RATE = gauge(
+    "nvtopo_rdma_port_rate_bytes_per_second",
+    "What the port can carry in one direction, as it came up; of a port that is down it says little.",
+    PORT,
+    source=f"{_FILES}rate",
+    absent=_GONE,
+)
+ACTIVE_MTU = gauge(
+    "nvtopo_rdma_port_active_mtu_bytes",
+    "The largest packet that the port sends.",
+    PORT,
+    source="ibv_query_port, at the last reading of the machine",
+    absent="the agent was not given the device file, or the device does not answer",
+)
+NETDEV_MTU = gauge(
+    "nvtopo_rdma_port_netdev_mtu_bytes",
+    "The MTU of the network device beneath a RoCE port.",
+    PORT,
+    source="/sys/class/net/<netdev>/mtu, at the last reading of the machine",
+    absent="InfiniBand, or the device does not answer",
+)
+MTU_MISMATCH = gauge(
+    "nvtopo_rdma_port_mtu_mismatch",
+    "1 where a RoCE port sends smaller packets than its network device allows.",
+    PORT,
+    source="the two MTUs, by the kernel's iboe_get_mtu",
+    absent="one of the two is not known, or InfiniBand",
+)
+GID_INDEX = gauge(
+    "nvtopo_rdma_port_gid_index",
+    "The GID that NCCL's rules choose.",
+    PORT,
+    source=f"{_FILES}gids, gid_attrs/types, at the last reading of the machine",
+    absent="no GID routes, neither InfiniBand nor Ethernet, or the device does not answer",
+)
+GID_USABLE = gauge(
+    "nvtopo_rdma_port_gid_usable",
+    "1 where the port has a GID that NCCL's rules would choose.",
+    PORT,
+    source=f"{_FILES}gids, gid_attrs/types, at the last reading of the machine",
+    absent="neither InfiniBand nor Ethernet, or the device does not answer",
+)
+PROBLEM = gauge(
+    "nvtopo_rdma_problem",
+    "1 for what keeps series of a device from the page: it hangs, a file gives an error, a counter is at its end.",
+    ("device", "reason"),
+    source="the reading of the files",
+    absent="the device is gone",
+)
+DURATION = gauge(
+    "nvtopo_rdma_read_duration_seconds",
+    "How long reading all RDMA ports took at this scrape.",
+    source="the clock",
+    absent="there is no RDMA device",
+)
+SERIES = declared(globals())
+
+
+class Read(NamedTuple):
+    """All devices at one scrape."""
+
+    devices: Sequence[DeviceReading] = ()
+    """Those that answered."""
+    hanging: Collection[str] = ()
+    """Those that did not in time."""
+    seconds: float | None = None
+
+
+def families(read: Read, node: NodeTopology) -> Iterator[Family]:
+    """The ports that answered, with what the last reading of the machine knows of them beside."""
+    yield from _states(read.devices)
+    yield from _facts(read.devices, {nic.name: nic for nic in node.nics})
+    yield from rdma_counter_metrics.families(read.devices)
+    yield _problems(read)
+    yield one(DURATION, read.seconds)
+
+
+def remembered(node: NodeTopology) -> Read:
+    """The ports as the last reading of the machine has them, for a page that is no scrape."""
+    return Read(
+        tuple(
+            DeviceReading(
+                name=nic.name,
+                ports=tuple(
+                    PortReading(number=port.number, state=port.state, rate_bytes_per_second=port.rate_bytes_per_second)
+                    for port in nic.ports
+                ),
+            )
+            for nic in node.nics
+        )
+    )
+
+
+def _states(devices: Sequence[DeviceReading]) -> Iterator[Family]:
+    active, state, physical, rate = Family(ACTIVE), Family(STATE), Family(PHYSICAL_STATE), Family(RATE)
+    for device in devices:
+        for port in device.ports:
+            labels = device.name, str(port.number)
+            active.add(int(port.state == "ACTIVE"), *labels)
+            state.add(number(STATES, port.state), *labels)
+            physical.add(number(PHYSICAL_STATES, port.physical_state), *labels)
+            rate.add(port.rate_bytes_per_second, *labels)
+    yield from (active, state, physical, rate)
+
+
+def _facts(devices: Sequence[DeviceReading], nics: Mapping[str, Nic]) -> Iterator[Family]:
+    active, netdev, mismatch = Family(ACTIVE_MTU), Family(NETDEV_MTU), Family(MTU_MISMATCH)
+    index, usable = Family(GID_INDEX), Family(GID_USABLE)
+    for device in devices:
+        nic = nics.get(device.name)
+        known = {port.number: port for port in nic.ports} if nic else {}
+        for port in device.ports:
+            labels, facts = (device.name, str(port.number)), known.get(port.number)
+            if nic is None or facts is None:
+                continue
+            active.add(facts.active_mtu_bytes, *labels)
+            if facts.link_layer == "Ethernet":
+                netdev.add(nic.mtu_bytes, *labels)
+                mismatch.add(_mismatch(nic, facts), *labels)
+            index.add(facts.gid_index, *labels)
+            if facts.link_layer:
+                usable.add(int(facts.gid_index is not None), *labels)
+    yield from (active, netdev, mismatch, index, usable)
+
+
+def _mismatch(nic: Nic, port: NicPort) -> int | None:
+    if nic.mtu_bytes is None or port.active_mtu_bytes is None:
+        return None
+    return int(port.active_mtu_bytes < (roce_mtu(nic.mtu_bytes) or 0))
+
+
+def _problems(read: Read) -> Family:
+    family = Family(PROBLEM)
+    for device in read.devices:
+        saturated = any(counted(port.counters).saturated for port in device.ports)
+        for reason, holds in zip(REASONS, (False, device.unreadable, saturated), strict=True):
+            family.add(int(holds), device.name, reason)
+    for name in read.hanging:
+        for reason in REASONS:
+            family.add(int(reason == "hang"), name, reason)
+    return family
