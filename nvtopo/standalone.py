@@ -10,8 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from nvtopo.agent import Agent, counters, rdma
+from nvtopo.agent import Agent
 from nvtopo.agent.page import Listen, Page
+from nvtopo.agent.parts import parts
 from nvtopo.agent.sampler import sampling
 from nvtopo.aggregator import fleet
 from nvtopo.aggregator.loop import Aggregator
@@ -19,7 +20,6 @@ from nvtopo.aggregator.server import Server
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ReadError
 from nvtopo.kube.memory import MemoryStore
-from nvtopo.sinks import metrics
 from nvtopo.sinks.metrics import Observation
 from nvtopo.sinks.resource import ResourceSink
 from nvtopo.sources import host
@@ -66,7 +66,6 @@ def running(
             raise ReadError(f"standalone: no graph after {_GRAPH_SECONDS:g} s")
         server = stack.enter_context(Server(aggregator, address=address, port=page_port))
         sampled = stack.enter_context(sampling(machine, agent.latest))
-        counted = (counters.part(agent.root, agent.latest), rdma.part(agent.root, agent.latest))
-        parts = (metrics.part(agent.latest), *counted, *sampled)
-        page = stack.enter_context(Page(parts, lambda: True, listen=Listen(address, metrics_port)))
+        all_parts = (*parts(agent.root, agent.latest, agent.changes), *sampled)
+        page = stack.enter_context(Page(all_parts, lambda: True, listen=Listen(address, metrics_port)))
         yield Running(agent, aggregator, observation, graph, server.url, page.url)

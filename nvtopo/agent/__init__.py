@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from nvtopo.agent.bell import Bell, first_of
+from nvtopo.agent.changes import Changes
 from nvtopo.agent.delivery import Delivery, Sink
 from nvtopo.agent.problem_log import ProblemLog
 from nvtopo.model.assemble import assemble
@@ -53,17 +54,18 @@ class Agent:
         self._deliveries = tuple(Delivery(sink, on_bug=self._changed.ring) for sink in sinks)
         self._latest: Observation | None = None
         self._problems = ProblemLog()
+        self.changes = Changes()
         self._patience = _STUCK_SECONDS
         self._beat = time.monotonic()
+
+    def latest(self) -> Observation | None:
+        """The latest observation; None before the first."""
+        return self._latest
 
     @property
     def root(self) -> SysfsRoot:
         """Where the machine's ``/sys`` and ``/proc`` are."""
         return self._machine.root
-
-    def latest(self) -> Observation | None:
-        """The latest observation; None before the first."""
-        return self._latest
 
     @property
     def delivered(self) -> bool:
@@ -135,4 +137,5 @@ class Agent:
     def _log_changes(self, before: Observation | None, after: Observation) -> None:
         self._problems.say(after.node.problems)
         if before is not None and before.node != after.node:
+            self.changes.note(before.node, after.node)
             logger.info("topology changed", extra={"gpus": len(after.node.gpus), "nics": len(after.node.nics)})

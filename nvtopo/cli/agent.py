@@ -153,14 +153,12 @@ def _serve(  # noqa: PLR0913 - as above
     if listen is None:
         agent.run(interval)
         return
-    from nvtopo.agent import counters, rdma
     from nvtopo.agent.page import Page
+    from nvtopo.agent.parts import parts
     from nvtopo.agent.sampler import sampling
-    from nvtopo.sinks import metrics
 
     with sampling(machine, agent.latest, sample_interval) as sampled:
-        counted = (counters.part(agent.root, agent.latest), rdma.part(agent.root, agent.latest, traffic=rdma_traffic))
-        parts = (metrics.part(agent.latest), *counted, *sampled)
-        with Page(parts, lambda: agent.delivered, lambda: agent.alive, listen=listen) as page:
+        all_parts = (*parts(agent.root, agent.latest, agent.changes, rdma_traffic=rdma_traffic), *sampled)
+        with Page(all_parts, lambda: agent.delivered, lambda: agent.alive, listen=listen) as page:
             logger.info("serving", extra={"url": page.url})
             agent.run(interval)

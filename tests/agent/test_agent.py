@@ -11,6 +11,7 @@ from nvtopo.agent.page import Listen, Page
 from nvtopo.errors import ReadError
 from nvtopo.sinks import metrics
 from nvtopo.sinks.nfd import FeatureFile
+from nvtopo.sinks.series import text
 from nvtopo.sources.machine import Machine, NoNvml, NvmlReading
 from nvtopo.sources.sysfs import SysfsRoot
 
@@ -43,6 +44,18 @@ def test_a_step_writes_the_feature_file(agent: Agent, features_d: Path) -> None:
     assert agent.step().node.numa[0].cpus == "0-3"
     assert agent.delivered
     assert "nvtopo.io/gpu.count=0" in (features_d / "nvtopo").read_text()
+
+
+def test_what_differs_between_two_readings_is_counted(agent: Agent, root: Path) -> None:
+    agent.step()
+    agent.step()
+    page = text(agent.changes.part())
+    assert 'nvtopo_topology_changes_total{fact="numa"} 0\n' in page
+    (root / "sys/devices/system/node/node0/cpulist").write_text("0-7\n")
+    agent.step()
+    page = text(agent.changes.part())
+    assert 'nvtopo_topology_changes_total{fact="numa"} 1\n' in page
+    assert 'nvtopo_topology_changes_total{fact="gpus"} 0\n' in page
 
 
 def test_a_directory_that_is_missing_is_written_once_it_is_there(agent: Agent, features_d: Path) -> None:

@@ -13,12 +13,13 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from nvtopo.agent import counters, rdma, sampler
+from nvtopo.agent import sampler
+from nvtopo.agent.changes import Changes
+from nvtopo.agent.parts import parts
 from nvtopo.model.assemble import assemble
 from nvtopo.model.derive import derive
-from nvtopo.sinks import metrics
 from nvtopo.sinks.metrics import Observation
-from nvtopo.sinks.series import Family, Part, Series, text, together
+from nvtopo.sinks.series import Family, Series, text, together
 from nvtopo.sources import reading
 from nvtopo.sources.machine import Machine
 from nvtopo.sources.nvml import NvmlWorker
@@ -40,6 +41,7 @@ _MOST_SERIES_OF_THE_REST: Final = 500
 #: Base units, and the words that count things or say yes and no. A name ends in one of them, before ``_total``.
 _UNITS: Final = {
     *("bytes", "seconds", "joules", "celsius", "watts", "hertz", "ratio", "lanes", "info"),
+    "changes",
     *("errors", "recoveries", "replays", "samples", "restarts", "pages", "switches", "free", "problems"),
     *("gpus", "links", "expected", "generation"),
     *("packets", "drops", "discards", "retransmissions", "exceeded", "downed", "recovery", "error", "wait", "received"),
@@ -69,16 +71,12 @@ def of_machine(machine: Machine) -> Iterator[Family]:
     snapshot = reading.read(machine)
     node = assemble(snapshot)
     observation = Observation(snapshot, node, derive(node), seconds=0.25, at_seconds=1_800_000_000)
-    parts: tuple[Part, ...] = (
-        metrics.part(lambda: observation),
-        counters.part(machine.root, lambda: observation),
-        rdma.part(machine.root, lambda: observation),
-    )
     assert isinstance(machine.nvml, NvmlWorker)
     with sampler.Sampler(machine.nvml.library, sampler.Pace(interval=0.01)) as running:
         if running.scrape() is not None:
             assert running.wait(lambda state: state.samples >= 2 or "driver" in state.reasons, _PATIENCE_SECONDS)
-        yield from together((*parts, sampler.part(running, lambda: observation)))
+        found = parts(machine.root, lambda: observation, Changes())
+        yield from together((*found, sampler.part(running, lambda: observation)))
 
 
 @pytest.fixture(scope="module", params=HOSTS, ids=[host.name for host in HOSTS])
