@@ -44,6 +44,8 @@ check: $(ALL)
 golden: $(ALL)
 	@$(BIN)/python -m fixtures.synthesize
 	@$(BIN)/python -m nvtopo.kube.crd > daemonset/crd.yaml
+	@$(BIN)/python -m monitoring.prometheus_rule > daemonset/components/prometheus-rule/prometheus-rule.yaml
+	@$(BIN)/python -m monitoring.dashboards
 	@NVTOPO_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q -p no:randomly -m "not lab and not vm and not machine"
 
 bench: $(ALL)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from nvtopo.aggregator import rack_metrics
 from nvtopo.aggregator.loop import Figures
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.sinks.series import Family, Series, counter, declared, gauge, one
@@ -35,7 +36,7 @@ BURSTS = counter("nvtopo_aggregator_bursts_total", "Bursts of events, each folde
 BUILD = gauge("nvtopo_aggregator_build_seconds", "How long the latest build took.", source="the clock")
 LAG = gauge("nvtopo_aggregator_event_lag_seconds", "From event to graph, latest burst.", source="the clock")
 CLIENTS = gauge("nvtopo_watch_clients", "Clients that watch the graph.", source="the server")
-SERIES = declared(globals())
+SERIES = (*declared(globals()), *rack_metrics.SERIES)
 
 
 class Reading(NamedTuple):
@@ -67,6 +68,7 @@ def _graph(graph: ClusterGraph) -> Iterator[Family]:
     yield _counts(PROBLEMS, (problem.source for node in graph.nodes.values() for problem in node.problems))
     yield _counts(DRIFT, (drift.kind for drift in graph.drift))
     yield _counts(HEALTH, (word for node in graph.nodes.values() for word in node.health.values()))
+    yield from rack_metrics.families(graph)
 
 
 def _counts(series: Series, values: Iterator[str]) -> Family:

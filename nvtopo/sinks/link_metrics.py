@@ -19,7 +19,7 @@ GPUS = gauge("nvtopo_gpus", "GPUs that answer.", source="NVML", absent="none doe
 GPU_INFO = info(
     "nvtopo_gpu_info",
     "A GPU and its place.",
-    (*GPU, "pci_bus_id", "modelName", "numa_node", "module_id"),
+    (*GPU, "pci_bus_id", "model", "numa_node", "module_id"),
     source="NVML, and the PCI function's numa_node",
     absent="there is no GPU that answers",
 )

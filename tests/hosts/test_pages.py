@@ -58,7 +58,7 @@ _BOUNDED: Final = {
     "group": r"G\d{1,2}",
     "device|netdev": r"[A-Za-z0-9_.@-]{1,64}",
     "size": r"\d+kB",
-    "version|release|kernel_module|nvml|cuda|modelName|architecture": r".{1,256}",
+    "version|release|kernel_module|nvml|cuda|model|architecture": r".{1,256}",
     "level": "PIX|PXB|PHB|NODE|SYS",
     "source": r"[a-z]{1,16}",
 }

@@ -1,0 +1,92 @@
+"""Nodes and NVLink domains on the aggregator's metrics page: where each node stands, and what each rack has.
+
+Two series a node, and up to eight a domain: 30,000 for ten thousand nodes in racks of 18.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from nvtopo.cluster import tiers
+from nvtopo.cluster.domains import Domain
+from nvtopo.cluster.graph import ClusterGraph
+from nvtopo.cluster.nodes import GraphNode
+from nvtopo.sinks.series import Family, declared, facts, gauge, info
+
+_DOMAIN: Final = ("domain", "rack")
+_NONE: Final = "no node names an NVLink domain"
+
+NODE = info(
+    "nvtopo_graph_node_info",
+    "A node and its place; rack is the domain's short name.",
+    ("node", *_DOMAIN, "chassis", "tray"),
+    source="the NodeTopologies",
+    absent="there are no nodes",
+)
+NODE_GPUS = gauge(
+    "nvtopo_graph_node_gpus",
+    "GPUs that answer, of one node.",
+    ("node",),
+    source="the NodeTopologies",
+    absent="the node's object cannot be read",
+)
+DOMAIN_NODES = gauge(
+    "nvtopo_graph_domain_nodes", "Nodes of an NVLink domain.", _DOMAIN, source="the graph", absent=_NONE
+)
+DOMAIN_GPUS = gauge(
+    "nvtopo_graph_domain_gpus", "GPUs that answer, of an NVLink domain.", _DOMAIN, source="the graph", absent=_NONE
+)
+SILENT_TRAYS = gauge(
+    "nvtopo_graph_domain_silent_trays",
+    "Compute trays numbered between others of which no node is known.",
+    _DOMAIN,
+    source="the trays' numbers, by NVML's platform information",
+    absent=_NONE,
+)
+DOMAIN_HEALTH = gauge(
+    "nvtopo_graph_domain_gpu_health",
+    "GPUs of an NVLink domain by health.",
+    (*_DOMAIN, "health"),
+    source="the NodeTopologies",
+    absent="no GPU of the domain is so",
+)
+SERIES = declared(globals())
+
+
+def families(graph: ClusterGraph) -> Iterator[Family]:
+    """The nodes and domains of one graph."""
+    yield facts(NODE, (_place(node, graph) for node in graph.nodes.values()))
+    gpus = Family(NODE_GPUS)
+    for node in graph.nodes.values():
+        gpus.add(node.gpus, node.name)
+    yield gpus
+    yield from _domains(graph)
+
+
+def _place(node: GraphNode, graph: ClusterGraph) -> tuple[str, ...]:
+    domain = node.tiers.get(tiers.NVLINK_DOMAIN, "")
+    rack = graph.domains[domain].name if domain else ""
+    tray = node.position.tray
+    return node.name, domain, rack, node.position.chassis or "", "" if tray is None else str(tray)
+
+
+def _domains(graph: ClusterGraph) -> Iterator[Family]:
+    nodes, gpus = Family(DOMAIN_NODES), Family(DOMAIN_GPUS)
+    silent, health = Family(SILENT_TRAYS), Family(DOMAIN_HEALTH)
+    for domain in graph.domains.values():
+        labels = (domain.id, domain.name)
+        members = [graph.nodes[name] for name in domain.nodes]
+        nodes.add(len(members), *labels)
+        gpus.add(sum(node.gpus or 0 for node in members), *labels)
+        silent.add(_silent(domain), *labels)
+        healths = Counter(word for node in members for word in node.health.values())
+        for word, count in sorted(healths.items()):
+            health.add(count, *labels, word)
+    yield nodes
+    yield gpus
+    yield silent
+    yield health
+
+
+def _silent(domain: Domain) -> int:
+    return sum(silence.last - silence.first + 1 for silence in domain.silent)
