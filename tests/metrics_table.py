@@ -18,6 +18,7 @@ from nvtopo.sinks import (
     rdma_metrics,
     sampler_metrics,
     version_metrics,
+    xid_metrics,
 )
 from nvtopo.sinks.series import Series
 
@@ -35,6 +36,7 @@ AGENT_PARTS: Final[dict[str, tuple[Series, ...]]] = {
     "RDMA ports": rdma_metrics.SERIES,
     "RDMA counters": rdma_counter_metrics.SERIES,
     "NUMA and CPU": numa_metrics.SERIES,
+    "NVML events": xid_metrics.SERIES,
     "The sampler": sampler_metrics.SERIES,
 }
 AGENT: Final = tuple(series for part in AGENT_PARTS.values() for series in part)

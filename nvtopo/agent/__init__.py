@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from nvtopo.agent.bell import Bell, first_of
 from nvtopo.agent.changes import Changes
 from nvtopo.agent.delivery import Delivery, Sink
+from nvtopo.agent.hearing import Hearing
 from nvtopo.agent.problem_log import ProblemLog
 from nvtopo.model.assemble import assemble
 from nvtopo.model.derive import derive
 from nvtopo.model.training import BOOT_GRACE_SECONDS
 from nvtopo.sinks.metrics import Observation
 from nvtopo.sources import reading
+from nvtopo.sources.bell import Bell, first_of
 from nvtopo.sources.machine import Machine
 from nvtopo.sources.sysfs import SysfsRoot
 from nvtopo.sources.watch import Watch
@@ -29,8 +30,8 @@ _STUCK_INTERVALS: Final = 3
 _STUCK_SECONDS: Final = 90.0
 #: Between passes while NVLinks train: of their coming up there is no event.
 _TRAINING_SECONDS: Final = 5.0
-#: What sinks get at the end for a write under way. Those that hang are left: their threads end with the process.
-_LAST_WRITE_SECONDS: Final = 0.5
+#: What sinks get at the end for a write under way, and workers for theirs. What hangs ends with the process.
+_LAST_WRITE_SECONDS: Final = 0.8
 
 
 def observe(machine: Machine, boot_grace_seconds: float = BOOT_GRACE_SECONDS) -> Observation:
@@ -45,13 +46,22 @@ class Agent:
     """The loop's state: the latest observation, and what each sink has."""
 
     def __init__(
-        self, machine: Machine, sinks: Sequence[Sink], *, boot_grace_seconds: float = BOOT_GRACE_SECONDS
+        self,
+        machine: Machine,
+        sinks: Sequence[Sink],
+        *,
+        boot_grace_seconds: float = BOOT_GRACE_SECONDS,
+        hearing: Hearing | None = None,
     ) -> None:
+        """``hearing``: how it hears of NVML's events; not at all without."""
         self._machine = machine
         self._boot_grace = boot_grace_seconds
         self._changed, self._stop = Bell(), Bell()
         self._stopped = False
         self._deliveries = tuple(Delivery(sink, on_bug=self._changed.ring) for sink in sinks)
+        self._hearing = hearing
+        if hearing is not None:
+            hearing.tell(lambda _: self._changed.ring())
         self._latest: Observation | None = None
         self._problems = ProblemLog()
         self.changes = Changes()
@@ -94,6 +104,8 @@ class Agent:
             for delivery in self._deliveries:
                 stack.enter_context(delivery)
             stack.enter_context(Watch(self._changed.ring))
+            if self._hearing is not None:
+                stack.enter_context(self._hearing.events)
             while not self._stopped:
                 self._pass()
                 self._wait(min(interval_seconds, _TRAINING_SECONDS) if self._training else interval_seconds)
@@ -108,6 +120,8 @@ class Agent:
         observation = self._observe()
         if self._stopped:  # cut short: not what the machine is
             return
+        if self._hearing is not None:
+            self._hearing.expect(observation.node)
         for delivery in self._deliveries:
             delivery.check()
             delivery.offer(observation.node)
@@ -133,6 +147,8 @@ class Agent:
         until = time.monotonic() + _LAST_WRITE_SECONDS
         for delivery in self._deliveries:
             delivery.join(until - time.monotonic())
+        if self._hearing is not None:
+            self._hearing.events.join(until - time.monotonic())
 
     def _log_changes(self, before: Observation | None, after: Observation) -> None:
         self._problems.say(after.node.problems)

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 #: A scrape reaches back this far at least: a second Prometheus, or a curious human, hides no burst from the first.
 _LEAST_WINDOW_SECONDS = 15.0
-_TIDY_SECONDS = 0.5
+_TIDY_SECONDS = 0.2
 #: A worker that the kernel keeps can't be waited for: the end of the agent has 2 s in all.
 _JOIN_SECONDS = 0.5
 #: How late a sample may be beyond its interval and its deadline before the page does without.

@@ -15,6 +15,7 @@ from nvtopo.cli.page import listen_of, page_options
 if TYPE_CHECKING:
     from nvtopo.agent import Agent
     from nvtopo.agent.delivery import Sink
+    from nvtopo.agent.hearing import Hearing
     from nvtopo.agent.page import Listen
     from nvtopo.sources.machine import Machine
 
@@ -63,6 +64,11 @@ logger = logging.getLogger(__name__)
     help="Seconds between samples of GPU counters, while somebody scrapes them; 0 for none.",
 )
 @click.option(
+    "--nvml-events/--no-nvml-events",
+    default=True,
+    help="Listen to NVML's events (XIDs), which keeps the driver open: it can't be unloaded meanwhile.",
+)
+@click.option(
     "--nvml-deadline",
     type=click.FloatRange(min=1),
     default=20.0,
@@ -92,6 +98,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     label_lifetime: float,
     sample_interval: float,
     rdma_traffic: bool,
+    nvml_events: bool,
     nvml_deadline: float,
     root: str,
     nvml: str | None,
@@ -114,13 +121,14 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     if node_feature:
         sinks.append(_node_feature(kubeconfig, node_name or os.uname().nodename, node_feature_namespace))
     machine = machine_of(root, nvml, node_name, nvml_deadline)
-    agent = Agent(machine, sinks, boot_grace_seconds=boot_grace)
+    hearing = _hearing(machine) if nvml_events and not once else None
+    agent = Agent(machine, sinks, boot_grace_seconds=boot_grace, hearing=hearing)
     if once:
         agent.step()
         if not agent.delivered:
             raise ReadError("agent: not every sink could be written; the log above says which and why")
         return
-    _serve(agent, machine, page, interval, sample_interval, rdma_traffic=rdma_traffic)
+    _serve(agent, machine, page, interval, sample_interval, hearing, rdma_traffic=rdma_traffic)
 
 
 def _resource(kubeconfig: Path | None, name: str) -> "Sink":
@@ -138,12 +146,22 @@ def _node_feature(kubeconfig: Path | None, name: str, namespace: str) -> "Sink":
     return NodeFeatureSink(connect(kubeconfig), name, namespace)
 
 
-def _serve(  # noqa: PLR0913 - as above
+def _hearing(machine: "Machine") -> "Hearing | None":
+    """Of the driver that the machine asks; None where it asks none."""
+    from nvtopo.agent.hearing import Hearing
+    from nvtopo.sources.nvml import NvmlWorker
+
+    nvml = machine.nvml
+    return Hearing(nvml.library, nvml.deadline_seconds) if isinstance(nvml, NvmlWorker) else None
+
+
+def _serve(  # noqa: PLR0913, PLR0917 - what the page is made of
     agent: "Agent",
     machine: "Machine",
     listen: "Listen | None",
     interval: float,
     sample_interval: float,
+    hearing: "Hearing | None",
     *,
     rdma_traffic: bool,
 ) -> None:
@@ -158,7 +176,8 @@ def _serve(  # noqa: PLR0913 - as above
     from nvtopo.agent.sampler import sampling
 
     with sampling(machine, agent.latest, sample_interval) as sampled:
-        all_parts = (*parts(agent.root, agent.latest, agent.changes, rdma_traffic=rdma_traffic), *sampled)
-        with Page(all_parts, lambda: agent.delivered, lambda: agent.alive, listen=listen) as page:
+        heard = () if hearing is None else (hearing.part,)
+        read = parts(agent.root, agent.latest, agent.changes, rdma_traffic=rdma_traffic)
+        with Page((*read, *heard, *sampled), lambda: agent.delivered, lambda: agent.alive, listen=listen) as page:
             logger.info("serving", extra={"url": page.url})
             agent.run(interval)

@@ -127,7 +127,7 @@ def test_an_nvml_call_that_hangs(node: Node) -> None:
 def test_a_worker_that_the_kernel_keeps(node: Node) -> None:
     """Killed and not gone, as in the driver's uninterruptible sleep: no second one joins it there."""
     node.driver_is_like(lambda model: model.update(delays={"nvmlInitWithFlags": 600_000}))
-    agent = node.start("--nvml-deadline", "1", "--sample-interval", "0")
+    agent = node.start("--nvml-deadline", "1", "--sample-interval", "0", "--no-nvml-events")
     (worker,) = agent.eventually(lambda: workers(agent), "a worker")
     with kept(worker):
         agent.says("cannot read", source="nvml", reason="no answer within 1 s: the driver hangs")

@@ -280,23 +280,35 @@ API nvmlDeviceRegisterEvents(void *device, unsigned long long types, void *set) 
     return SUCCESS;
 }
 
-API nvmlEventSetWait_v2(void *set, EventData *data, unsigned timeout_ms) {
-    ENTER_SYSTEM();
-    if (set != &event_set || !data)
-        return INVALID_ARGUMENT;
-    long long deadline = session_ms() + timeout_ms;
+/* The next event that somebody registered for and whose time has come. */
+static const Event *due(void) {
     for (; event_set.next < model.event_count; event_set.next++) {
         const Event *event = &model.events[event_set.next];
         if (event->gpu < 0 || event->gpu >= model.gpu_count ||
             !(event_set.types[event->gpu] & (unsigned long long)event->type))
             continue;
-        if (event->after_ms > deadline)
+        if (event->after_ms > session_ms())
             break;
-        sleep_ms(event->after_ms - session_ms());
-        *data = (EventData){&model.gpus[event->gpu], (unsigned)event->type, (unsigned)event->data, ~0u, ~0u};
         event_set.next++;
-        return SUCCESS;
+        return event;
     }
-    sleep_ms(deadline - session_ms());
-    return TIMEOUT;
+    return NULL;
+}
+
+enum { LOOK_AGAIN_MS = 5 };
+
+API nvmlEventSetWait_v2(void *set, EventData *data, unsigned timeout_ms) {
+    ENTER_SYSTEM();
+    if (set != &event_set || !data)
+        return INVALID_ARGUMENT;
+    long long deadline = session_ms() + timeout_ms;
+    for (const Event *event; !(event = due()); follow()) {
+        long long left = deadline - session_ms();
+        if (left <= 0)
+            return TIMEOUT;
+        sleep_ms(left < LOOK_AGAIN_MS ? left : LOOK_AGAIN_MS);
+    }
+    const Event *event = &model.events[event_set.next - 1];
+    *data = (EventData){&model.gpus[event->gpu], (unsigned)event->type, (unsigned)event->data, ~0u, ~0u};
+    return SUCCESS;
 }
