@@ -76,21 +76,20 @@ def _options() -> argparse.Namespace:
 
 def measure(scrapes: int, quiet_seconds: float) -> Json:
     """All figures; times are in seconds, memory in bytes."""
-    node_exporter = shutil.which(NODE_EXPORTER)
     return {
         "scrapes": scrapes,
         "targetSeconds": TARGET_SECONDS,
-        "nodeExporter": node_exporter or _HOW_TO_GET_NODE_EXPORTER,
-        "machines": {name: _measured(name, node_exporter, scrapes, quiet_seconds) for name in MACHINES},
+        "nodeExporter": shutil.which(NODE_EXPORTER) or _HOW_TO_GET_NODE_EXPORTER,
+        "machines": {name: _measured(name, scrapes, quiet_seconds) for name in MACHINES},
     }
 
 
-def _measured(name: str, node_exporter: str | None, scrapes: int, quiet_seconds: float) -> Json:
+def _measured(name: str, scrapes: int, quiet_seconds: float) -> Json:
     with contextlib.ExitStack() as stack:
         calls = stack.enter_context(tempfile.NamedTemporaryFile("r", prefix="nvtopo-calls-", encoding="utf-8"))
         with contextlib.ExitStack() as exporters:
             agent = exporters.enter_context(_agent(FIXTURES / "hosts" / name, Path(calls.name)))
-            other = exporters.enter_context(_node_exporter(node_exporter)) if node_exporter else None
+            other = exporters.enter_context(node_exporter())
             _warm(agent)
             quiet = _quiet(agent, quiet_seconds)
             found = _in_turn({"agent": agent, **({"nodeExporter": other} if other else {})}, scrapes)
@@ -112,7 +111,12 @@ def _agent(host: Path, calls: Path) -> Iterator[Exporter]:
 
 
 @contextlib.contextmanager
-def _node_exporter(program: str) -> Iterator[Exporter]:
+def node_exporter() -> Iterator[Exporter | None]:
+    """Debian's, running; None where it is not installed."""
+    program = shutil.which(NODE_EXPORTER)
+    if program is None:
+        yield None
+        return
     port = _free_port()
     with running((program, f"--web.listen-address=127.0.0.1:{port}"), port, {}) as exporter:
         yield exporter
