@@ -14,6 +14,7 @@ from nvtopo.sinks import (
     numa_metrics,
     nvlink_metrics,
     pair_metrics,
+    pod_metrics,
     rdma_counter_metrics,
     rdma_metrics,
     sampler_metrics,
@@ -36,6 +37,7 @@ AGENT_PARTS: Final[dict[str, tuple[Series, ...]]] = {
     "RDMA ports": rdma_metrics.SERIES,
     "RDMA counters": rdma_counter_metrics.SERIES,
     "NUMA and CPU": numa_metrics.SERIES,
+    "Containers that hold GPUs": pod_metrics.SERIES,
     "NVML events": xid_metrics.SERIES,
     "The sampler": sampler_metrics.SERIES,
 }
@@ -49,8 +51,11 @@ name. A series of bytes counts one direction. What is not known has no series: a
 (`gpu`, `UUID`) joins with dcgm-exporter, how a port is (`device`, `port`) with node_exporter.
 
 How many series there are is bounded by what is soldered in: at most 24 for each NVLink, with everything that Blackwell
-answers, 75 for each GPU, 80 for each RDMA port and 500 for the rest of the node. No label has free text; versions and
-models are in `_info` series.
+answers, 75 for each GPU, 80 for each RDMA port, one for each CPU and 500 for the rest of the node. No label has free
+text; versions and models are in `_info` series. Containers that hold GPUs come and go, and their series with them:
+for each of at most 128, four for each NUMA node, one for each GPU and one more, so 8 containers of one GPU each on two
+sockets have 80. Their labels are names of Kubernetes without an ID: a container that is started anew goes on in its
+series, a pod of another name has series of its own.
 """
 _COLUMNS: Final = "| series | type | labels | what it says | read from | absent when |\n|---|---|---|---|---|---|\n"
 

@@ -12,11 +12,8 @@ DOCS: Final = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
 #: On no recorded machine: what only this very moment's machine has, verbs among it.
 LIVE_ONLY: Final = frozenset(
     {
-        "nvtopo_context_switches_total",
         "nvtopo_gpu_nvml_events_total",
         "nvtopo_gpu_xid_errors_total",
-        "nvtopo_numa_allocated_pages_total",
-        "nvtopo_numa_cpu_seconds_total",
         "nvtopo_numa_hugepages_free",
         "nvtopo_nvml_events_gpus",
         "nvtopo_rdma_port_active_mtu_bytes",

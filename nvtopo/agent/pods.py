@@ -2,11 +2,17 @@
 
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from nvtopo.agent.problem_log import ProblemLog
+from nvtopo.model.pods import spill
 from nvtopo.model.record import Problem
+from nvtopo.sinks import pod_metrics
+from nvtopo.sinks.metrics import Observation
+from nvtopo.sinks.pod_metrics import Holder
+from nvtopo.sinks.series import Families, Part
 from nvtopo.sources import pods
 from nvtopo.sources.pods import PodsReading
 from nvtopo.sources.sysfs import SysfsRoot
@@ -56,3 +62,18 @@ class PodsWatch:
             self._latest, self._until = reading, time.monotonic() + self._interval + _SLACK_SECONDS
             self._read.set()
             self._stop.wait(self._interval)
+
+
+def part(read: Callable[[], PodsReading], latest: Callable[[], Observation | None]) -> Part:
+    """The part of the page that is containers with GPUs; without an observation these GPUs are not known."""
+
+    def now() -> Families:
+        observation, reading = latest(), read()
+        if observation is None or not reading.containers:
+            return ()
+        node, nvml = observation.node, observation.snapshot.nvml
+        minors = {gpu.minor: gpu.index for gpu in (nvml.gpus if nvml else ()) if gpu.minor is not None}
+        holders = [Holder(one, spill(one, node.gpus, minors, node.numa)) for one in reading.containers]
+        return pod_metrics.families(holders, {gpu.index: gpu.uuid for gpu in node.gpus})
+
+    return now

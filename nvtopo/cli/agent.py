@@ -171,13 +171,15 @@ def _serve(  # noqa: PLR0913, PLR0917 - what the page is made of
     if listen is None:
         agent.run(interval)
         return
+    from nvtopo.agent import pods
     from nvtopo.agent.page import Page
     from nvtopo.agent.parts import parts
     from nvtopo.agent.sampler import sampling
 
-    with sampling(machine, agent.latest, sample_interval) as sampled:
+    with sampling(machine, agent.latest, sample_interval) as sampled, pods.PodsWatch(agent.root) as watch:
         heard = () if hearing is None else (hearing.part,)
         read = parts(agent.root, agent.latest, agent.changes, rdma_traffic=rdma_traffic)
-        with Page((*read, *heard, *sampled), lambda: agent.delivered, lambda: agent.alive, listen=listen) as page:
-            logger.info("serving", extra={"url": page.url})
+        page = (*read, pods.part(watch.latest, agent.latest), *heard, *sampled)
+        with Page(page, lambda: agent.delivered, lambda: agent.alive, listen=listen) as served:
+            logger.info("serving", extra={"url": served.url})
             agent.run(interval)

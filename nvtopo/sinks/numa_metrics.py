@@ -1,4 +1,4 @@
-"""NUMA nodes and CPUs on the metrics page: how memory was placed, and how busy each node's CPUs are."""
+"""NUMA nodes and CPUs on the metrics page: how memory was placed, and how busy each CPU and each node's CPUs are."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ PAGES = counter(
     "Pages by how their allocation went (numastat).",
     ("numa_node", "result"),
     source="/sys/devices/system/node/node<N>/numastat",
-    absent="the file can't be read",
+    absent="the kernel does not count them",
 )
 HUGEPAGES_FREE = gauge(
     "nvtopo_numa_hugepages_free",
@@ -26,13 +26,29 @@ CPU_SECONDS = counter(
     source="/proc/stat",
     absent="the node has no CPUs",
 )
+BUSY_SECONDS = counter(
+    "nvtopo_cpu_busy_seconds_total",
+    "CPU time of one CPU, neither idle nor waiting for I/O.",
+    ("cpu", "numa_node"),
+    source="/proc/stat",
+    absent="the CPU is offline",
+)
 CONTEXT_SWITCHES = counter(
-    "nvtopo_context_switches_total",
-    "Of all CPUs since boot.",
-    source="/proc/stat, ctxt",
-    absent="the page shows a recorded machine",
+    "nvtopo_context_switches_total", "Of all CPUs since boot.", source="/proc/stat, ctxt", absent="it can't be read"
 )
 SERIES = declared(globals())
+
+
+class CpuSeconds(Protocol):
+    """What a CPU did since boot."""
+
+    @property
+    def busy(self) -> float:
+        """Neither idle nor waiting for I/O."""
+
+    @property
+    def idle(self) -> float:
+        """The rest."""
 
 
 class NodeCounters(Protocol):
@@ -51,27 +67,26 @@ class NodeCounters(Protocol):
         """Size → pages free now."""
 
     @property
-    def busy_seconds(self) -> float | None:
-        """All its CPUs together."""
-
-    @property
-    def idle_seconds(self) -> float | None:
-        """All its CPUs together."""
+    def cpus(self) -> Mapping[int, CpuSeconds]:
+        """Its CPUs that are online."""
 
 
 def families(nodes: Sequence[NodeCounters], context_switches: int | None) -> Iterator[Family]:
     """The families of these counters."""
-    pages, free, seconds = Family(PAGES), Family(HUGEPAGES_FREE), Family(CPU_SECONDS)
+    pages, free, seconds, busy = Family(PAGES), Family(HUGEPAGES_FREE), Family(CPU_SECONDS), Family(BUSY_SECONDS)
     for node in nodes:
-        _add(pages, node.index, node.allocated_pages)
-        _add(free, node.index, node.free_hugepages)
-        _add(seconds, node.index, {"busy": node.busy_seconds, "idle": node.idle_seconds})
+        index = str(node.index)
+        for name, count in sorted(node.allocated_pages.items()):
+            pages.add(count, index, name)
+        for size, count in sorted(node.free_hugepages.items()):
+            free.add(count, index, size)
+        if node.cpus:
+            seconds.add(round(sum(cpu.busy for cpu in node.cpus.values()), 2), index, "busy")
+            seconds.add(round(sum(cpu.idle for cpu in node.cpus.values()), 2), index, "idle")
+        for cpu, time in node.cpus.items():
+            busy.add(time.busy, str(cpu), index)
     yield pages
     yield free
     yield seconds
+    yield busy
     yield one(CONTEXT_SWITCHES, context_switches)
-
-
-def _add(family: Family, index: int, values: Mapping[str, float | None]) -> None:
-    for name, value in sorted(values.items()):
-        family.add(value, str(index), name)

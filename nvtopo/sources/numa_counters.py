@@ -1,29 +1,42 @@
 """Counters of NUMA nodes and CPUs: what changes with every scrape and is therefore in no snapshot.
 
-``/sys/devices/system/node/node<n>/numastat`` counts pages by how their allocation went; CPU times are psutil's.
+``/sys/devices/system/node/node<n>/numastat`` counts pages by how their allocation went, ``/proc/stat`` what each CPU
+did.
 """
 
 import re
 from collections.abc import Mapping
-
-import psutil
+from typing import Final
 
 from nvtopo.model.cpulist import parse_cpulist
 from nvtopo.model.facts import Count, NumaFacts
 from nvtopo.model.record import Problem, Record
 from nvtopo.sources.sysfs import SysfsReader, SysfsRoot
 
-NAME = "numa-counters"
+NAME: Final = "numa-counters"
 
-_ROOT = "/sys/devices/system/node"
+_ROOT: Final = "/sys/devices/system/node"
 #: numastat's names → what they count.
-ALLOCATIONS = {
+ALLOCATIONS: Final = {
     "numa_hit": "on the node that was wanted",
     "numa_miss": "here although another node was wanted",
     "numa_foreign": "elsewhere although this node was wanted",
     "other_node": "here by a process that ran on another node",
 }
-_LINE = re.compile(r"^(\w+) (\d+)$", re.MULTILINE)
+_LINE: Final = re.compile(r"^(\w+) (\d+)$", re.MULTILINE)
+_CPU: Final = re.compile(r"^cpu(\d+) (\d+(?: \d+){7})", re.MULTILINE)
+#: Of the eight columns: user, nice, system, idle, iowait, irq, softirq, steal. What guests use is in user already.
+_IDLE: Final = (3, 4)
+#: USER_HZ, which is 100 on x86 and on Arm whatever the kernel's own HZ.
+_TICKS_PER_SECOND: Final = 100
+
+
+class CpuSeconds(Record, frozen=True, kw_only=True):
+    """What a CPU did since boot."""
+
+    busy: float
+    idle: float
+    """Waiting for I/O included."""
 
 
 class NodeCounters(Record, frozen=True, kw_only=True):
@@ -34,9 +47,8 @@ class NodeCounters(Record, frozen=True, kw_only=True):
     """numastat's name → pages."""
     free_hugepages: dict[str, int] = {}
     """Size, such as ``2048kB`` → pages free now."""
-    busy_seconds: float | None = None
-    """All its CPUs together, without idle and waiting for I/O; absent where it has none that is online."""
-    idle_seconds: float | None = None
+    cpus: dict[Count, CpuSeconds] = {}
+    """Its CPUs that are online."""
 
 
 class NumaCounters(Record, frozen=True, kw_only=True):
@@ -48,37 +60,32 @@ class NumaCounters(Record, frozen=True, kw_only=True):
 
 
 def read(root: SysfsRoot, facts: NumaFacts) -> NumaCounters:
-    """The counters of these nodes now. CPU times are this machine's own: a recorded tree has none."""
+    """The counters of these nodes now."""
     reader = SysfsReader(root, NAME)
-    cpus = psutil.cpu_times(percpu=True) if root.live else []
-    times = dict(zip(parse_cpulist(facts.online_cpus), cpus, strict=False))
-    nodes = tuple(_node(reader, node.index, parse_cpulist(node.cpus), times) for node in facts.nodes)
-    switches = psutil.cpu_stats().ctx_switches if root.live else None
-    return NumaCounters(nodes=nodes, context_switches=switches, problems=tuple(reader.problems))
-
-
-def _node(reader: SysfsReader, index: int, cpus: tuple[int, ...], times: Mapping[int, object]) -> NodeCounters:
-    path = f"{_ROOT}/node{index}"
-    own = [times[cpu] for cpu in cpus if cpu in times]
-    idle = sum(_seconds(one, "idle") + _seconds(one, "iowait") for one in own)
-    busy = sum(_seconds(one, name) for one in own for name in ("user", "system", "irq", "softirq", "steal"))
-    return NodeCounters(
-        index=index,
-        allocated_pages={
-            name: int(count)
-            for name, count in _LINE.findall(reader.text(f"{path}/numastat") or "")
-            if name in ALLOCATIONS
-        },
-        free_hugepages=_free_hugepages(reader, f"{path}/hugepages"),
-        busy_seconds=busy if own else None,
-        idle_seconds=idle if own else None,
+    stat = reader.text("/proc/stat") or ""
+    cpus = {int(number): _cpu(columns) for number, columns in _CPU.findall(stat)}
+    nodes = tuple(_node(reader, node.index, parse_cpulist(node.cpus), cpus) for node in facts.nodes)
+    switches = dict(_LINE.findall(stat)).get("ctxt")
+    return NumaCounters(
+        nodes=nodes, context_switches=None if switches is None else int(switches), problems=tuple(reader.problems)
     )
 
 
-def _seconds(times: object, name: str) -> float:
-    """One mode of psutil's CPU times; what ran at a lower priority (nice) is user time too."""
-    value = getattr(times, name, 0.0)
-    return float(value) + (float(getattr(times, "nice", 0.0)) if name == "user" else 0.0)
+def _cpu(columns: str) -> CpuSeconds:
+    ticks = [int(column) for column in columns.split()]
+    idle = sum(ticks[column] for column in _IDLE)
+    return CpuSeconds(busy=(sum(ticks) - idle) / _TICKS_PER_SECOND, idle=idle / _TICKS_PER_SECOND)
+
+
+def _node(reader: SysfsReader, index: int, own: tuple[int, ...], cpus: Mapping[int, CpuSeconds]) -> NodeCounters:
+    path = f"{_ROOT}/node{index}"
+    counted = _LINE.findall(reader.text(f"{path}/numastat") or "")
+    return NodeCounters(
+        index=index,
+        allocated_pages={name: int(count) for name, count in counted if name in ALLOCATIONS},
+        free_hugepages=_free_hugepages(reader, f"{path}/hugepages"),
+        cpus={cpu: cpus[cpu] for cpu in own if cpu in cpus},
+    )
 
 
 def _free_hugepages(reader: SysfsReader, path: str) -> dict[str, int]:

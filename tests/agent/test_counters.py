@@ -1,10 +1,13 @@
+import errno
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from nvtopo.agent import Agent, counters
 from nvtopo.model.facts import NumaFacts, NumaNode
+from nvtopo.sinks import numa_metrics
 from nvtopo.sinks.series import text
 from nvtopo.sources import numa_counters
 from nvtopo.sources.machine import Machine, NoNvml
@@ -32,8 +35,51 @@ def test_counters_of_a_node(root: SysfsRoot) -> None:
     first, memory_only = numa_counters.read(root, facts).nodes
     assert first.allocated_pages == {"numa_hit": 100, "numa_miss": 7, "numa_foreign": 3, "other_node": 10}
     assert first.free_hugepages == {"2048kB": 0}
-    assert first.busy_seconds is None, "CPU times of this machine are not those of a recorded one"
+    assert first.cpus == {}, "CPU times of this machine are not those of a recorded one"
     assert memory_only == numa_counters.NodeCounters(index=1)
+
+
+STAT = """\
+cpu  300 30 60 3000 30 3 6 9 50 0
+cpu0 100 10 20 1000 10 1 2 3 50 0
+cpu1 200 20 40 2000 20 2 4 6 0 0
+cpu7 1 1 1 1 1 1 1 1 0 0
+intr 5 4 3
+ctxt 123456
+btime 1767225600
+"""
+
+
+def test_what_each_cpu_did_is_told_by_node(root: SysfsRoot, tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/stat").write_text(STAT)
+    facts = NumaFacts(nodes=(NumaNode(index=0, cpus="0,2"), NumaNode(index=1, cpus="1")), online_cpus="0-1")
+    counters = numa_counters.read(root, facts)
+    assert counters.context_switches == 123456
+    assert [node.cpus for node in counters.nodes] == [
+        {0: numa_counters.CpuSeconds(busy=1.36, idle=10.1)},
+        {1: numa_counters.CpuSeconds(busy=2.72, idle=20.2)},
+    ]
+    page = text(numa_metrics.families(counters.nodes, counters.context_switches))
+    assert 'nvtopo_numa_cpu_seconds_total{numa_node="1",mode="idle"} 20.2\n' in page
+    assert 'nvtopo_cpu_busy_seconds_total{cpu="0",numa_node="0"} 1.36\n' in page
+    assert "nvtopo_context_switches_total 123456\n" in page
+
+
+def test_a_file_that_can_not_be_read_is_a_problem(root: SysfsRoot, tmp_path: Path) -> None:
+    del root
+    failures = {"/proc/stat": errno.EACCES, "/sys/devices/system/node/node0/numastat": errno.EIO}
+    failing = SysfsRoot(str(tmp_path), failures)
+    counters = numa_counters.read(failing, NumaFacts(nodes=(NumaNode(index=0, cpus="0"),), online_cpus="0"))
+    assert [problem.subject for problem in counters.problems] == [
+        "/proc/stat",
+        "/sys/devices/system/node/node0/numastat",
+    ]
+    assert (counters.context_switches, counters.nodes[0].cpus, counters.nodes[0].allocated_pages) == (None, {}, {})
+
+
+def busy_of(times: Any) -> float:
+    return float(times.user + times.nice + times.system + times.irq + times.softirq + times.steal)
 
 
 def test_this_machine_s_cpu_time_is_psutil_s() -> None:
@@ -41,10 +87,16 @@ def test_this_machine_s_cpu_time_is_psutil_s() -> None:
     listed = ",".join(map(str, cpus))
     facts = NumaFacts(nodes=(NumaNode(index=0, cpus=listed),), online_cpus=listed)
     before = psutil.cpu_times()
-    (node,) = numa_counters.read(SysfsRoot("/"), facts).nodes
+    counters = numa_counters.read(SysfsRoot("/"), facts)
     after = psutil.cpu_times()
-    assert node.idle_seconds is not None
-    assert before.idle + before.iowait - 1 <= node.idle_seconds <= after.idle + after.iowait + 1
+    (node,) = counters.nodes
+    assert set(node.cpus) == set(cpus)
+    idle, busy = (sum(getattr(cpu, name) for cpu in node.cpus.values()) for name in ("idle", "busy"))
+    assert before.idle + before.iowait - 1 <= idle <= after.idle + after.iowait + 1
+    assert busy_of(before) - 1 <= busy <= busy_of(after) + 1
+    assert counters.context_switches is not None
+    assert abs(counters.context_switches - psutil.cpu_stats().ctx_switches) < 10_000_000
+    assert counters.problems == ()
 
 
 def test_the_page_has_what_is_known(root: SysfsRoot) -> None:

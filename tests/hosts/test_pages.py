@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from nvtopo.agent import sampler
+from nvtopo.agent import pods, sampler
 from nvtopo.agent.changes import Changes
 from nvtopo.agent.parts import parts
 from nvtopo.model.assemble import assemble
@@ -23,6 +23,7 @@ from nvtopo.sinks.series import Family, Series, text, together
 from nvtopo.sources import reading
 from nvtopo.sources.machine import Machine
 from nvtopo.sources.nvml import NvmlWorker
+from nvtopo.sources.pods import read as read_pods
 from tests import golden
 from tests.hosts.recorded import HOSTS, host_at
 from tests.metrics_table import AGENT
@@ -36,6 +37,9 @@ _OF_THE_MOMENT: Final = re.compile(
 _MOST_SERIES_OF_A_LINK: Final = 24
 _MOST_SERIES_OF_A_GPU: Final = 75
 _MOST_SERIES_OF_A_PORT: Final = 80
+_MOST_SERIES_OF_A_CPU: Final = 1
+#: Three kinds of memory and CPUs, on two NUMA nodes; a ratio.
+_MOST_SERIES_OF_A_CONTAINER: Final = 9
 _MOST_SERIES_OF_THE_REST: Final = 500
 
 #: Base units, and the words that count things or say yes and no. A name ends in one of them, before ``_total``.
@@ -43,14 +47,14 @@ _UNITS: Final = {
     *("bytes", "seconds", "joules", "celsius", "watts", "hertz", "ratio", "lanes", "info"),
     "changes",
     *("errors", "recoveries", "replays", "samples", "restarts", "pages", "switches", "free", "problems"),
-    *("gpus", "links", "expected", "generation"),
+    *("gpus", "cpus", "links", "expected", "generation"),
     *("packets", "drops", "discards", "retransmissions", "exceeded", "downed", "recovery", "error", "wait", "received"),
     *("id", "mtu", "usable", "index", "mismatch"),
     *("up", "active", "state", "event", "problem", "verdict", "access", "degraded", "nic"),
 }
 #: Label → what its values look like: numbers, names of what is soldered in, words of closed sets. No free text.
 _BOUNDED: Final = {
-    "gpu|peer|link|port|rail|numa_node|module_id|remote_gpu|remote_link": r"\d{1,4}",
+    "gpu|peer|link|port|rail|cpu|numa_node|module_id|remote_gpu|remote_link": r"\d{1,4}",
     "clique": r"\d{1,10}",
     "UUID": r"GPU-[0-9a-f-]{1,64}",
     "pci_bus_id|remote_pci_bus_id": r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]",
@@ -61,6 +65,7 @@ _BOUNDED: Final = {
     "version|release|kernel_module|nvml|cuda|model|architecture": r".{1,256}",
     "level": "PIX|PXB|PHB|NODE|SYS",
     "source": r"[a-z]{1,16}",
+    "namespace|pod|container": r"[a-z0-9.-]{1,253}",
 }
 _PAIR_LINK: Final = r"NV\d+|PIX|PXB|PHB|NODE|SYS|INTERNAL"
 _WORD: Final = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
@@ -76,7 +81,8 @@ def of_machine(machine: Machine) -> Iterator[Family]:
         if running.scrape() is not None:
             assert running.wait(lambda state: state.samples >= 2 or "driver" in state.reasons, _PATIENCE_SECONDS)
         found = parts(machine.root, lambda: observation, Changes())
-        yield from together((*found, sampler.part(running, lambda: observation)))
+        held = pods.part(lambda: read_pods(machine.root), lambda: observation)
+        yield from together((*found, held, sampler.part(running, lambda: observation)))
 
 
 @pytest.fixture(scope="module", params=HOSTS, ids=[host.name for host in HOSTS])
@@ -136,6 +142,8 @@ def test_a_page_is_as_small_as_its_machine(page: tuple[Path, list[Family]]) -> N
     links, gpus = count.get("nvtopo_nvlink_info", 0), count.get("nvtopo_gpu_info", 0)
     ports = count.get("nvtopo_rdma_port_active", 0) * _MOST_SERIES_OF_A_PORT
     most = links * _MOST_SERIES_OF_A_LINK + gpus * _MOST_SERIES_OF_A_GPU + ports + _MOST_SERIES_OF_THE_REST
+    most += count.get("nvtopo_cpu_busy_seconds_total", 0) * _MOST_SERIES_OF_A_CPU
+    most += count.get("nvtopo_pod_remote_memory_ratio", 0) * _MOST_SERIES_OF_A_CONTAINER
     assert sum(count.values()) <= most
 
 

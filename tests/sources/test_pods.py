@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.synthesize import pod_resources
 from nvtopo.model.pods import GpuContainer
 from nvtopo.sources import pods
 from nvtopo.sources.pod_resources import SOCKET, containers_in
@@ -75,7 +76,8 @@ def test_a_container_s_memory_and_cpus_by_runtime_and_cgroup_driver(root: Path, 
     run(root, "worker", scope)
     write(root, f"{Path(scope).parent}/crio-conmon-{ID}.scope/memory.numa_stat", "anon N0=1\n")
     with api.serving(root / SOCKET[1:]) as kubelet:
-        kubelet.answer = lambda: api.encoded(api.pod("train-0", *BESIDE, api.gpus("worker", UUID, nodes=(1,))))
+        containers = *BESIDE, api.gpus("worker", UUID, nodes=(1,))
+        kubelet.answer = lambda: pod_resources.encoded(api.pod("train-0", *containers))
         reading = read(root)
     assert reading.problems == ()
     assert reading.containers == (
@@ -101,7 +103,7 @@ def test_a_container_that_ended_has_no_cgroup_and_its_successor_has(root: Path) 
     run(root, "init", scope.replace(ID, "a" * 64), id_="b" * 64)
     link = root / "var/log/containers" / f"train-0_jobs_worker-{'c' * 64}.log"
     link.symlink_to(f"/var/log/pods/jobs_train-0_{UID}/worker/1.log")
-    write(root, SOCKET, api.encoded(api.pod("train-0", api.gpus("worker", UUID), api.gpus("init", UUID))))
+    write(root, SOCKET, pod_resources.encoded(api.pod("train-0", api.gpus("worker", UUID), api.gpus("init", UUID))))
     reading = read(root)
     assert [container.container for container in reading.containers] == ["worker"]
     assert reading.problems == ()
@@ -110,7 +112,7 @@ def test_a_container_that_ended_has_no_cgroup_and_its_successor_has(root: Path) 
 def test_a_long_name_cuts_the_id_in_the_link(root: Path) -> None:
     pod = "p" * 200
     run(root, "worker", SCOPES["containerd-guaranteed"], pod=pod, id_=ID[:30])
-    write(root, SOCKET, api.encoded(api.pod(pod, api.gpus("worker", UUID))))
+    write(root, SOCKET, pod_resources.encoded(api.pod(pod, api.gpus("worker", UUID))))
     assert len(read(root).containers) == 1
 
 
@@ -120,7 +122,7 @@ def test_shares_mig_devices_and_claims_are_gpus_and_other_claims_are_not(root: P
     container["devices"].append({"resource_name": "nvidia.com/mig-1g.10gb", "device_ids": ["MIG-6666"]})
     container |= {"dynamic_resources": api.claim("", "gpu-3", "gpu-4-mig-9-0-4")["dynamic_resources"]}
     other = api.claim("other", "channel-0", driver="compute-domain.nvidia.com")
-    write(root, SOCKET, api.encoded(api.pod("train-0", container, other)))
+    write(root, SOCKET, pod_resources.encoded(api.pod("train-0", container, other)))
     (found,) = read(root).containers
     assert found.devices == (f"{UUID}::2", "MIG-6666", "gpu.nvidia.com/gpu-3", "gpu.nvidia.com/gpu-4-mig-9-0-4")
 
@@ -185,14 +187,14 @@ def test_a_socket_that_is_root_s_is_a_problem_for_others(root: Path) -> None:
 
 
 def test_an_answer_that_is_cut_is_a_problem(root: Path) -> None:
-    write(root, SOCKET, api.encoded(api.pod("train-0", api.gpus("worker", UUID)))[:-3])
+    write(root, SOCKET, pod_resources.encoded(api.pod("train-0", api.gpus("worker", UUID)))[:-3])
     ((subject, reason),) = problems(root)
     assert subject == SOCKET
     assert reason.startswith("expected ListPodResourcesResponse: ")
 
 
 def test_a_container_s_own_cgroup_mount_and_cgroup_v1_are_problems(root: Path) -> None:
-    write(root, SOCKET, api.encoded(api.pod("train-0", api.gpus("worker", UUID))))
+    write(root, SOCKET, pod_resources.encoded(api.pod("train-0", api.gpus("worker", UUID))))
     assert problems(root) == [("/var/log/containers", "no links to containers' logs: is it the host's?")]
     run(root, "worker", "/sys/fs/cgroup/elsewhere")
     assert problems(root) == [
@@ -207,7 +209,9 @@ def test_more_containers_than_there_can_be_are_cut_and_said(root: Path) -> None:
     names = [f"c{number:03}" for number in range(pods.MOST_CONTAINERS + 5)]
     for number, name in enumerate(names):
         run(root, name, f"/sys/fs/cgroup/kubepods/pod{UID}/{number:064x}", id_=f"{number:064x}")
-    write(root, SOCKET, api.encoded(api.pod("train-0", *(api.gpus(name, f"{UUID}::{name}") for name in names))))
+    write(
+        root, SOCKET, pod_resources.encoded(api.pod("train-0", *(api.gpus(name, f"{UUID}::{name}") for name in names)))
+    )
     reading = read(root)
     assert [container.container for container in reading.containers] == names[: pods.MOST_CONTAINERS]
     assert [problem.reason for problem in reading.problems] == ["133 containers hold GPUs: only 128 are shown"]
@@ -233,7 +237,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 
 @given(st.lists(st.tuples(NAMES, NAMES, st.lists(st.integers(-1, 1 << 40), max_size=4)), max_size=5))
 def test_what_protobuf_writes_is_read(given_pods: list[tuple[str, str, list[int]]]) -> None:
-    message = api.encoded(
+    message = pod_resources.encoded(
         *(
             api.pod(name, api.gpus(container, "GPU-1", nodes=tuple(nodes)), namespace=container)
             for name, container, nodes in given_pods

@@ -1,0 +1,70 @@
+"""The watch beside the loop, on a kubelet that answers, goes and hangs."""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.synthesize import pod_resources
+from nvtopo.agent import pods
+from nvtopo.sinks.series import text
+from nvtopo.sources.pod_resources import SOCKET
+from nvtopo.sources.pods import PodsReading
+from nvtopo.sources.sysfs import SysfsRoot
+from tests.agent.test_page import wait_until
+from tests.sources import kubelet_server as api
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """A short path: a unix socket's may have 107 bytes."""
+    path = Path(tempfile.mkdtemp(prefix="nv"))
+    yield path
+    shutil.rmtree(path)
+
+
+def test_it_follows_a_kubelet_that_comes_and_goes(root: Path) -> None:
+    with pods.PodsWatch(SysfsRoot(str(root)), interval_seconds=0.05) as watch:
+        assert watch.wait(10)
+        assert watch.latest() == PodsReading()
+        with api.serving(root / SOCKET[1:]) as kubelet:
+            kubelet.answer = lambda: pod_resources.encoded(api.pod("train-0", api.gpus("worker", "GPU-1")))
+            assert wait_until(lambda: reasons(watch) == {"no links to containers' logs: is it the host's?"})
+        assert wait_until(lambda: reasons(watch) in ({"Connection refused"}, set()))
+
+
+def test_a_reading_that_hangs_is_a_problem_and_not_the_last_good_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pods, "_SLACK_SECONDS", 0.1)
+    hanging = HangsLater(str(root))
+    with pods.PodsWatch(hanging, interval_seconds=0.05) as watch:
+        assert watch.wait(10)
+        assert wait_until(lambda: reasons(watch) == {"a reading hangs"})
+        hanging.released.set()
+
+
+class HangsLater(SysfsRoot):
+    """The first reading is fast, the second waits."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.released = threading.Event()
+        self._readings = 0
+
+    def read(self, path: str, *, head: bool = False) -> bytes:
+        self._readings += 1
+        if self._readings > 1:
+            self.released.wait(30)
+        return super().read(path, head=head)
+
+
+def reasons(watch: pods.PodsWatch) -> set[str]:
+    return {problem.reason for problem in watch.latest().problems}
+
+
+def test_without_an_observation_or_a_container_there_is_no_series() -> None:
+    assert text(pods.part(PodsReading, lambda: None)()) == ""
