@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nvtopo.aggregator import metrics, openapi
+from nvtopo.aggregator.access import Access
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.aggregator.watch import Watch
 from nvtopo.cluster.graph import ClusterGraph
@@ -40,6 +41,7 @@ _HEADERS: Final = {
 _PAGE: Final = {
     "page.css": "text/css",
     "page.js": "text/javascript",
+    "ask.js": "text/javascript",
     "element.js": "text/javascript",
     "facts.js": "text/javascript",
     "icon.svg": "image/svg+xml",
@@ -47,10 +49,13 @@ _PAGE: Final = {
 _RETRY_SECONDS: Final = "5"
 
 
-def application(aggregator: Aggregator, watch: Watch) -> Starlette:
-    """The ASGI application over a loop and its watchers."""
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def application(aggregator: Aggregator, watch: Watch, access: Access | None = None) -> Starlette:
+    """The ASGI application over a loop and its watchers. Without ``access`` it asks nobody who they are."""
     api = _Api(aggregator, watch)
-    endpoints: dict[str, Callable[[Request], Awaitable[Response]]] = {
+    endpoints: dict[str, Endpoint] = {
         "/": api.front,
         "/page/{file}": api.page,
         "/v1/graph": api.graph,
@@ -63,7 +68,10 @@ def application(aggregator: Aggregator, watch: Watch) -> Starlette:
         "/openapi.json": api.openapi,
     }
     return Starlette(
-        routes=[Route(path, endpoint, methods=["GET"]) for path, endpoint in endpoints.items()],
+        routes=[
+            Route(path, _asked(endpoint, openapi.PATHS[path].right, access), methods=["GET"])
+            for path, endpoint in endpoints.items()
+        ],
         middleware=[Middleware(_Guarded)],
         exception_handlers={HTTPException: _refused, Exception: _failed},
     )
@@ -179,6 +187,18 @@ class _Guarded:
             await send(message)
 
         await self._app(scope, receive, guarded)
+
+
+def _asked(endpoint: Endpoint, right: str, access: Access | None) -> Endpoint:
+    """The endpoint, for those alone who have the right."""
+    if access is None or not right:
+        return endpoint
+
+    async def asked(request: Request) -> Response:
+        await access.check(request.headers.get("authorization"), right, request.path_params.get("name", ""))
+        return await endpoint(request)
+
+    return asked
 
 
 def _file(name: str) -> bytes:

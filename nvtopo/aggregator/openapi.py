@@ -47,22 +47,33 @@ class Operation(NamedTuple):
     refusals: tuple[int, ...] = ()
     tagged: bool = False
     """Whether the answer's ETag is the generation of the graph."""
+    right: str = ""
+    """What a caller must be allowed to do to NodeTopologies, where callers are asked; empty: anybody may read it."""
 
 
 PATHS: Final = {
     "/": Operation("The rack graph as a page.", "text/html"),
     "/page/{file}": Operation("What the page consists of.", "text/css", refusals=(404,)),
-    "/v1/graph": Operation("The cluster's graph.", answer=GraphDocument, refusals=(503,), tagged=True),
-    "/v1/graph/watch": Operation("The generation, at once and on every change.", EVENTS, refusals=(503,)),
-    "/v1/nodes": Operation("Every node.", answer=NodesDocument, refusals=(503,), tagged=True),
-    "/v1/nodes/{name}": Operation("One node.", answer=NodeDocument, refusals=(404, 503), tagged=True),
+    "/v1/graph": Operation("The cluster's graph.", answer=GraphDocument, refusals=(503,), tagged=True, right="list"),
+    "/v1/graph/watch": Operation(
+        "The generation, at once and on every change.", EVENTS, refusals=(503,), right="watch"
+    ),
+    "/v1/nodes": Operation("Every node.", answer=NodesDocument, refusals=(503,), tagged=True, right="list"),
+    "/v1/nodes/{name}": Operation("One node.", answer=NodeDocument, refusals=(404, 503), tagged=True, right="get"),
     "/healthz": Operation("Whether the process serves."),
     "/readyz": Operation("Whether the store has been listed.", refusals=(503,)),
     "/metrics": Operation("Prometheus metrics.", "text/plain"),
     "/openapi.json": Operation("This description."),
 }
 
-_REASONS: Final = {404: "No such thing.", 503: "Not listed yet, or too many watchers."}
+_REASONS: Final = {
+    401: "No bearer token, or none that the API server knows.",
+    403: "The token's holder may not do that to NodeTopologies.",
+    404: "No such thing.",
+    503: "Not listed yet, too many watchers, or the API server does not review the token.",
+}
+#: Where it is asked for. Loopback and what people opened on purpose answer without.
+_SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {}]
 
 
 def description() -> dict[str, Any]:
@@ -75,19 +86,21 @@ def description() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "nvtopo aggregator", "version": __version__},
         "paths": {path: {"get": _operation(path, operation, by_type)} for path, operation in PATHS.items()},
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
     }
 
 
 def _operation(path: str, operation: Operation, schemas: dict[type, dict[str, Any]]) -> dict[str, Any]:
     schema = {} if operation.answer is None else {"schema": schemas[operation.answer]}
     responses: dict[str, Any] = {"200": {"description": operation.summary, "content": {operation.content: schema}}}
-    for status in operation.refusals:
+    refusals = (401, 403, *operation.refusals) if operation.right else operation.refusals
+    for status in refusals:
         responses[str(status)] = {"description": _REASONS[status], "content": {JSON: {"schema": schemas[Error]}}}
     if operation.tagged:
         responses["200"]["headers"] = {"ETag": {"schema": {"type": "string"}}}
         responses["304"] = {"description": "The graph is still of the generation in If-None-Match."}
-    return {"summary": operation.summary, "parameters": _parameters(path), "responses": responses}
+    described = {"summary": operation.summary, "parameters": _parameters(path), "responses": responses}
+    return described | {"security": _SECURITY} if operation.right else described
 
 
 def _parameters(path: str) -> list[dict[str, Any]]:

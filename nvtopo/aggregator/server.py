@@ -7,6 +7,7 @@ from typing import Final, Self
 
 import uvicorn
 
+from nvtopo.aggregator.access import Access
 from nvtopo.aggregator.api import application
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.aggregator.watch import HEARTBEAT_SECONDS, MOST_CLIENTS, Watch
@@ -20,16 +21,17 @@ _BACKLOG: Final = 128
 class Server:
     """Serves a loop's graph while it is open; ``port`` 0 takes a free one."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - address and limits, each with a default
         self,
         aggregator: Aggregator,
         *,
         address: str = "127.0.0.1",
         port: int = 0,
+        access: Access | None = None,
         most_clients: int = MOST_CLIENTS,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
-        """Binds at once.
+        """Binds at once. Without ``access`` it asks nobody who they are.
 
         Raises:
             ReadError: the address cannot be bound.
@@ -41,7 +43,7 @@ class Server:
         self._watch = Watch(lambda: aggregator.graph, most_clients=most_clients, heartbeat_seconds=heartbeat_seconds)
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
-                application(aggregator, self._watch),
+                application(aggregator, self._watch, access),
                 http="h11",
                 ws="none",
                 loop="asyncio",

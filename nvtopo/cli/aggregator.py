@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from nvtopo.cli.listen import parse_listen
+from nvtopo.cli.listen import is_loopback, parse_listen
 
 logger = logging.getLogger(__name__)
 
@@ -20,14 +20,26 @@ logger = logging.getLogger(__name__)
 @click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Instead of the pod's own account.")
 @click.option("--listen", default="127.0.0.1:8080", show_default=True, help="Address of the API and the page.")
 @click.option("--namespace", envvar="POD_NAMESPACE", default="nvtopo", show_default=True, help="Where the Lease is.")
-def command(kubeconfig: Path | None, listen: str, namespace: str) -> None:
+@click.option(
+    "--require-token/--anonymous",
+    default=None,
+    help="Whether readers need a bearer token, which the API server reviews.  [default: unless it listens on loopback]",
+)
+@click.option(
+    "--audience", "audiences", multiple=True, default=("nvtopo",), show_default=True, help="Whom their tokens are for."
+)
+def command(
+    kubeconfig: Path | None, listen: str, namespace: str, require_token: bool | None, audiences: tuple[str, ...]
+) -> None:
     """Assemble the cluster's graph from all NodeTopologies, and serve it."""
     from nvtopo import telemetry
+    from nvtopo.aggregator.access import Access
     from nvtopo.aggregator.loop import Aggregator
     from nvtopo.aggregator.server import Server
     from nvtopo.aggregator.status import StatusWriter
     from nvtopo.kube.client import connect
     from nvtopo.kube.lease import Leadership
+    from nvtopo.kube.review import Reviewer
     from nvtopo.kube.store import KubeStore
 
     address, port = parse_listen(listen)
@@ -40,8 +52,13 @@ def command(kubeconfig: Path | None, listen: str, namespace: str) -> None:
         aggregator = Aggregator(store, first_generation=generation_at(time.time()))
         leadership = Leadership(client, namespace, "nvtopo-aggregator", f"{os.uname().nodename}-{os.getpid()}")
         writer = StatusWriter(aggregator, store, lambda: leadership.leading)
-        with Server(aggregator, address=address, port=port) as server, _running(stop, leadership.run, writer.run):
-            logger.info("serving", extra={"url": server.url})
+        with contextlib.ExitStack() as open_while_running:
+            enter = open_while_running.enter_context
+            asks = not is_loopback(address) if require_token is None else require_token
+            access = enter(Access(Reviewer(client, audiences))) if asks else None
+            server = enter(Server(aggregator, address=address, port=port, access=access))
+            enter(_running(stop, leadership.run, writer.run))
+            logger.info("serving", extra={"url": server.url, "requires_token": asks})
             aggregator.run(stop)
 
 

@@ -1,13 +1,12 @@
 """The options of the agent's metrics page: where it listens, and who may read it."""
 
-import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nvtopo.cli.listen import parse_listen
+from nvtopo.cli.listen import is_loopback, parse_listen
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def listen_of(
     address, port = parse_listen(listen)
     if (tls_cert_file is None) != (tls_private_key_file is None):
         raise UsageError("--tls-cert-file and --tls-private-key-file: expected both or none")
-    if bearer_token_file and not tls_cert_file and not _is_loopback(address):
+    if bearer_token_file and not tls_cert_file and not is_loopback(address):
         raise UsageError(
             "--bearer-token-file: without TLS the token would cross the network in clear:"
             " expected --tls-cert-file, or an address of this host such as 127.0.0.1"
@@ -62,10 +61,3 @@ def listen_of(
         TlsFiles(tls_cert_file, tls_private_key_file) if tls_cert_file and tls_private_key_file else None,
         TokenFile(bearer_token_file) if bearer_token_file else None,
     )
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"

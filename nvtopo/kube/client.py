@@ -113,9 +113,9 @@ class Client:
         """One object, or any other answer to GET."""
         return self.request("GET", path).body
 
-    def create(self, path: str, document: bytes) -> bytes:
+    def create(self, path: str, document: bytes, *, read_seconds: float = _READ_SECONDS) -> bytes:
         """POST: a new object in the collection at ``path``; also how reviews are asked for."""
-        return self.request("POST", path, body=document).body
+        return self._answer(_Request("POST", path, {}, document, read_seconds=read_seconds)).body
 
     def replace(self, path: str, document: bytes) -> bytes:
         """PUT: ``Conflict`` where the document's resource version is not the newest."""
@@ -180,7 +180,9 @@ class Client:
         Raises:
             ApiError: the server refused (see ``errors`` for its kinds), or did not answer: ``status`` 0.
         """
-        request = _Request(method, path, query or {}, body, content_type)
+        return self._answer(_Request(method, path, query or {}, body, content_type))
+
+    def _answer(self, request: _Request) -> Answer:
         response = self._open(request)
         with contextlib.closing(response):
             return Answer(response.status, _content(request.what, response))

@@ -75,18 +75,38 @@ def test_a_malformed_capture_is_one_line_and_exit_3(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 1)
 
 
-def test_the_aggregator_ends_cleanly_on_sigterm(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "asks"),
+    [
+        (("--listen", "127.0.0.1:0"), False),
+        (("--listen", "[::1]:0"), False),
+        (("--listen", "0.0.0.0:0"), True),
+        (("--listen", "127.0.0.1:0", "--require-token"), True),
+        (("--listen", "0.0.0.0:0", "--anonymous"), False),
+    ],
+    ids=["loopback", "loopback6", "all", "asked", "opened"],
+)
+def test_the_aggregator_asks_for_tokens_except_on_loopback_and_ends_cleanly(
+    tmp_path: Path, arguments: tuple[str, ...], asks: bool
+) -> None:
     config = tmp_path / "config"
     config.write_text(
         "apiVersion: v1\nkind: Config\ncurrent-context: x\n"
         "clusters: [{name: x, cluster: {server: 'http://127.0.0.1:1'}}]\n"
         "contexts: [{name: x, context: {cluster: x, user: x}}]\nusers: [{name: x, user: {}}]\n"
     )
-    arguments = [sys.executable, "-m", "nvtopo", "aggregator", "--kubeconfig", str(config), "--listen", "127.0.0.1:0"]
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+    program = [sys.executable, "-m", "nvtopo", "aggregator", "--kubeconfig", str(config), *arguments]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        while '"message": "serving"' not in process.stderr.readline():
+        while '"message": "serving"' not in (line := process.stderr.readline()):
             assert process.poll() is None
+        said = msgspec.json.decode(line)
+        port = said["url"].rpartition(":")[2]
+        address = "::1" if "[" in said["url"] else "127.0.0.1"
+        with socket.create_connection((address, int(port)), timeout=PATIENCE) as connection:
+            connection.sendall(b"GET /v1/graph HTTP/1.0\r\n\r\n")
+            assert connection.recv(100).split()[1] == (b"401" if asks else b"503"), "503: no graph yet"
+        assert said["requires_token"] is asks
         process.send_signal(signal.SIGTERM)
         rest = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == 0

@@ -197,7 +197,7 @@ def test_every_answer_forbids_what_comes_from_elsewhere(server: Server, path: st
 
 
 def test_the_page_takes_nothing_from_elsewhere(server: Server) -> None:
-    for path in ("/", *(f"/page/{name}" for name in ("page.js", "element.js", "facts.js", "page.css"))):
+    for path in ("/", *(f"/page/{name}" for name in ("page.js", "ask.js", "element.js", "facts.js", "page.css"))):
         text = get(server, path).body.decode().replace("http://www.w3.org/2000/svg", "")
         assert "http://" not in text
         assert "https://" not in text

@@ -19,17 +19,17 @@ class Right(NamedTuple):
 AGENT: Final = frozenset(
     {
         Right("", "nodes", "get"),  # its Node's uid, for the owner reference
-        Right("nvtopo.io", "nodetopologies", "get"),  # what is there before it applies
         Right("nvtopo.io", "nodetopologies", "create"),  # server-side apply where there is none yet
         Right("nvtopo.io", "nodetopologies", "patch"),  # server-side apply
         # With the component node-feature, which the tests apply:
-        *(Right("nfd.k8s-sigs.io", "nodefeatures", verb, "nvtopo") for verb in ("get", "create", "patch")),
+        *(Right("nfd.k8s-sigs.io", "nodefeatures", verb, "nvtopo") for verb in ("create", "patch")),
     }
 )
 AGGREGATOR: Final = frozenset(
     {
-        *(Right("nvtopo.io", "nodetopologies", verb) for verb in ("get", "list", "watch")),
-        *(Right("", "nodes", verb) for verb in ("get", "list", "watch")),  # labels of clouds name tiers
+        *(Right("nvtopo.io", "nodetopologies", verb) for verb in ("list", "watch")),
+        Right("authentication.k8s.io", "tokenreviews", "create"),  # whose token a caller of its API shows
+        Right("authorization.k8s.io", "subjectaccessreviews", "create"),  # and what its holder may read
         Right("nvtopo.io", "nodetopologies/status", "patch"),
         Right(_LEASES, "leases", "get", "nvtopo", "nvtopo-aggregator"),
         Right(_LEASES, "leases", "update", "nvtopo", "nvtopo-aggregator"),

@@ -20,7 +20,7 @@ KINDS: Final = {
     "Namespace": 1,
     "CustomResourceDefinition": 1,
     "ServiceAccount": 2,
-    "ClusterRole": 2,
+    "ClusterRole": 3,
     "ClusterRoleBinding": 2,
     "Role": 1,
     "RoleBinding": 1,

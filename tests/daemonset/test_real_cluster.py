@@ -243,10 +243,10 @@ def features(cluster: Cluster) -> str:
     return place
 
 
-def test_agent_writes_the_node_feature_of_its_own_node(agent: Api, features: str) -> None:
+def test_agent_writes_the_node_feature_of_its_own_node(agent: Api, cluster: Cluster, features: str) -> None:
     document = _feature("nvtopo-gpu-a", "gpu-a")
     kube.wait_for(lambda: not _refused(agent, document), what="the policy to know NodeFeatures")
-    assert agent.get(f"{features}/nvtopo-gpu-a")["metadata"]["labels"] == {NODE_NAME_LABEL: "gpu-a"}
+    assert cluster.admin.get(f"{features}/nvtopo-gpu-a")["metadata"]["labels"] == {NODE_NAME_LABEL: "gpu-a"}
 
 
 @pytest.mark.parametrize(

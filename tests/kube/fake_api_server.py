@@ -31,7 +31,7 @@ class FakeApiServer:
         """Watches from before this version are refused with 410."""
         self.page_size = 500
         self.requests: list[str] = []
-        """Kinds of the requests so far: list, watch, apply, status, node, other."""
+        """Kinds of the requests so far: list, watch, apply, status, node, review, other."""
         self.authorizations: list[str | None] = []
         self._refusals: list[tuple[str, int, Mapping[str, str], bytes]] = []
         self._era = 0
@@ -215,6 +215,12 @@ class _Handler(BaseHTTPRequestHandler):
             with self.server.fake.changed:
                 self.server.fake.objects[name]["owners"] = document["metadata"]["ownerReferences"]
             self._answer(201 if created else 200, {})
+
+    def do_POST(self) -> None:
+        """Reviews, which it answers on order alone."""
+        self._body()
+        if not self._refused("review"):
+            self._answer(404, {})
 
     def do_DELETE(self) -> None:
         if not self._refused("other"):

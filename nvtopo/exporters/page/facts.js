@@ -1,5 +1,6 @@
 // The panel with one node's facts: at once what the graph says, and for a node that is held what it says itself.
 
+import { ask } from "./ask.js";
 import { element, plural, square } from "./element.js";
 
 const known = new Map(); // node name → its document, until the graph changes
@@ -16,7 +17,7 @@ export function facts(panel, name, graph, held) {
 }
 
 async function load(panel, name, graph) {
-  const answer = await fetch(`/v1/nodes/${encodeURIComponent(name)}`).catch(() => null);
+  const answer = await ask(`/v1/nodes/${encodeURIComponent(name)}`).catch(() => null);
   if (!answer?.ok) return;
   known.set(name, await answer.json());
   if (panel.dataset.node === name) panel.replaceChildren(...drawn(name, graph.nodes[name], graph, known.get(name)));

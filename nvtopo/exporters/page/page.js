@@ -1,6 +1,7 @@
 // The rack graph, drawn from /v1/graph and again whenever /v1/graph/watch says that it changed.
 // Every name comes from another machine: text goes in as text, never as markup.
 
+import { ask, lines, onToken } from "./ask.js";
 import { facts, forget } from "./facts.js";
 import { element, gpus, plural, seat } from "./element.js";
 
@@ -13,6 +14,7 @@ let trays = new Map(); // node name → { signature, element }
 let held = null;
 let fetching = false;
 let wanted = 0;
+let retry = 0;
 
 // --- drawing -------------------------------------------------------------------------------------------------
 
@@ -228,32 +230,34 @@ async function load() {
   fetching = true;
   try {
     do {
-      const answer = await fetch("/v1/graph", { cache: "no-cache" });
-      if (!answer.ok) throw new Error((await answer.json()).error);
-      graph = await answer.json();
+      graph = await (await ask("/v1/graph")).json();
       forget();
       draw();
       say("live", `live · generation ${graph.generation}`);
     } while (graph.generation < wanted);
   } catch (error) {
     say("lost", graph ? `lost · showing generation ${graph.generation}` : String(error.message));
-    setTimeout(load, RETRY_MS);
+    clearTimeout(retry);
+    retry = setTimeout(load, RETRY_MS);
   } finally {
     fetching = false;
   }
 }
 
-function follow() {
-  const events = new EventSource("/v1/graph/watch");
-  events.addEventListener("generation", (event) => {
-    wanted = JSON.parse(event.data).generation;
-    if (graph?.generation === wanted) say("live", `live · generation ${wanted}`); else load();
-  });
-  events.addEventListener("error", () => {
-    say("lost", graph ? `lost · showing generation ${graph.generation}` : "the aggregator does not answer");
-    if (events.readyState === EventSource.CLOSED) setTimeout(follow, RETRY_MS);
-  });
+async function follow() {
+  try {
+    for await (const line of lines("/v1/graph/watch")) {
+      if (!line.startsWith("data: ")) continue;
+      wanted = JSON.parse(line.slice("data: ".length)).generation;
+      if (graph?.generation === wanted) say("live", `live · generation ${wanted}`); else load();
+    }
+    throw new Error("the aggregator does not answer");
+  } catch (error) {
+    say("lost", graph ? `lost · showing generation ${graph.generation}` : String(error.message));
+    setTimeout(follow, RETRY_MS);
+  }
 }
 
+onToken(load);
 load();
 follow();
