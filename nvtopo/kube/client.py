@@ -1,7 +1,7 @@
 """The API server: paths in, bytes out. Thin over the ``kubernetes`` package.
 
 Of that package this uses what is hard to get right: kubeconfig files with their certificates and credential plugins,
-the pod's own account with its rotating token, proxies, TLS. Its generated models stay out of the way: documents are
+the pod's own account, proxies, TLS. Its generated models stay out of the way: documents are
 bytes that msgspec encodes and decodes, about a hundred times faster. The package is imported on connecting and not
 before: it takes a quarter of a second.
 
@@ -13,6 +13,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, cast
 from urllib.parse import urlencode
 
@@ -20,7 +21,7 @@ import msgspec
 
 from nvtopo import __version__
 from nvtopo.errors import ParseError, ReadError, UsageError
-from nvtopo.kube import stream
+from nvtopo.kube import strays, stream
 from nvtopo.kube.refusal import one_line, refusal, unanswered
 from nvtopo.kube.stream import WatchEvent
 
@@ -126,14 +127,22 @@ class Client:
         self.request("DELETE", path, query={"propagationPolicy": "Background"})
 
     def apply(self, path: str, document: bytes, *, manager: str) -> Answer:
-        """Server-side apply. ``manager`` takes over fields that others set: each field has one writer by design."""
-        return self.request(
+        """Server-side apply of a part with one writer: ``manager`` takes over what others set in it.
+
+        What they added in it, which applying leaves, is removed by a second request. Labels and the like stay theirs.
+        """
+        answer = self.request(
             "PATCH",
             path,
             query={"fieldManager": manager, "force": "true"},
             body=document,
             content_type="application/apply-patch+yaml",
         )
+        removal = strays.removal(document, answer.body)
+        if removal is not None:
+            query = {"fieldManager": manager}
+            self.request("PATCH", path, query=query, body=removal, content_type="application/json-patch+json")
+        return answer
 
     def pages(self, path: str) -> Iterator[Page]:
         """The whole collection, page by page. ``Gone`` where a later page came too late to be consistent."""
@@ -208,7 +217,7 @@ class Client:
             raise refusal(request.what, response.status, response.headers, _content(request.what, response))
 
     def _headers(self) -> dict[str, str]:
-        """With the token of this moment: a pod's token is replaced about every hour, and asking here reads it anew."""
+        """With the token of this moment: asking for the settings calls ``refresh_api_key_hook``."""
         headers = {"Accept": "application/json", "User-Agent": f"nvtopo/{__version__}"}
         for setting in self._configuration.auth_settings().values():
             if setting["value"]:
@@ -228,16 +237,29 @@ def connect(kubeconfig: str | os.PathLike[str] | None = None, *, context: str | 
         import kubernetes.config
     except ImportError as error:
         raise UsageError("kubernetes: the package is not installed; pip install 'nvtopo[kubernetes]'") from error
-    configuration, config = kubernetes.client.Configuration(), cast("Any", kubernetes.config)
+    configuration, config = cast("Any", kubernetes.client.Configuration()), cast("Any", kubernetes.config)
     try:
         if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-            config.load_incluster_config(client_configuration=configuration)
+            config.load_incluster_config(client_configuration=configuration, try_refresh_token=False)
+            configuration.refresh_api_key_hook = _read_token
         else:
             file = None if kubeconfig is None else os.fspath(kubeconfig)
             config.load_kube_config(file, context, client_configuration=configuration)
     except Exception as error:  # the package lets through whatever YAML, base64, OpenSSL and its plugins raise
         raise ReadError(one_line(f"{kubeconfig or 'Kubernetes configuration'}: {error}")) from error
     return Client(configuration)
+
+
+def _read_token(configuration: Any) -> None:
+    """The pod's token, read for each request: the kubelet replaces it about every hour.
+
+    The package would read it once a minute by the wall clock: set back, that is hours after the token has expired.
+    """
+    from kubernetes.config import incluster_config
+
+    file = Path(cast("Any", incluster_config).SERVICE_TOKEN_FILENAME)
+    token = "".join(file.read_text(encoding="ascii", errors="ignore").split())
+    configuration.api_key["BearerToken"] = f"Bearer {token}"
 
 
 def _content(what: str, response: Any) -> bytes:

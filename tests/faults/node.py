@@ -113,6 +113,7 @@ class Node:
 
     def __init__(self, directory: Path) -> None:
         self._ended = ExitStack()
+        self.name = "node-a"
         self.directory = directory
         self.root = Path(tempfile.mkdtemp(prefix="nvtopo-faults-", dir=IN_MEMORY))
         self._ended.callback(shutil.rmtree, self.root)
@@ -147,6 +148,7 @@ class Node:
         environment: Mapping[str, str] | None = None,
         before: Sequence[str] = (),
         name: str = "agent",
+        resource: bool = False,
     ) -> Agent:
         """An agent as the DaemonSet runs it; ``before`` is what runs it (``unshare``, ``strace``)."""
         return self._started(
@@ -155,7 +157,8 @@ class Node:
             (
                 *("--listen", "127.0.0.1:0", "--interval", str(INTERVAL_SECONDS), "--sample-interval", "0.2"),
                 *("--features-dir", str(self.features_d)),
-                *(options if "--kubeconfig" in options else ("--no-resource", *options)),
+                *(() if resource else ("--no-resource",)),
+                *options,
             ),
             environment or {},
         )
@@ -182,7 +185,7 @@ class Node:
             (
                 *before,
                 *(sys.executable, "-m", "nvtopo", "agent"),
-                *("--root", str(self.root), "--node-name", "node-a"),
+                *("--root", str(self.root), "--node-name", self.name),
                 *(() if "--nvml" in options else ("--nvml", str(self.driver))),
                 *options,
             ),
