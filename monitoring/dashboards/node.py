@@ -15,7 +15,7 @@ def build() -> Dashboard:
     """The dashboard."""
     dashboard = board(UID, "nvtopo: node", "One node's NVLinks, PCIe, fabric, heat, locality and memory.")
     dashboard.with_variable(choice("node", "nvtopo_observation_timestamp_seconds"))
-    for part in (_overview, _links, _pcie, _heat, _locality, _memory, _agent):
+    for part in (_overview, _links, _pcie, _rdma, _heat, _locality, _memory, _agent):
         part(dashboard)
     return dashboard
 
@@ -147,6 +147,71 @@ def _pcie(dashboard: Dashboard) -> None:
         dashboard.with_panel(panel)
 
 
+def _rdma(dashboard: Dashboard) -> None:
+    dashboard.with_row(row("RDMA"))
+    for panel in (
+        graph(
+            "Sent, by NIC",
+            {"{{device}}": 'node_device:nvtopo_rdma_transmitted_bytes:rate5m{node="$node"}'},
+            units.BytesPerSecondSI,
+        ),
+        graph(
+            "Received, by NIC",
+            {"{{device}}": 'node_device:nvtopo_rdma_received_bytes:rate5m{node="$node"}'},
+            units.BytesPerSecondSI,
+        ),
+        graph(
+            "Sent again, and out of order",
+            {
+                "{{device}} {{cause}}": "sum by (device, cause) "
+                '(rate(nvtopo_rdma_retransmissions_total{node="$node"}[$__rate_interval]))',
+                "{{device}} out of sequence": "sum by (device) "
+                '(rate(nvtopo_rdma_out_of_sequence_packets_received_total{node="$node"}[$__rate_interval]))',
+            },
+            units.CountsPerSecond,
+        ),
+        graph(
+            "Congestion",
+            {
+                "{{device}} marked": "sum by (device) "
+                '(rate(nvtopo_rdma_ecn_marked_packets_received_total{node="$node"}[$__rate_interval]))',
+                "{{device}} slowed down": "sum by (device) "
+                '(rate(nvtopo_rdma_cnp_packets_handled_total{node="$node"}[$__rate_interval]))',
+                "{{device}} waits": "sum by (device) "
+                '(rate(nvtopo_rdma_port_transmit_wait_total{node="$node"}[$__rate_interval]))',
+            },
+            units.CountsPerSecond,
+            "RoCE: packets that a switch marked, and notifications heeded. InfiniBand: ticks without credit.",
+        ),
+        listing(
+            "Ports",
+            {
+                "Active": ('max by (device, port) (nvtopo_rdma_port_active{node="$node"})', units.Short),
+                "Rate": (
+                    'max by (device, port) (nvtopo_rdma_port_rate_bytes_per_second{node="$node"})',
+                    units.BytesPerSecondSI,
+                ),
+                "Device's MTU": (
+                    'max by (device, port) (nvtopo_rdma_port_netdev_mtu_bytes{node="$node"})',
+                    units.Short,
+                ),
+                "GID index": ('max by (device, port) (nvtopo_rdma_port_gid_index{node="$node"})', units.Short),
+            },
+            "GID index: what NCCL's rules choose; none where nothing routes.",
+            labels={"device": "NIC", "port": "Port"},
+            width=12,
+        ),
+        listing(
+            "Rails",
+            {"": ('max by (rail, device) (nvtopo_rail_info{node="$node"})', units.Short)},
+            "Compute NICs, in order.",
+            labels={"rail": "Rail", "device": "NIC"},
+            width=12,
+        ),
+    ):
+        dashboard.with_panel(panel)
+
+
 def _heat(dashboard: Dashboard) -> None:
     dashboard.with_row(row("Heat and power"))
     for panel in (
@@ -247,6 +312,12 @@ def _agent(dashboard: Dashboard) -> None:
                 "scrape": 'max(scrape_duration_seconds{job="nvtopo-agent", node="$node"})',
             },
             units.Seconds,
+        ),
+        graph(
+            "Changes, by fact",
+            {"{{fact}}": 'sum by (fact) (increase(nvtopo_topology_changes_total{node="$node"}[1h]))'},
+            units.Short,
+            "Readings within an hour that differ from the one before.",
         ),
     ):
         dashboard.with_panel(panel)

@@ -111,13 +111,14 @@ class Agent:
 class Node:
     """The machine, while it is entered; agents that were started end with it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, host: Path = HOST) -> None:
         self._ended = ExitStack()
         self.name = "node-a"
         self.directory = directory
+        self.host = host
         self.root = Path(tempfile.mkdtemp(prefix="nvtopo-faults-", dir=IN_MEMORY))
         self._ended.callback(shutil.rmtree, self.root)
-        sysfs_text.unpack((HOST / "sys.txt").read_text(encoding="utf-8"), self.root)
+        sysfs_text.unpack((host / "sys.txt").read_text(encoding="utf-8"), self.root)
         self.features_d = directory / "features.d"
         self.features_d.mkdir()
         self.driver = directory / "driver" / SONAME
@@ -136,7 +137,7 @@ class Node:
 
     def driver_is_like(self, change: Callable[[Any], object] = lambda _: None) -> None:
         """The driver of the recorded machine from now on, but for a change; sessions that are open notice."""
-        model = json.loads((HOST / "nvml.json").read_text())
+        model = json.loads((self.host / "nvml.json").read_text())
         change(model)
         replacement = self._fixture.with_suffix(".new")
         replacement.write_text(json.dumps(model))

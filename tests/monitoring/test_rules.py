@@ -56,7 +56,7 @@ def test_what_the_check_itself_sees() -> None:
 
 def test_recording_names_say_level_series_and_operation() -> None:
     for name in RECORDED:
-        assert re.fullmatch(r"(node_gpu|node|rack|fleet):nvtopo_[a-z0-9_]+:[a-z0-9_]+", name)
+        assert re.fullmatch(r"(node_gpu|node_device|node|rack|fleet):nvtopo_[a-z0-9_]+:[a-z0-9_]+", name)
 
 
 def test_every_alert_says_who_what_and_what_to_do() -> None:
@@ -83,7 +83,7 @@ def test_every_link_is_a_section_of_the_runbooks_and_none_is_left_over() -> None
 def test_runbooks_name_series_that_exist_and_files_that_are_there() -> None:
     path = REPOSITORY / prometheus_rule.RUNBOOKS
     text = path.read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:node_gpu:|node:|rack:|fleet:)?nvtopo_[a-z0-9_]+(?::[a-z0-9_]+)?", text))
+    named = set(re.findall(r"(?:node_gpu:|node_device:|node:|rack:|fleet:)?nvtopo_[a-z0-9_]+(?::[a-z0-9_]+)?", text))
     assert {name.rstrip(":") for name in named} <= DECLARED.keys() | RECORDED.keys()
     for link in re.findall(r"\]\(([^)#]+)", text):
         assert (path.parent / link).exists(), link
