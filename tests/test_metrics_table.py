@@ -16,8 +16,17 @@ LIVE_ONLY: Final = frozenset(
         "nvtopo_gpu_xid_errors_total",
         "nvtopo_numa_hugepages_free",
         "nvtopo_nvml_events_gpus",
+        "nvtopo_rdma_ethtool_up",
+        "nvtopo_rdma_netlink_up",
+        "nvtopo_rdma_pause_frames_received_total",
+        "nvtopo_rdma_pause_frames_transmitted_total",
+        "nvtopo_rdma_pause_received_seconds_total",
+        "nvtopo_rdma_pause_transmitted_seconds_total",
         "nvtopo_rdma_port_active_mtu_bytes",
         "nvtopo_rdma_port_mtu_mismatch",
+        "nvtopo_rdma_queue_pair_counters",
+        "nvtopo_rdma_queue_pairs",
+        "nvtopo_rdma_resources",
     }
 )
 #: What only NICs of vendors count whose NICs no recorded machine has (tests/model/test_rdma_counters.py).

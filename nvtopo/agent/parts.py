@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from nvtopo.agent import counters, rdma
+from nvtopo.agent import counters, pause, rdma
 from nvtopo.agent.changes import Changes
+from nvtopo.agent.rdma import DEFAULT, RdmaOptions
 from nvtopo.sinks import metrics
 from nvtopo.sinks.metrics import Observation
 from nvtopo.sinks.series import Part
@@ -11,12 +12,13 @@ from nvtopo.sources.sysfs import SysfsRoot
 
 
 def parts(
-    root: SysfsRoot, latest: Callable[[], Observation | None], changes: Changes, *, rdma_traffic: bool = True
+    root: SysfsRoot, latest: Callable[[], Observation | None], changes: Changes, rdma_options: RdmaOptions = DEFAULT
 ) -> tuple[Part, ...]:
-    """In the page's order. ``rdma_traffic`` leaves out what node_exporter has too, where it is False."""
+    """In the page's order."""
     return (
         metrics.part(latest),
         changes.part,
         counters.part(root, latest),
-        rdma.part(root, latest, traffic=rdma_traffic),
+        rdma.part(root, latest, rdma_options),
+        *((pause.part(root, latest),) if rdma_options.pause else ()),
     )

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -19,20 +20,27 @@ class Patience(Generic[T]):
         self._out: dict[str, threading.Thread] = {}
 
     def call(self, subject: str, function: Callable[[], T]) -> T:
-        """What the function returns.
+        """What the function returns or raises.
 
         Raises:
-            Hangs: it does not return; at once where it is known not to.
+            Hangs: it does neither; at once where it is known not to.
         """
         before = self._out.get(subject)
         if before is not None and before.is_alive():
             raise Hangs
-        results: list[T] = []
-        thread = threading.Thread(target=lambda: results.append(function()), name=subject, daemon=True)
+        done: Future[T] = Future()
+        thread = threading.Thread(target=_complete, args=(done, function), name=subject, daemon=True)
         self._out[subject] = thread
         thread.start()
         thread.join(self._seconds)
         if thread.is_alive():
             raise Hangs
         del self._out[subject]
-        return results[0]
+        return done.result()
+
+
+def _complete(done: "Future[T]", function: Callable[[], T]) -> None:
+    try:
+        done.set_result(function())
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's
+        done.set_exception(error)

@@ -3,22 +3,39 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from nvtopo.agent.patience import Hangs, Patience
 from nvtopo.model.node import NodeTopology
 from nvtopo.model.rdma_counters import DeviceReading
-from nvtopo.sinks import rdma_metrics
+from nvtopo.model.rdma_resources import DeviceResources
+from nvtopo.sinks import rdma_metrics, rdma_resource_metrics
 from nvtopo.sinks.metrics import Observation
 from nvtopo.sinks.rdma_metrics import Read
-from nvtopo.sinks.series import Families, Part
+from nvtopo.sinks.series import Family, Part, one
+from nvtopo.sources import rdma_netlink
 from nvtopo.sources.rdma_counters import CounterReader
 from nvtopo.sources.sysfs import SysfsRoot
 
 logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 1.0
+
+
+class RdmaOptions(NamedTuple):
+    """What is read beside errors and congestion."""
+
+    traffic: bool = True
+    """Bytes and packets, which node_exporter counts too."""
+    queue_pairs: bool = False
+    """Queue pairs one by one, which costs the NIC's firmware a question each."""
+    pause: bool = True
+    """Pause frames by priority, which have a part of the page of their own."""
+
+
+DEFAULT = RdmaOptions()
 
 
 class RdmaPorts:
@@ -54,14 +71,38 @@ class RdmaPorts:
         self._hanging = hanging
 
 
-def part(root: SysfsRoot, latest: Callable[[], Observation | None], *, traffic: bool = True) -> Part:
-    """The part of the page that is RDMA; without an observation it is not known which devices are NICs."""
-    ports = RdmaPorts(root, traffic=traffic)
+class RdmaKernel:
+    """Asks the kernel what RDMA programs hold; of a recorded machine it is not asked."""
 
-    def now() -> Families:
+    def __init__(self, *, queue_pairs: bool, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """``queue_pairs``: each queue pair too, which costs its NIC a question."""
+        self._read = partial(rdma_netlink.read, patience_seconds, queue_pairs=queue_pairs)
+        self._patience = Patience[tuple[DeviceResources, ...]](patience_seconds)
+        self._turn = threading.Lock()
+
+    def read(self) -> tuple[DeviceResources, ...] | None:
+        """Every device's resources; None where the kernel does not answer in time, or not for us."""
+        with self._turn:
+            try:
+                return self._patience.call("netlink", self._read)
+            except (OSError, Hangs):
+                return None
+
+
+def part(root: SysfsRoot, latest: Callable[[], Observation | None], options: RdmaOptions = DEFAULT) -> Part:
+    """The part of the page that is RDMA; without an observation it is not known which devices are NICs."""
+    ports, kernel = RdmaPorts(root, traffic=options.traffic), RdmaKernel(queue_pairs=options.queue_pairs)
+
+    def now() -> Iterator[Family]:
         observation = latest()
         devices = named(observation.node) if observation else {}
-        return rdma_metrics.families(ports.read(devices), observation.node) if observation and devices else ()
+        if observation is None or not devices:
+            return
+        yield from rdma_metrics.families(ports.read(devices), observation.node)
+        if root.live:
+            held = kernel.read()
+            yield one(rdma_resource_metrics.NETLINK_UP, int(held is not None))
+            yield from rdma_resource_metrics.families([device for device in held or () if device.name in devices])
 
     return now
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nvtopo.agent.delivery import Sink
     from nvtopo.agent.hearing import Hearing
     from nvtopo.agent.page import Listen
+    from nvtopo.agent.rdma import RdmaOptions
     from nvtopo.sources.machine import Machine
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,14 @@ logger = logging.getLogger(__name__)
     default=True,
     help="Count bytes and packets of RDMA ports; not needed where node_exporter does.",
 )
+@click.option(
+    "--rdma-queue-pairs/--no-rdma-queue-pairs",
+    default=False,
+    help="Count RDMA queue pairs by type and state; each costs its NIC's firmware a question at each scrape.",
+)
+@click.option(
+    "--rdma-pause/--no-rdma-pause", default=True, help="Count pause frames of RoCE ports (ethtool -S), by priority."
+)
 @live_options
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     once: bool,
@@ -98,6 +107,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     label_lifetime: float,
     sample_interval: float,
     rdma_traffic: bool,
+    rdma_queue_pairs: bool,
+    rdma_pause: bool,
     nvml_events: bool,
     nvml_deadline: float,
     root: str,
@@ -107,6 +118,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """Keep this node's labels, resource and metrics true to what the machine is."""
     from nvtopo import telemetry
     from nvtopo.agent import Agent
+    from nvtopo.agent.rdma import RdmaOptions
     from nvtopo.errors import ReadError
 
     telemetry.log_to_stderr()
@@ -128,7 +140,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         if not agent.delivered:
             raise ReadError("agent: not every sink could be written; the log above says which and why")
         return
-    _serve(agent, machine, page, interval, sample_interval, hearing, rdma_traffic=rdma_traffic)
+    rdma_options = RdmaOptions(rdma_traffic, rdma_queue_pairs, rdma_pause)
+    _serve(agent, machine, page, interval, sample_interval, hearing, rdma_options)
 
 
 def _resource(kubeconfig: Path | None, name: str) -> "Sink":
@@ -162,8 +175,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - what the page is made of
     interval: float,
     sample_interval: float,
     hearing: "Hearing | None",
-    *,
-    rdma_traffic: bool,
+    rdma_options: "RdmaOptions",
 ) -> None:
     """Run until SIGTERM or SIGINT, with the metrics page beside the loop."""
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -178,7 +190,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - what the page is made of
 
     with sampling(machine, agent.latest, sample_interval) as sampled, pods.PodsWatch(agent.root) as watch:
         heard = () if hearing is None else (hearing.part,)
-        read = parts(agent.root, agent.latest, agent.changes, rdma_traffic=rdma_traffic)
+        read = parts(agent.root, agent.latest, agent.changes, rdma_options)
         page = (*read, pods.part(watch.latest, agent.latest), *heard, *sampled)
         with Page(page, lambda: agent.delivered, lambda: agent.alive, listen=listen) as served:
             logger.info("serving", extra={"url": served.url})

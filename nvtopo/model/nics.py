@@ -31,11 +31,12 @@ def nics(snapshot: Snapshot, pci: Functions) -> tuple[Nic, ...]:
     rdma = snapshot.rdma.devices if snapshot.rdma else ()
     route = snapshot.net.default_route if snapshot.net else None
     on_function = _netdevs_by_function(snapshot, {device.pci_address for device in rdma if device.management})
-    made = [
-        _rdma_nic(device, on_function.pop(device.pci_address, []) if device.pci_address else [], pci, route)
-        for device in rdma
-        if not device.management
-    ]
+    by_name = {netdev.name: netdev for netdev in snapshot.net.devices} if snapshot.net else {}
+    made = []
+    for device in (device for device in rdma if not device.management):
+        own = [by_name[name] for name in device.netdevs if name in by_name]
+        netdevs = on_function.pop(device.pci_address, own) if device.pci_address else own
+        made.append(_rdma_nic(device, netdevs, pci, route))
     made += [
         _nic(_Named(min(netdev.name for netdev in netdevs), address, netdevs), pci, route)
         for address, netdevs in on_function.items()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
+from nvtopo.model.rdma_resources import DeviceResources
 from nvtopo.sources.netlink import Attributes, Netlink, attribute, attributes
 
 _NETLINK_RDMA: Final = 20
@@ -44,6 +45,31 @@ class Device(NamedTuple):
     name: str
     resources: dict[str, int]
     """Of ``RESOURCES``."""
+
+
+#: A device with more is not asked for each: the firmware would be busy with us for a tenth of a second.
+MOST_QUEUE_PAIRS: Final = 4096
+
+
+def read(seconds: float, *, queue_pairs: bool) -> tuple[DeviceResources, ...]:
+    """Every device's resources, and where asked for its queue pairs and the counters bound to them.
+
+    Raises:
+        OSError: the kernel has no RDMA, or does not answer within ``seconds``.
+    """
+    with RdmaNetlink(seconds) as kernel:
+        found = []
+        for device in kernel.devices():
+            few = queue_pairs and device.resources.get("qp", 0) <= MOST_QUEUE_PAIRS
+            found.append(
+                DeviceResources(
+                    device.name,
+                    device.resources,
+                    kernel.queue_pairs(device.number) if few else None,
+                    kernel.bound_counters(device.number) if few else None,
+                )
+            )
+        return tuple(found)
 
 
 class RdmaNetlink:

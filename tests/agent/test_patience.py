@@ -26,6 +26,13 @@ def test_what_returns_is_returned() -> None:
     assert patience.call("mlx5_0", lambda: "again") == "again"
 
 
+def test_what_fails_fails_for_the_caller() -> None:
+    patience = Patience[int](60)
+    with pytest.raises(ZeroDivisionError):
+        patience.call("mlx5_0", lambda: 1 // 0)
+    assert patience.call("mlx5_0", lambda: 1) == 1
+
+
 def test_what_hangs_is_waited_for_once(stuck: Callable[[], str]) -> None:
     patience = Patience[str](0.1)
     with pytest.raises(Hangs):

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from nvtopo.agent import rdma
-from nvtopo.agent.rdma import RdmaPorts
+from nvtopo.agent.rdma import RdmaKernel, RdmaPorts
 from nvtopo.model.assemble import assemble
 from nvtopo.model.node import NodeTopology
 from nvtopo.sinks import rdma_metrics
 from nvtopo.sinks.series import text
+from nvtopo.sources import rdma_netlink
 from nvtopo.sources.capture import parse_capture
 from nvtopo.sources.sysfs import SysfsRoot
 from tests.hosts.recorded import FIXTURES
@@ -139,3 +140,19 @@ def test_scrapes_that_come_together_each_get_the_whole_page(h100: tuple[Root, No
 
 def test_without_an_observation_there_is_nothing(h100: tuple[Root, NodeTopology]) -> None:
     assert not list(rdma.part(h100[0], lambda: None)())
+
+
+def test_a_kernel_without_rdma_holds_nothing() -> None:
+    assert (RdmaKernel(queue_pairs=True).read() is None) == (not Path("/sys/class/infiniband").exists())
+
+
+def test_a_kernel_that_hangs_is_not_waited_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(rdma_netlink, "read", lambda _seconds, *, queue_pairs: over.wait(60) and queue_pairs)
+    kernel = RdmaKernel(queue_pairs=False, patience_seconds=0.2)
+    try:
+        began = time.monotonic()
+        assert [kernel.read() for _ in range(20)] == [None] * 20
+        assert time.monotonic() - began < 20 * 0.2
+    finally:
+        over.set()

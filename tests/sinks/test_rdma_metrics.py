@@ -1,7 +1,8 @@
 import pytest
 
 from nvtopo.model.node import Nic, NicPort, NodeTopology
-from nvtopo.sinks import rdma_metrics
+from nvtopo.model.rdma_resources import DeviceResources
+from nvtopo.sinks import rdma_metrics, rdma_resource_metrics
 from nvtopo.sinks.series import text
 
 
@@ -46,3 +47,21 @@ def test_a_state_that_is_not_known_is_no_number() -> None:
     shown = page(Nic(name="mlx5_0", ports=(NicPort(number=1, state="LATER"),)))
     assert "state_id" not in shown
     assert 'nvtopo_rdma_port_active{device="mlx5_0",port="1"} 0\n' in shown
+
+
+def test_what_programs_hold_by_kind_and_never_one_by_one() -> None:
+    held = DeviceResources(
+        "mlx5_0",
+        {"qp": 3, "mr": 7},
+        queue_pairs={("RC", "RTS"): 2, ("GSI", "RTS"): 1},
+        bound={(1, "RC", "out_of_sequence"): 5, (1, "RC", "a_name_of_tomorrow"): 6},
+    )
+    shown = text(rdma_resource_metrics.families([held, DeviceResources("mlx5_1", {"qp": 5000})]))
+    assert [line for line in shown.splitlines() if not line.startswith("#")] == [
+        'nvtopo_rdma_resources{device="mlx5_0",resource="mr"} 7',
+        'nvtopo_rdma_resources{device="mlx5_0",resource="qp"} 3',
+        'nvtopo_rdma_resources{device="mlx5_1",resource="qp"} 5000',
+        'nvtopo_rdma_queue_pairs{device="mlx5_0",type="GSI",state="RTS"} 1',
+        'nvtopo_rdma_queue_pairs{device="mlx5_0",type="RC",state="RTS"} 2',
+        'nvtopo_rdma_queue_pair_counters{device="mlx5_0",port="1",type="RC",counter="out_of_sequence"} 5',
+    ]

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import sys
+from typing import Self
 
 import pytest
 from hypothesis import given
@@ -77,6 +78,39 @@ def test_queue_pairs_by_type_and_state() -> None:
             for row, (kind, state) in enumerate(pairs)]  # fmt: skip
     found = list(rdma_netlink.kinds(read(number(1, 3), nested(19, *rows))))
     assert found == [("RC", "RTS"), ("RC", "RTS"), ("RC", "ERR"), ("DRIVER", "RESET"), ("other", "other")]
+
+
+class Kernel:
+    """A kernel with a device of few queue pairs and one of many."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to close."""
+
+    def devices(self) -> tuple[rdma_netlink.Device, ...]:
+        most = rdma_netlink.MOST_QUEUE_PAIRS
+        return rdma_netlink.Device(0, "few", {"qp": most}), rdma_netlink.Device(1, "many", {"qp": most + 1})
+
+    def queue_pairs(self, device: int) -> dict[tuple[str, str], int]:
+        assert device == 0
+        return {("RC", "RTS"): 4096}
+
+    def bound_counters(self, device: int) -> dict[tuple[int, str, str], int]:
+        assert device == 0
+        return {}
+
+
+def test_too_many_queue_pairs_are_not_asked_for_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rdma_netlink, "RdmaNetlink", Kernel)
+    few, many = rdma_netlink.read(1.0, queue_pairs=True)
+    assert (few.queue_pairs, few.bound) == ({("RC", "RTS"): 4096}, {})
+    assert (many.resources["qp"], many.queue_pairs, many.bound) == (4097, None, None)
+    assert all(device.queue_pairs is None for device in rdma_netlink.read(1.0, queue_pairs=False))
 
 
 def test_counters_that_are_bound_to_queue_pairs() -> None:

@@ -220,8 +220,33 @@ def test_counters_are_those_of_rdma_statistic(counters: Any) -> None:
         assert not reading.get("unreadable")
 
 
+def test_the_metrics_page_says_what_rdma_and_verbs_say(counters: Any, report: Any) -> None:
+    page = counters["page"].splitlines()
+    for link in counters["rdma"]["statistic"]:
+        labels = f'{{device="{link["ifname"]}",port="1"'
+        assert f"nvtopo_rdma_port_packets_transmitted_total{labels}}} {link['sent_pkts']}" in page
+        assert f"nvtopo_rdma_out_of_sequence_packets_received_total{labels}}} {link['out_of_seq_request']}" in page
+        assert f'nvtopo_rdma_retransmissions_total{labels},cause="sequence_nak"}} {link["rcvd_seq_err"]}' in page
+        assert f"nvtopo_rdma_port_state_id{labels}}} 4" in page
+        assert f"nvtopo_rdma_port_active_mtu_bytes{labels}}} {report['ports'][link['ifname']]['chain'][0]}" in page
+        assert f"nvtopo_rdma_port_mtu_mismatch{labels}}} 0" in page
+        usable = int(link["ifname"] != VIRTUAL)
+        assert f"nvtopo_rdma_port_gid_usable{labels}}} {usable}" in page, "a link-local address does not route"
+    assert "nvtopo_rdma_netlink_up 1" in page
+    for device in counters["rdma"]["resource"]:
+        assert f'nvtopo_rdma_resources{{device="{device["ifname"]}",resource="qp"}} {device["qp"]}' in page
+    assert 'nvtopo_rdma_queue_pairs{device="rocep0",type="RC",state="INIT"} 1' in page
+    assert "nvtopo_rdma_ethtool_up 1" in page
+    for way in ("received", "transmitted"):
+        paused = [line for line in page if line.startswith(f"nvtopo_rdma_pause_frames_{way}_total")]
+        assert paused == [
+            f'nvtopo_rdma_pause_frames_{way}_total{{device="{device}",port="1",priority="all"}} 0'
+            for device in sorted(DEVICES, key=lambda device: PLACES[DEVICES[device]].address)
+        ], "e1000e counts pause of the whole link, a dummy device has no statistics"
+
+
 def test_resources_are_those_of_rdma_resource(counters: Any) -> None:
-    told = {device.pop("ifname"): device for device in counters["rdma"]["resource"]}
+    told = {device["ifname"]: device for device in counters["rdma"]["resource"]}
     assert sorted(counters["resources"]) == sorted(told)
     for name, resources in counters["resources"].items():
         assert {resource: told[name][resource] for resource in resources} == resources

@@ -9,6 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
+from nvtopo.agent import observe, pause, rdma
+from nvtopo.sinks.series import text, together
+from nvtopo.sources.machine import Machine, NoNvml
 from nvtopo.sources.rdma_counters import CounterReader
 from nvtopo.sources.rdma_netlink import RdmaNetlink
 from nvtopo.sources.sysfs import SysfsRoot
@@ -71,6 +74,7 @@ def _report() -> dict[str, Any]:
         },
         "resources": {device.name: device.resources for device in devices},
         "queuePairs": queue_pairs,
+        "page": _page(),
         "bound": bound,
         "rdma": {
             "statistic": _rdma("statistic"),
@@ -78,6 +82,14 @@ def _report() -> dict[str, Any]:
             "queuePairs": _rdma("resource", "show", "qp"),
         },
     }
+
+
+def _page() -> str:
+    """The part of the agent's metrics page that is RDMA."""
+    observation = observe(Machine(root=SysfsRoot(), nvml=NoNvml()))
+    options = rdma.RdmaOptions(queue_pairs=True)
+    parts = rdma.part(SysfsRoot(), lambda: observation, options), pause.part(SysfsRoot(), lambda: observation)
+    return text(together(parts))
 
 
 def _rdma(*arguments: str) -> Any:

@@ -1,0 +1,57 @@
+"""What RDMA programs hold, on the metrics page.
+
+Eight series a device. Where queue pairs are asked for, one for each type and state that some have (at most 96), and for
+each port and type that counters were bound to one for each counter that ``rdma_counter_metrics`` knows.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from nvtopo.model.rdma_counters import MEANINGS
+from nvtopo.model.rdma_resources import DeviceResources
+from nvtopo.sinks.rdma_counter_metrics import PORT
+from nvtopo.sinks.series import Family, declared, gauge
+
+NETLINK_UP = gauge(
+    "nvtopo_rdma_netlink_up",
+    "1 where the kernel answers for RDMA resources.",
+    source="NETLINK_RDMA",
+    absent="the page shows a recorded machine, or there is no RDMA device",
+)
+RESOURCES = gauge(
+    "nvtopo_rdma_resources",
+    "Queue pairs, completion queues, memory regions and the like in use.",
+    ("device", "resource"),
+    source="RDMA_NLDEV_CMD_RES_GET",
+    absent="the kernel does not answer",
+)
+QUEUE_PAIRS = gauge(
+    "nvtopo_rdma_queue_pairs",
+    "Queue pairs by type and state.",
+    ("device", "type", "state"),
+    source="RDMA_NLDEV_CMD_RES_QP_GET",
+    absent="not asked for (--rdma-queue-pairs), more than 4096 of them, or none of that type in that state",
+)
+BOUND = gauge(
+    "nvtopo_rdma_queue_pair_counters",
+    "Sum over the counters that rdma statistic bound to queue pairs, by their type; falls when queue pairs end.",
+    (*PORT, "type", "counter"),
+    source="RDMA_NLDEV_CMD_STAT_GET",
+    absent="as nvtopo_rdma_queue_pairs, or nobody bound any",
+)
+SERIES = declared(globals())
+
+_KNOWN = frozenset(file.removeprefix("hw_counters/") for file in MEANINGS if file.startswith("hw_counters/"))
+
+
+def families(devices: Sequence[DeviceResources]) -> Iterator[Family]:
+    """What is in use of these devices."""
+    resources, queue_pairs, bound = Family(RESOURCES), Family(QUEUE_PAIRS), Family(BOUND)
+    for device in devices:
+        for resource, count in sorted(device.resources.items()):
+            resources.add(count, device.name, resource)
+        for (kind, state), count in sorted((device.queue_pairs or {}).items()):
+            queue_pairs.add(count, device.name, kind, state)
+        for (port, kind, counter), value in sorted((device.bound or {}).items()):
+            if counter in _KNOWN:
+                bound.add(value, device.name, str(port), kind, counter)
+    yield from (resources, queue_pairs, bound)
