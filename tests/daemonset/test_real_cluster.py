@@ -15,6 +15,7 @@ from tests.daemonset import shipped
 from tests.daemonset.rights import AGENT, AGGREGATOR, EVERYBODY, VERBS, Right
 from tests.kube.machines import hgx, small
 from tests.lab import kube
+from tests.lab.build import Binaries
 from tests.lab.control_plane import ControlPlane
 from tests.lab.kube import Api, ApiError, Json
 from tests.lab.process import Child, free_port
@@ -31,6 +32,7 @@ GPU_LABELS: Final = (
     "feature.node.kubernetes.io/pci-10de.present",
     "feature.node.kubernetes.io/pci-0302_10de.present",
 )
+FEATURES: Final = "/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/nvtopo/nodefeatures"
 NODE_NAME_LABEL: Final = "nfd.node.kubernetes.io/node-name"
 
 
@@ -45,9 +47,14 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def cluster(own_plane: ControlPlane) -> Cluster:
-    """Three GPU nodes, of which one is tainted and one cordoned, a plain node, and all that is shipped, applied."""
+def cluster(own_plane: ControlPlane, lab_binaries: Binaries) -> Cluster:
+    """Three GPU nodes, of which one is tainted and one cordoned, a plain node, and all that is shipped, applied.
+
+    NFD's definitions are there, and the Prometheus operator's, as those projects ship them.
+    """
     admin = own_plane.api()
+    for file in (lab_binaries.nfd_crds, *lab_binaries.prometheus_crds):
+        admin.apply_file(file)
     names = tuple(f"gpu-{letter}" for letter in "abc")
     for name, label in zip(names, GPU_LABELS, strict=True):
         kube.create_node(admin, name, labels={label: "true"})
@@ -174,17 +181,53 @@ def test_agent_is_refused_all_else_by_rbac(agent: Api) -> None:
         ("PATCH", f"{path('gpu-a')}/status", {"status": {"domain": "forged"}}),
         ("PATCH", "/api/v1/nodes/gpu-a", {"metadata": {"labels": {"a": "b"}}}),
         ("PATCH", "/api/v1/nodes/gpu-a/status", {"status": {"capacity": {"nvidia.com/gpu": "99"}}}),
+        ("PUT", "/api/v1/nodes/gpu-a", {"metadata": {"name": "gpu-a"}}),
+        ("DELETE", "/api/v1/nodes/gpu-a", None),
+        ("GET", "/api/v1/nodes", None),
         ("GET", "/api/v1/namespaces/nvtopo/secrets/any", None),
+        ("GET", "/api/v1/namespaces/kube-system/secrets/any", None),
         ("GET", "/api/v1/secrets", None),
+        ("GET", "/api/v1/namespaces/nvtopo/configmaps/kube-root-ca.crt", None),
+        ("GET", path("gpu-a"), None),
+        ("GET", f"{FEATURES}/nvtopo-gpu-a", None),
+        ("DELETE", f"{FEATURES}/nvtopo-gpu-a", None),
+        ("PATCH", f"/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/{NFD}/nodefeatures/nvtopo-gpu-a", {}),
+        ("POST", "/apis/nfd.k8s-sigs.io/v1alpha1/nodefeaturerules", {"metadata": {"name": "mine"}}),
+        ("POST", "/apis/coordination.k8s.io/v1/namespaces/nvtopo/leases", {"metadata": {"name": "nvtopo-aggregator"}}),
+        ("POST", "/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": "t"}}),
         ("GET", "/api/v1/pods", None),
         ("GET", COLLECTION, None),
         ("DELETE", path("gpu-a"), None),
         ("DELETE", path("gpu-b"), None),
+        ("POST", "/api/v1/namespaces/nvtopo/serviceaccounts/nvtopo-agent/token", {"spec": {}}),
         ("POST", "/api/v1/namespaces/nvtopo/serviceaccounts/nvtopo-aggregator/token", {"spec": {}}),
+        ("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {"metadata": {"name": "mine"}}),
         ("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/nvtopo-agent", None),
     ):
         with pytest.raises(ApiError) as caught:
             agent.request(method, place, body, content_type="application/merge-patch+json")
+        assert (caught.value.status, caught.value.reason) == (403, "Forbidden"), (method, place)
+
+
+def test_aggregator_is_refused_all_else_by_rbac(aggregator: Api, agent: Api) -> None:
+    agent.apply(_topology("gpu-a"), manager=MANAGER)
+    leases = "/apis/coordination.k8s.io/v1/namespaces"
+    for method, place, body in (
+        ("PATCH", path("gpu-a"), {"spec": {"gpus": []}}),
+        ("DELETE", path("gpu-a"), None),
+        ("GET", "/api/v1/nodes/gpu-a", None),
+        ("GET", "/api/v1/nodes", None),
+        ("PATCH", "/api/v1/nodes/gpu-a", {"metadata": {"labels": {"a": "b"}}}),
+        ("GET", "/api/v1/namespaces/nvtopo/secrets/any", None),
+        ("GET", "/api/v1/pods", None),
+        ("GET", f"{leases}/nvtopo/leases", None),
+        ("GET", f"{leases}/nvtopo/leases/another", None),
+        ("GET", f"{leases}/kube-system/leases/kube-scheduler", None),
+        ("POST", "/api/v1/namespaces/nvtopo/serviceaccounts/nvtopo-agent/token", {"spec": {}}),
+        ("PATCH", f"{FEATURES}/nvtopo-gpu-a", {}),
+    ):
+        with pytest.raises(ApiError) as caught:
+            aggregator.request(method, place, body, content_type="application/merge-patch+json")
         assert (caught.value.status, caught.value.reason) == (403, "Forbidden"), (method, place)
 
 
@@ -237,10 +280,8 @@ def test_agent_that_claims_another_node_says_in_its_log_why_it_is_refused(cluste
 @pytest.fixture
 def features(cluster: Cluster) -> str:
     """The collection of NodeFeatures in our namespace."""
-    cluster.admin.apply(NODE_FEATURE_CRD)
-    place = f"/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/{HOME}/nodefeatures"
-    kube.wait_for(lambda: _served(cluster.admin, place), what="the collection of NodeFeatures")
-    return place
+    kube.wait_for(lambda: _served(cluster.admin, FEATURES), what="the collection of NodeFeatures")
+    return FEATURES
 
 
 def test_agent_writes_the_node_feature_of_its_own_node(agent: Api, cluster: Cluster, features: str) -> None:
@@ -315,31 +356,6 @@ def test_aggregator_meets_the_restricted_standard_and_the_agent_only_lacks_what_
     )
 
 
-NODE_FEATURE_CRD: Final[Json] = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "nodefeatures.nfd.k8s-sigs.io"},
-    "spec": {
-        "group": "nfd.k8s-sigs.io",
-        "scope": "Namespaced",
-        "names": {"kind": "NodeFeature", "plural": "nodefeatures"},
-        "versions": [
-            {
-                "name": "v1alpha1",
-                "served": True,
-                "storage": True,
-                "schema": {
-                    "openAPIV3Schema": {
-                        "type": "object",
-                        "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-                    }
-                },
-            }
-        ],
-    },
-}
-
-
 def _topology(node: str, facts: NodeTopology | None = None) -> Json:
     spec = shipped.plain(facts or hgx())
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": node}, "spec": spec}
@@ -394,7 +410,7 @@ def _agent_pods(api: Api, count: int) -> dict[str, str] | None:
 
 
 def _dry_run(api: Api, document: Json) -> None:
-    place = f"{api.path_of(document)}?fieldManager=lab&force=true&dryRun=All"
+    place = f"{api.path_of(document)}?fieldManager=lab&force=true&dryRun=All&fieldValidation=Strict"
     api.request("PATCH", place, document, content_type="application/apply-patch+yaml")
 
 
