@@ -23,6 +23,8 @@ _DRIVERS: Final[dict[Driver, Json]] = {
     "hangs": {"delays": {"nvmlDeviceGetFieldValues": 600_000}},
     "is not loaded": {"returns": {"*": 9}},
 }
+#: Of those with a link that goes down, none, nor the one that is near the NIC below: its MTU would not count then.
+_LOSABLE: Final = (4, 6, 7)
 #: Not the NIC that is unplugged.
 _NETDEV: Final = "enp169s0np0"
 _JUMBO_BYTES: Final = 9000
@@ -140,7 +142,7 @@ def _number(text: str | None) -> int | None:
 
 #: Kind → the state after such a change, by a random number source.
 CHANGES: Final[dict[str, Callable[[State, Any], State]]] = {
-    "GPU": lambda state, random: state._replace(lost=None if state.lost is not None else random.randrange(4, GPUS)),
+    "GPU": lambda state, random: state._replace(lost=None if state.lost is not None else random.choice(_LOSABLE)),
     "link": lambda state, random: state._replace(
         down=None if state.down else (random.randrange(4), random.randrange(18))
     ),

@@ -103,7 +103,7 @@ class Sampler:
                 return None
             if now > self._fresh_until:
                 return self._state._replace(gpus=(), reasons=self._state.reasons or frozenset({"stale"}))
-            window = min(since, now - _LEAST_WINDOW_SECONDS)
+            window = _window(since)
             found = [history.traffic(window) for history in self._histories.values()]
             return self._state._replace(gpus=tuple(traffic for traffic in found if traffic))
 
@@ -166,13 +166,13 @@ class Sampler:
 
     def _take(self, answer: Answer, seconds: float) -> None:
         """The next sample; a GPU that is not in it has no series from here on."""
-        reach = self._pace.idle + _LEAST_WINDOW_SECONDS
-        histories = {gpu.uuid: self._histories.get(gpu.uuid) or GpuHistory(reach) for gpu in answer.gpus}
+        histories = {gpu.uuid: self._histories.get(gpu.uuid) or GpuHistory() for gpu in answer.gpus}
         reasons = frozenset({"gpu-lost"} if answer.lost else ())
         self._log(reasons, f"{answer.lost} GPUs do not answer" if answer.lost else "")
         with self._changed:
+            window = _window(self._scraped)
             for gpu in answer.gpus:
-                histories[gpu.uuid].add(gpu)
+                histories[gpu.uuid].add(gpu, needed_since=window)
             self._histories = histories
             self._fresh_until = time.monotonic() + self._pace.interval + self._pace.deadline + _SLACK_SECONDS
             self._state = self._state._replace(reasons=reasons, samples=self._state.samples + 1, sample_seconds=seconds)
@@ -248,6 +248,11 @@ def sampling(
     pace = Pace(interval=interval_seconds, start=machine.nvml.deadline_seconds)
     with Sampler(machine.nvml.library, pace) as sampler:
         yield (part(sampler, latest),)
+
+
+def _window(scraped: float) -> float:
+    """Since when traffic counts: the last scrape, or a little longer."""
+    return min(scraped, time.monotonic() - _LEAST_WINDOW_SECONDS)
 
 
 def _place(observation: Observation | None) -> Place:

@@ -88,21 +88,20 @@ class GpuTraffic(NamedTuple):
 
 
 class GpuHistory:
-    """The samples of one GPU, as far back as a window may reach."""
+    """The samples of one GPU, as far back as the next window may reach."""
 
-    def __init__(self, reach_seconds: float) -> None:
-        self._reach_seconds = reach_seconds
+    def __init__(self) -> None:
         self._steps: deque[Step] = deque()
         self._last: GpuSample | None = None
         self._health = GpuHealth()
 
-    def add(self, sample: GpuSample) -> None:
-        """The next sample."""
+    def add(self, sample: GpuSample, needed_since: float) -> None:
+        """The next sample. Intervals that ended by ``needed_since`` are forgotten: no window will reach them."""
         before, self._last = self._last, sample
         self._health = sample.health or self._health
         if before is not None and sample.at > before.at:
             self._steps.append(step(before, sample))
-        while self._steps and self._steps[0].at < sample.at - self._reach_seconds:
+        while self._steps and self._steps[0].at <= needed_since:
             self._steps.popleft()
 
     def traffic(self, since: float) -> GpuTraffic | None:

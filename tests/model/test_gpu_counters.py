@@ -36,18 +36,18 @@ def test_what_cannot_be_told_has_no_rate(before: Counters, after: Counters) -> N
 
 @given(st.lists(st.integers(0, 1 << 64), min_size=2))
 def test_no_rate_is_negative(counters: list[int]) -> None:
-    history = GpuHistory(1000)
+    history = GpuHistory()
     for second, counter in enumerate(counters):
-        history.add(sample(float(second), (counter,)))
+        history.add(sample(float(second), (counter,)), needed_since=0)
     traffic = history.traffic(0)
     assert traffic is not None
     assert all(rate is None or rate >= 0 for rate in (*traffic.sent.mean, *traffic.sent.peak))
 
 
 def test_a_burst_is_the_peak_and_not_the_mean() -> None:
-    history = GpuHistory(100)
+    history = GpuHistory()
     for at, counter in ((0, 0), (1, 0), (2, 900), (3, 900)):
-        history.add(sample(at, (counter,)))
+        history.add(sample(at, (counter,)), needed_since=0)
     traffic = history.traffic(since=0)
     assert traffic is not None
     assert traffic.sent == Statistics(mean=(300.0,), peak=(900.0,))
@@ -65,27 +65,27 @@ def test_an_interval_without_a_rate_is_left_out() -> None:
 
 
 def test_no_interval_is_no_rate() -> None:
-    history = GpuHistory(100)
+    history = GpuHistory()
     assert history.traffic(0) is None
-    history.add(sample(1, (5,)))
+    history.add(sample(1, (5,)), needed_since=0)
     traffic = history.traffic(0)
     assert traffic is not None
     assert traffic.sent == Statistics((), ())
 
 
 def test_history_reaches_back_as_far_as_asked_and_no_further() -> None:
-    history = GpuHistory(2.0)
+    history = GpuHistory()
     for at, counter in ((0, 0), (1, 900), (2, 900), (3, 900), (4, 900)):
-        history.add(sample(at, (counter,)))
+        history.add(sample(at, (counter,)), needed_since=at - 3)
     traffic = history.traffic(since=-1)
     assert traffic is not None
     assert traffic.sent.peak == (0.0,)
 
 
 def test_health_stays_until_the_next() -> None:
-    history = GpuHistory(100)
-    history.add(sample(1, (5,), GpuHealth(pcie_replays=3)))
-    history.add(sample(2, (5,)))
+    history = GpuHistory()
+    history.add(sample(1, (5,), GpuHealth(pcie_replays=3)), needed_since=0)
+    history.add(sample(2, (5,)), needed_since=0)
     traffic = history.traffic(0)
     assert traffic is not None
     assert traffic.health.pcie_replays == 3
