@@ -16,6 +16,7 @@ from nvtopo.sinks import (
     pair_metrics,
     pause_metrics,
     pod_metrics,
+    process_metrics,
     rdma_counter_metrics,
     rdma_metrics,
     rdma_resource_metrics,
@@ -44,6 +45,7 @@ AGENT_PARTS: Final[dict[str, tuple[Series, ...]]] = {
     "Containers that hold GPUs": pod_metrics.SERIES,
     "NVML events": xid_metrics.SERIES,
     "The sampler": sampler_metrics.SERIES,
+    "The agent's processes": process_metrics.SERIES,
 }
 AGENT: Final = tuple(series for part in AGENT_PARTS.values() for series in part)
 AGGREGATOR: Final = aggregator.SERIES

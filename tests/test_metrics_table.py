@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from nvtopo.sinks import process_metrics
 from tests import golden
 from tests.hosts.recorded import HOSTS
 from tests.metrics_table import AGENT, AGGREGATOR, document
@@ -27,6 +28,7 @@ LIVE_ONLY: Final = frozenset(
         "nvtopo_rdma_queue_pair_counters",
         "nvtopo_rdma_queue_pairs",
         "nvtopo_rdma_resources",
+        *(series.name for series in process_metrics.SERIES),
     }
 )
 #: What only NICs of vendors count whose NICs no recorded machine has (tests/model/test_rdma_counters.py).

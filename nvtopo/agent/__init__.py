@@ -37,9 +37,9 @@ _LAST_WRITE_SECONDS: Final = 0.8
 def observe(machine: Machine, boot_grace_seconds: float = BOOT_GRACE_SECONDS) -> Observation:
     """Read the machine now, and conclude."""
     began = time.monotonic()
-    snapshot = reading.read(machine)
+    snapshot, source_seconds = reading.timed(machine)
     node = assemble(snapshot, boot_grace_seconds)
-    return Observation(snapshot, node, derive(node), time.monotonic() - began, time.time())
+    return Observation(snapshot, node, derive(node), time.monotonic() - began, time.time(), source_seconds)
 
 
 class Agent:

@@ -2,21 +2,31 @@
 
 from collections.abc import Callable
 
+from nvtopo.agent.problem_log import ProblemLog
+from nvtopo.model.record import Problem
 from nvtopo.sinks import numa_metrics
 from nvtopo.sinks.metrics import Observation
-from nvtopo.sinks.series import Families, Part
+from nvtopo.sinks.series import Families
 from nvtopo.sources import numa_counters
 from nvtopo.sources.sysfs import SysfsRoot
 
 
-def part(root: SysfsRoot, latest: Callable[[], Observation | None]) -> Part:
+class NumaPart:
     """The part of the page that is NUMA and CPUs; without an observation the nodes are not known."""
 
-    def now() -> Families:
-        observation = latest()
+    def __init__(self, root: SysfsRoot, latest: Callable[[], Observation | None]) -> None:
+        self._root = root
+        self._latest = latest
+        self._log = ProblemLog()
+        self.problems: tuple[Problem, ...] = ()
+        """Of the last scrape."""
+
+    def __call__(self) -> Families:
+        """What there is now."""
+        observation = self._latest()
         if observation is None or observation.snapshot.numa is None:
             return ()
-        counters = numa_counters.read(root, observation.snapshot.numa)
+        counters = numa_counters.read(self._root, observation.snapshot.numa)
+        self.problems = counters.problems
+        self._log.say(counters.problems)
         return numa_metrics.families(counters.nodes, counters.context_switches)
-
-    return now

@@ -2,23 +2,31 @@
 
 from collections.abc import Callable
 
-from nvtopo.agent import counters, pause, rdma
+from nvtopo.agent import pause, pods, rdma
 from nvtopo.agent.changes import Changes
+from nvtopo.agent.counters import NumaPart
 from nvtopo.agent.rdma import DEFAULT, RdmaOptions
 from nvtopo.sinks import metrics
 from nvtopo.sinks.metrics import Observation
 from nvtopo.sinks.series import Part
+from nvtopo.sources.pods import PodsReading
 from nvtopo.sources.sysfs import SysfsRoot
 
 
 def parts(
-    root: SysfsRoot, latest: Callable[[], Observation | None], changes: Changes, rdma_options: RdmaOptions = DEFAULT
+    root: SysfsRoot,
+    latest: Callable[[], Observation | None],
+    changes: Changes,
+    held: Callable[[], PodsReading] = PodsReading,
+    rdma_options: RdmaOptions = DEFAULT,
 ) -> tuple[Part, ...]:
-    """In the page's order."""
+    """In the page's order. ``held`` gives the containers that hold GPUs."""
+    numa = NumaPart(root, latest)
     return (
-        metrics.part(latest),
+        metrics.part(latest, lambda: (*numa.problems, *held().problems)),
         changes.part,
-        counters.part(root, latest),
+        numa,
         rdma.part(root, latest, rdma_options),
         *((pause.part(root, latest),) if rdma_options.pause else ()),
+        pods.part(held, latest),
     )

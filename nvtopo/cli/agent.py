@@ -183,15 +183,16 @@ def _serve(  # noqa: PLR0913, PLR0917 - what the page is made of
     if listen is None:
         agent.run(interval)
         return
-    from nvtopo.agent import pods
+    from nvtopo.agent import process
     from nvtopo.agent.page import Page
     from nvtopo.agent.parts import parts
+    from nvtopo.agent.pods import PodsWatch
     from nvtopo.agent.sampler import sampling
 
-    with sampling(machine, agent.latest, sample_interval) as sampled, pods.PodsWatch(agent.root) as watch:
+    with sampling(machine, agent.latest, sample_interval) as sampled, PodsWatch(agent.root) as watch:
         heard = () if hearing is None else (hearing.part,)
-        read = parts(agent.root, agent.latest, agent.changes, rdma_options)
-        page = (*read, pods.part(watch.latest, agent.latest), *heard, *sampled)
+        read = parts(agent.root, agent.latest, agent.changes, watch.latest, rdma_options)
+        page = (*read, process.part, *heard, *sampled)
         with Page(page, lambda: agent.delivered, lambda: agent.alive, listen=listen) as served:
             logger.info("serving", extra={"url": served.url})
             agent.run(interval)

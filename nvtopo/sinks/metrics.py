@@ -5,12 +5,13 @@ spell them. What the machine does not have, or could not be read, has no series.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from nvtopo import __version__
 from nvtopo.model.derive import Derived
 from nvtopo.model.node import NodeTopology
+from nvtopo.model.record import Problem
 from nvtopo.model.snapshot import Snapshot
 from nvtopo.sinks import fabric_metrics, link_metrics, nic_metrics, pair_metrics, version_metrics
 from nvtopo.sinks.series import Family, Part, declared, facts, gauge, info, one
@@ -28,11 +29,18 @@ DURATION = gauge(
     source="the clock",
     absent="the first reading is not finished",
 )
+SOURCE_DURATION = gauge(
+    "nvtopo_source_duration_seconds",
+    "How long each source of it took, from its start to its answer; NVML answers while the others read.",
+    ("source",),
+    source="the clock",
+    absent="the first reading is not finished",
+)
 PROBLEMS = gauge(
     "nvtopo_problems",
     "Things that should be readable and are not, by source.",
     ("source",),
-    source="the problems of the reading",
+    source="the problems of the reading, and of what is read beside it",
     absent="there are none",
 )
 SERIES = declared(globals())
@@ -48,6 +56,8 @@ class Observation(NamedTuple):
     """How long the reading took."""
     at_seconds: float
     """When it was made, Unix time."""
+    source_seconds: Mapping[str, float] = {}
+    """Source → how long it took."""
 
 
 def families(observation: Observation) -> Iterator[Family]:
@@ -55,10 +65,10 @@ def families(observation: Observation) -> Iterator[Family]:
     snapshot, node, derived = observation.snapshot, observation.node, observation.derived
     yield one(OBSERVED, observation.at_seconds)
     yield one(DURATION, observation.seconds)
-    problems = Family(PROBLEMS)
-    for source, count in sorted(Counter(problem.source for problem in node.problems).items()):
-        problems.add(count, source)
-    yield problems
+    durations = Family(SOURCE_DURATION)
+    for source, seconds in observation.source_seconds.items():
+        durations.add(seconds, source)
+    yield durations
     yield from version_metrics.families(snapshot)
     yield from link_metrics.families(snapshot, node)
     yield from pair_metrics.families(node, derived)
@@ -66,8 +76,19 @@ def families(observation: Observation) -> Iterator[Family]:
     yield from nic_metrics.families(node, derived)
 
 
-def part(latest: Callable[[], Observation | None]) -> Part:
-    """The part of the page that is the latest observation; before the first there is only build info."""
+def problems_of(problems: Iterable[Problem]) -> Family:
+    """How many there are, by source."""
+    family = Family(PROBLEMS)
+    for source, count in sorted(Counter(problem.source for problem in problems).items()):
+        family.add(count, source)
+    return family
+
+
+def part(latest: Callable[[], Observation | None], beside: Callable[[], Iterable[Problem]] = tuple) -> Part:
+    """The part of the page that is the latest observation; before the first there is little more than build info.
+
+    ``beside`` gives the problems of what is read beside the observation.
+    """
     known: list[Family] = []
     of: Observation | None = None
 
@@ -75,6 +96,7 @@ def part(latest: Callable[[], Observation | None]) -> Part:
         nonlocal known, of
         yield facts(BUILD, [(__version__,)])
         observation = latest()
+        yield problems_of((*(observation.node.problems if observation else ()), *beside()))
         if observation is None:
             return
         if of is not observation:

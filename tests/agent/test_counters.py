@@ -6,11 +6,14 @@ import psutil
 import pytest
 
 from nvtopo.agent import Agent, counters
+from nvtopo.agent.parts import parts
 from nvtopo.model.facts import NumaFacts, NumaNode
+from nvtopo.model.record import Problem
 from nvtopo.sinks import numa_metrics
-from nvtopo.sinks.series import text
+from nvtopo.sinks.series import text, together
 from nvtopo.sources import numa_counters
 from nvtopo.sources.machine import Machine, NoNvml
+from nvtopo.sources.pods import PodsReading
 from nvtopo.sources.sysfs import SysfsRoot
 
 NUMASTAT = "numa_hit 100\nnuma_miss 7\nnuma_foreign 3\ninterleave_hit 2\nlocal_node 90\nother_node 10\n"
@@ -101,10 +104,26 @@ def test_this_machine_s_cpu_time_is_psutil_s() -> None:
 
 def test_the_page_has_what_is_known(root: SysfsRoot) -> None:
     agent = Agent(Machine(root=root, nvml=NoNvml()), [])
-    part = counters.part(root, agent.latest)
+    part = counters.NumaPart(root, agent.latest)
     assert list(part()) == []
     agent.step()
     page = text(part())
     assert 'nvtopo_numa_allocated_pages_total{numa_node="0",result="numa_miss"} 7\n' in page
     assert 'nvtopo_numa_hugepages_free{numa_node="0",size="2048kB"} 0\n' in page
     assert "nvtopo_numa_cpu_seconds_total" not in page
+
+
+def test_what_is_read_beside_the_loop_has_its_problems_on_the_page(root: SysfsRoot, tmp_path: Path) -> None:
+    del root
+    failing = SysfsRoot(str(tmp_path), {"/sys/devices/system/node/node0/numastat": errno.EIO})
+    agent = Agent(Machine(root=failing, nvml=NoNvml()), [])
+    held = PodsReading((), (Problem(source="pods", subject="kubelet", reason="a reading hangs"),))
+    page = parts(failing, agent.latest, agent.changes, lambda: held)
+    assert 'nvtopo_problems{source="pods"} 1\n' in text(together(page)), "before the first observation too"
+    agent.step()
+    text(together(page))  # counters are read after the problems of the last scrape are told
+    told = text(together(page))
+    assert 'nvtopo_problems{source="numa-counters"} 1\n' in told
+    assert told.count('nvtopo_problems{source="pods"}') == 1
+    for source in ("host", "numa", "pci", "net", "rdma", "storage", "kubelet", "nvml"):
+        assert f'nvtopo_source_duration_seconds{{source="{source}"}} ' in told

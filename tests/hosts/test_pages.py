@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from nvtopo.agent import pods, sampler
+from nvtopo.agent import sampler
 from nvtopo.agent.changes import Changes
 from nvtopo.agent.parts import parts
 from nvtopo.model.assemble import assemble
@@ -64,7 +64,7 @@ _BOUNDED: Final = {
     "size": r"\d+kB",
     "version|release|kernel_module|nvml|cuda|model|architecture": r".{1,256}",
     "level": "PIX|PXB|PHB|NODE|SYS",
-    "source": r"[a-z]{1,16}",
+    "source": r"[a-z-]{1,16}",
     "namespace|pod|container": r"[a-z0-9.-]{1,253}",
 }
 _PAIR_LINK: Final = r"NV\d+|PIX|PXB|PHB|NODE|SYS|INTERNAL"
@@ -73,16 +73,15 @@ _WORD: Final = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
 
 def of_machine(machine: Machine) -> Iterator[Family]:
     """The page as the agent would serve it now, with an observation of a fixed moment."""
-    snapshot = reading.read(machine)
+    snapshot, seconds = reading.timed(machine)
     node = assemble(snapshot)
-    observation = Observation(snapshot, node, derive(node), seconds=0.25, at_seconds=1_800_000_000)
+    observation = Observation(snapshot, node, derive(node), 0.25, 1_800_000_000, dict.fromkeys(seconds, 0.125))
     assert isinstance(machine.nvml, NvmlWorker)
     with sampler.Sampler(machine.nvml.library, sampler.Pace(interval=0.01)) as running:
         if running.scrape() is not None:
             assert running.wait(lambda state: state.samples >= 2 or "driver" in state.reasons, _PATIENCE_SECONDS)
-        found = parts(machine.root, lambda: observation, Changes())
-        held = pods.part(lambda: read_pods(machine.root), lambda: observation)
-        yield from together((*found, held, sampler.part(running, lambda: observation)))
+        found = parts(machine.root, lambda: observation, Changes(), lambda: read_pods(machine.root))
+        yield from together((*found, sampler.part(running, lambda: observation)))
 
 
 @pytest.fixture(scope="module", params=HOSTS, ids=[host.name for host in HOSTS])
