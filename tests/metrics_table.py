@@ -6,6 +6,7 @@ from typing import Final
 from nvtopo.aggregator import metrics as aggregator
 from nvtopo.sinks import (
     change_metrics,
+    delivery_metrics,
     fabric_metrics,
     gpu_metrics,
     link_metrics,
@@ -29,6 +30,7 @@ from nvtopo.sinks.series import Series
 #: Heading → the series below it.
 AGENT_PARTS: Final[dict[str, tuple[Series, ...]]] = {
     "The agent": metrics.SERIES,
+    "Sinks": delivery_metrics.SERIES,
     "Changes": change_metrics.SERIES,
     "Versions": version_metrics.SERIES,
     "GPUs and NVLinks as they are": link_metrics.SERIES,

@@ -28,6 +28,7 @@ LIVE_ONLY: Final = frozenset(
         "nvtopo_rdma_queue_pair_counters",
         "nvtopo_rdma_queue_pairs",
         "nvtopo_rdma_resources",
+        "nvtopo_sink_up",
         *(series.name for series in process_metrics.SERIES),
     }
 )

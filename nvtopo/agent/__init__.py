@@ -13,7 +13,9 @@ from nvtopo.agent.problem_log import ProblemLog
 from nvtopo.model.assemble import assemble
 from nvtopo.model.derive import derive
 from nvtopo.model.training import BOOT_GRACE_SECONDS
+from nvtopo.sinks import delivery_metrics
 from nvtopo.sinks.metrics import Observation
+from nvtopo.sinks.series import Families
 from nvtopo.sources import reading
 from nvtopo.sources.bell import Bell, first_of
 from nvtopo.sources.machine import Machine
@@ -81,6 +83,10 @@ class Agent:
     def delivered(self) -> bool:
         """Whether every sink took what it was last given."""
         return self._latest is not None and all(delivery.delivered for delivery in self._deliveries)
+
+    def sinks_part(self) -> Families:
+        """The part of the metrics page that says what reached the sinks."""
+        return delivery_metrics.families({delivery.name: delivery.delivered for delivery in self._deliveries})
 
     @property
     def alive(self) -> bool:

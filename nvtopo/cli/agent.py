@@ -192,7 +192,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - what the page is made of
     with sampling(machine, agent.latest, sample_interval) as sampled, PodsWatch(agent.root) as watch:
         heard = () if hearing is None else (hearing.part,)
         read = parts(agent.root, agent.latest, agent.changes, watch.latest, rdma_options)
-        page = (*read, process.part, *heard, *sampled)
+        page = (*read, agent.sinks_part, process.part, *heard, *sampled)
         with Page(page, lambda: agent.delivered, lambda: agent.alive, listen=listen) as served:
             logger.info("serving", extra={"url": served.url})
             agent.run(interval)

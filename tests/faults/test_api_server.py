@@ -100,6 +100,7 @@ def test_api_server_away_for_five_minutes(member: Member, proxy: ApiProxy, tmp_p
     agent.says("sink failed", sink="resource", reason="no answer")
     agent.eventually(lambda: member.gpu_label() == "7", "labels, which need no API server")
     assert not agent.ready()
+    assert (agent.value("nvtopo_sink_up", sink="resource"), agent.value("nvtopo_sink_up", sink="nfd")) == (0, 1)
     assert agent.value("nvtopo_gpus") == 7
     for _ in range(10):
         clock.passes(30)

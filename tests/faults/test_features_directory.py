@@ -71,10 +71,12 @@ def test_a_full_feature_directory(node: Node) -> None:
     lose_a_gpu(node)
     agent.says("sink failed", sink="nfd", reason="No space left on device")
     assert not agent.ready()
+    assert agent.value("nvtopo_sink_up", sink="nfd") == 0
     assert node.labels() == before, "the old file stands, whole, until it expires"
     assert sorted(path.name for path in node.features_d.iterdir()) == ["nvtopo", "other"]
     (node.features_d / "other").unlink()
     agent.eventually(lambda: count(node) == "7" and agent.ready(), "labels of now")
+    assert agent.value("nvtopo_sink_up", sink="nfd") == 1
 
 
 @needs_mounts
