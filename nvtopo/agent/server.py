@@ -14,8 +14,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from socketserver import TCPServer, ThreadingMixIn
-from typing import TYPE_CHECKING, Any, Final
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from typing import TYPE_CHECKING, Any, Final, cast
+from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -45,8 +45,8 @@ class Server(ThreadingMixIn, WSGIServer):
         self.tls = tls
         self._open: Counter[str] = Counter()
         self._counting = threading.Lock()
+        self.app = app
         super().__init__((address, port), _Handler)
-        self.set_app(app)
 
     def server_bind(self) -> None:
         """Without the name of the address, which a resolver that is down takes minutes to not find."""
@@ -109,9 +109,12 @@ class _Timed(io.RawIOBase):
 
     def write(self, content: Any) -> int:
         rest = memoryview(content).cast("B")
-        while rest:
-            self._connection.settimeout(self._seconds())
-            rest = rest[self._connection.send(rest) :]
+        try:
+            while rest:
+                self._connection.settimeout(self._seconds())
+                rest = rest[self._connection.send(rest) :]
+        except TimeoutError as error:
+            raise ConnectionAbortedError("the client does not read its answer") from error
         return len(content)
 
     def _seconds(self) -> float:
@@ -119,6 +122,13 @@ class _Timed(io.RawIOBase):
         if left <= 0:
             raise TimeoutError("the request took too long")
         return left
+
+
+class _Answer(ServerHandler):
+    """The answer to one request. A client that went is no news, a part of the page that fails is a bug."""
+
+    def log_exception(self, exc_info: Any) -> None:
+        logger.error("bug in the page", exc_info=exc_info)
 
 
 class _Handler(WSGIRequestHandler):
@@ -136,11 +146,17 @@ class _Handler(WSGIRequestHandler):
         self.wfile = _Timed(self.connection, until)  # type: ignore[assignment]
 
     def handle(self) -> None:
+        self.requestline, self.request_version, self.command = "", "", ""
         try:
-            super().handle()
+            self.raw_requestline = self.rfile.readline(LARGEST_HEAD_BYTES + 1)
+            if not self.parse_request():  # which answered
+                return
         except http.client.LineTooLong:
-            self.requestline, self.request_version, self.command = "", "", ""
             self.send_error(431)
+            return
+        answer = _Answer(self.rfile, cast("Any", self.wfile), io.StringIO(), self.get_environ(), multithread=True)
+        answer.request_handler = self  # type: ignore[attr-defined]  # as wsgiref.simple_server does
+        answer.run(self.server.app)
 
     def finish(self) -> None:
         if self.connection is not self.request:

@@ -34,7 +34,7 @@ def small() -> Families:
 def large() -> Families:
     family = Family(TEXTS)
     for number in range(64):
-        family.add(1, f"{number}{'x' * 200_000}")
+        family.samples.append((f'{{text="{number}{"x" * 200_000}"}}', 1))
     return [family]
 
 
@@ -156,16 +156,16 @@ def test_options_that_do_not_go_together(tmp_path: Path) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
-    """A server that gives a client half a second in all."""
-    monkeypatch.setattr(Server, "deadline_seconds", 0.5)
-    return 0.5
+    """A server that gives a client two seconds in all: enough for the others on a busy machine."""
+    monkeypatch.setattr(Server, "deadline_seconds", 2.0)
+    return 2.0
 
 
 def closed_after(connection: socket.socket, *, dribble: bytes = b"") -> float:
     """Seconds until the server closes; meanwhile a byte now and then."""
     began, left = time.monotonic(), list(dribble)
     connection.settimeout(0.05)
-    while time.monotonic() < began + 10:
+    while time.monotonic() < began + 30:
         try:
             if left:
                 connection.send(bytes([left.pop(0)]))
@@ -182,24 +182,28 @@ def closed_after(connection: socket.socket, *, dribble: bytes = b"") -> float:
 def test_a_slow_client_is_let_go(impatient: float, dribble: bytes) -> None:
     with serving(small) as port, socket.create_connection(("127.0.0.1", port)) as slow:
         assert get(port)[0] == 200
-        assert impatient / 2 < closed_after(slow, dribble=dribble) < 5
+        assert impatient / 2 < closed_after(slow, dribble=dribble) < 20
 
 
 def test_a_client_that_never_shakes_hands_is_let_go(impatient: float, tmp_path: Path) -> None:
     listen = Listen("127.0.0.1", 0, TlsFiles(*certify(tmp_path)))
     with serving(small, listen) as port, socket.create_connection(("127.0.0.1", port)) as slow:
         assert get(port, tls=trusting())[0] == 200
-        assert impatient / 2 < closed_after(slow) < 5
+        assert impatient / 2 < closed_after(slow) < 20
 
 
-def test_a_client_that_does_not_read_its_answer_is_let_go(impatient: float) -> None:
+def test_a_client_that_does_not_read_its_answer_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Server, "deadline_seconds", 3.0)  # time enough to render
     threads = threading.active_count()
     with serving(large) as port, socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(("127.0.0.1", port))
         slow.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         assert slow.recv(1, socket.MSG_PEEK)  # it answers, to deaf ears
-        assert wait_until(lambda: threading.active_count() == threads + 1, seconds=10 * impatient)
+        assert wait_until(lambda: threading.active_count() == threads + 1, seconds=30)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
@@ -254,6 +258,17 @@ def test_a_crowd_of_one_address_takes_nothing_from_others() -> None:
             again.connect(("127.0.0.1", port))
             again.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
             assert b"200" in again.recv(100)
+
+
+def test_a_part_that_fails_is_an_error_of_the_server_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Families:
+        raise AssertionError("a bug")
+
+    with serving(broken) as port:
+        assert get(port)[0] == 500
+        assert get(port, "/healthz")[0] == 200
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage(), bool(record.exc_info)) == ("ERROR", "bug in the page", True)
 
 
 def wait_until(probe: object, seconds: float = 10) -> bool:
