@@ -165,7 +165,7 @@ class RdmaPort(Record, frozen=True, kw_only=True):
     physical_state: str = ""
     """``phys_state`` without its number: LinkUp, Polling, …"""
     link_layer: str = ""
-    """InfiniBand or Ethernet; empty for EFA."""
+    """InfiniBand or Ethernet; empty for EFA, which is neither."""
     rate_bytes_per_second: Bytes | None = None
     """``rate``, converted. Of a port that is down it is the down-rate, not what the port could do."""
     active_mtu_bytes: Bytes | None = None

@@ -24,6 +24,8 @@ def ucx_gid(port: RdmaPort) -> GidEntry | None:
     """The GID by UCX's rules (``uct_ib_device_select_gid``): version before address family, routable before local."""
     if port.link_layer == "InfiniBand":
         return next((entry for entry in port.gids if entry.index == 0), None)
+    if port.link_layer != "Ethernet":
+        return None
     return min(port.gids, key=lambda entry: (_ucx_rank(entry), entry.index), default=None)
 
 

@@ -127,10 +127,15 @@ def _port(reader: SysfsReader, path: str, number: int) -> RdmaPort:
         number=number,
         state=word(reader.text(f"{path}/state")),
         physical_state=word(reader.text(f"{path}/phys_state")),
-        link_layer=reader.text(f"{path}/link_layer") or "",
+        link_layer=_link_layer(reader.text(f"{path}/link_layer")),
         rate_bytes_per_second=rate(reader, f"{path}/rate"),
         gids=_gids(reader, path),
     )
+
+
+def _link_layer(text: str | None) -> str:
+    """The kernel calls what is neither of the two, EFA's, ``Unknown``."""
+    return text if text in ("InfiniBand", "Ethernet") else ""
 
 
 def word(text: str | None) -> str:

@@ -49,4 +49,5 @@ def test_feature_file(host: Path, snapshot: Snapshot) -> None:
 
 def test_the_resource_is_small(snapshot: Snapshot) -> None:
     node = assemble(snapshot)
-    assert len(msgspec.json.encode(folded(node))) <= max(1, len(node.gpus) / 8) * 6 * 1024, "6 KiB for eight GPUs"
+    boards = max(1, len(node.gpus) / 8, len(node.nics) / 16)
+    assert len(msgspec.json.encode(folded(node))) <= boards * 6 * 1024, "6 KiB for eight GPUs with their NICs"
