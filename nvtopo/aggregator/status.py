@@ -34,7 +34,13 @@ def status_of(node: GraphNode) -> Status:
 
     Without a transition time: a new leader then concludes the very same, and the API server stores nothing.
     """
-    return Status(domain=node.tiers.get("nvlinkDomain"), conditions=(_readiness(node),))
+    topology = node.topology
+    return Status(
+        gpus=None if topology is None else len(topology.gpus),
+        nics=None if topology is None else len(topology.nics),
+        domain=node.tiers.get("nvlinkDomain"),
+        conditions=(_readiness(node),),
+    )
 
 
 def _readiness(node: GraphNode) -> Condition:

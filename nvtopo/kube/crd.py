@@ -21,8 +21,9 @@ from msgspec.inspect import DictType, StructType, Type, UnionType, VarTupleType
 
 from nvtopo.errors import UsageError
 from nvtopo.kube.v1alpha1 import GROUP, KIND, PLURAL, SHORT_NAME, SINGULAR, VERSION, Status
+from nvtopo.model.node import Gpu, Nic
 from nvtopo.model.record import Record
-from nvtopo.model.spec import Spec
+from nvtopo.model.spec import GpuCommon, NicCommon, Spec
 
 Schema = dict[str, Any]
 
@@ -40,17 +41,23 @@ _DROPPED: Final = (
 )
 _NULL: Final = {"type": "null"}
 
+#: Records whose fields are some of another's and mean the same.
+_ALIKE: Final[Mapping[type[msgspec.Struct], tuple[type[Record], ...]]] = {GpuCommon: (Gpu,), NicCommon: (Nic,)}
+
 #: Column, JSONPath, type, priority: those above 0 are printed with ``-o wide`` only.
 _COLUMNS: Final = (
+    ("GPUs", ".status.gpus", "integer", 0),
     ("GPU", ".spec.gpus[0].name", "string", 0),
-    ("Driver", ".spec.host.driverVersion", "string", 0),
     ("NVLink", ".spec..nvlinks[0].version", "string", 0),
+    ("NICs", ".status.nics", "integer", 0),
     ("Domain", ".status.domain", "string", 0),
+    ("Driver", ".spec.host.driverVersion", "string", 0),
     ("Ready", '.status.conditions[?(@.type=="Ready")].status', "string", 0),
+    ("Message", '.status.conditions[?(@.type=="Ready")].message', "string", 1),
+    ("Problem", ".spec.problems[0].reason", "string", 1),
     ("Product", ".spec.host.product", "string", 1),
     ("Architecture", ".spec.host.architecture", "string", 1),
     ("Kernel", ".spec.host.kernel", "string", 1),
-    ("Problem", ".spec.problems[0].reason", "string", 1),
     ("Age", ".metadata.creationTimestamp", "date", 0),
 )
 
@@ -135,7 +142,7 @@ def _records(found: Type) -> Iterator[type[msgspec.Struct]]:
 
 def _describe(component: Schema, record: type[msgspec.Struct]) -> None:
     """Adds the fields' docstrings to a record's schema."""
-    bases = [base for base in reversed(record.__mro__) if issubclass(base, Record)]
+    bases = [base for base in reversed((*record.__mro__, *_ALIKE.get(record, ()))) if issubclass(base, Record)]
     docstrings = {name: text for base in bases for name, text in _field_docstrings(base).items()}
     for field in msgspec.structs.fields(record):
         if field.name in docstrings:

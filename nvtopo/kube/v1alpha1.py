@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from nvtopo.model.facts import Count
 from nvtopo.model.node import NodeTopology
 from nvtopo.model.record import Record
 from nvtopo.model.spec import Spec, folded
@@ -57,6 +58,7 @@ class Condition(Record, frozen=True, kw_only=True):
     type: str
     """CamelCase, one of a kind within its object."""
     status: Literal["True", "False", "Unknown"]
+    """``True``, ``False`` or ``Unknown``."""
     reason: str = ""
     """One CamelCase word for programs."""
     message: str = ""
@@ -70,9 +72,14 @@ class Condition(Record, frozen=True, kw_only=True):
 class Status(Record, frozen=True, kw_only=True):
     """What the aggregator concluded of this node among the others."""
 
+    gpus: Count | None = None
+    """How many GPUs the node has; absent where its object can't be read."""
+    nics: Count | None = None
+    """How many NICs; absent likewise."""
     domain: str | None = None
     """NVLink domain, ``<clusterUUID>.<cliqueID>``; absent where the node is in none."""
     conditions: tuple[Condition, ...] = ()
+    """``Ready``: whether a job can use all that the node has."""
 
 
 class Head(Record, frozen=True, kw_only=True):

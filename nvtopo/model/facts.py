@@ -44,6 +44,7 @@ class NumaNode(Record, frozen=True, kw_only=True):
     """One ``/sys/devices/system/node/node<index>``; without CPUs it is memory only, as a Grace GPU's."""
 
     index: Count
+    """The kernel's."""
     cpus: str = ""
     """``cpulist``."""
     memory_bytes: Bytes | None = None
@@ -211,9 +212,13 @@ class KubeletFacts(Record, frozen=True, kw_only=True):
     """The kubelet's resource managers, from its configuration and state files; absent where it does not say."""
 
     cpu_manager_policy: Name | None = None
+    """``none`` or ``static``."""
     memory_manager_policy: Name | None = None
+    """``None`` or ``Static``."""
     topology_manager_policy: Name | None = None
+    """``none``, ``best-effort``, ``restricted`` or ``single-numa-node``."""
     topology_manager_scope: Name | None = None
+    """``container`` or ``pod``."""
 
 
 class NvLink(Record, frozen=True, kw_only=True):
@@ -238,19 +243,24 @@ class GpuFabric(Record, frozen=True, kw_only=True):
     """nvmlDeviceGetGpuFabricInfoV, Hopper and newer."""
 
     state: Literal["not-supported", "not-started", "in-progress", "completed"] | None = None
+    """How far the registration with the fabric is."""
     status: Count | None = None
     """An NVML return code, meaningful only once the state is ``completed``."""
     cluster_uuid: str | None = field(default=None, name="clusterUUID")
     """All zeros on one HGX board: no multi-node domain. Absent where the driver gave none."""
     clique_id: Count | None = field(default=None, name="cliqueID")
+    """GPUs of one clusterUUID and one cliqueID reach each other over NVLink."""
     health_mask: Count | None = None
+    """NVML's bits, as they came."""
     health_summary: Literal["healthy", "unhealthy", "limited-capacity"] | None = None
+    """NVML's verdict on its own bits."""
 
 
 class GpuPlatform(Record, frozen=True, kw_only=True):
     """nvmlDeviceGetPlatformInfo, Blackwell and newer: where the GPU sits in the rack."""
 
     chassis_serial: Name | None = None
+    """Of the rack's chassis."""
     slot: Count | None = None
     """Slot in the rack, switch trays counted."""
     tray: Count | None = None
@@ -258,7 +268,9 @@ class GpuPlatform(Record, frozen=True, kw_only=True):
     host: Count | None = None
     """Node within the slot."""
     module: Count | None = None
+    """Which GPU of its host."""
     fabric_guid: str | None = None
+    """Its own in the NVLink fabric."""
 
 
 class GpuFacts(Record, frozen=True, kw_only=True):

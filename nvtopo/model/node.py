@@ -29,13 +29,19 @@ class Host(Record, frozen=True, kw_only=True):
     """The host and its driver, as far as they explain what its GPUs do."""
 
     architecture: Name = ""
+    """``uname -m``: ``x86_64``, ``aarch64``."""
     kernel: Name = ""
+    """The running kernel's release."""
     vendor: Name = ""
+    """Who made the system, as its firmware says."""
     product: Name = ""
+    """The system's product name, as its firmware says."""
     hypervisor: bool = False
+    """It is a virtual machine: PCIe paths are what the hypervisor shows."""
     driver_version: Name | None = None
     """NVIDIA driver, as NVML says; absent where there is none or it does not answer."""
     cuda_version: Name | None = None
+    """The newest CUDA that the driver supports."""
     nvidia_open: bool = False
     """The open kernel module is loaded: GPU memory can be exported as dma-buf."""
     peermem: bool = False
@@ -43,6 +49,7 @@ class Host(Record, frozen=True, kw_only=True):
     iommu: tuple[Name, ...] = ()
     """IOMMU domain types of the GPUs and NICs: ``identity``, ``DMA``, ``DMA-FQ``; empty where no IOMMU is at work."""
     isolated_cpus: str = ""
+    """CPUs taken from the scheduler (``isolcpus``), in the kernel's list format."""
     allowed_cpus: str = ""
     """CPUs that this process may use, where they are fewer than those online."""
 
@@ -55,6 +62,7 @@ class NvLinkBundle(Record, frozen=True, kw_only=True):
     state: str | None = None
     """``active``, ``inactive``, ``sleep``, ``traffic-disabled``; absent where the driver did not answer."""
     version: str = ""
+    """NVLink version in NVIDIA's words, such as ``4.0``."""
     bytes_per_second: Bytes | None = None
     """One link, one direction, as the driver reports it."""
     remote: str | None = None
@@ -77,9 +85,13 @@ class Gpu(Record, frozen=True, kw_only=True):
     """One GPU."""
 
     index: Count
+    """NVML's index, by which nvidia-smi calls it; a reboot may change it."""
     uuid: Name
+    """NVML's: ``GPU-`` and a UUID, which a reboot does not change."""
     name: Name = ""
+    """Product name, as NVML says."""
     pci_address: PciAddress | None = field(default=None, name="pciBusID")
+    """Its PCIe function."""
     path: str = ""
     """What it hangs from, root first: ``pci0000:15/0000:15:01.0/0000:16:00.0``."""
     numa_node: Count | None = None
@@ -90,21 +102,31 @@ class Gpu(Record, frozen=True, kw_only=True):
     local_cpus: str = ""
     """CPUs near its PCIe function, where they are not those of its NUMA node."""
     module_id: Count | None = None
+    """Its position on the board, as NVML says; not its index."""
     memory_bytes: Bytes | None = None
+    """Framebuffer memory."""
     memory_numa_node: Count | None = None
+    """The NUMA node that its memory is (Grace); absent where it is none."""
     mig: bool | None = None
+    """Whether MIG mode is on; absent where the GPU has none."""
     link: PcieLink | None = None
     """Without the current generation, which changes with the load."""
     acs_redirect: bool | None = None
     """Whether a bridge above it sends peer traffic up to the root; absent where that can't be read."""
     nvlink_count: Count | None = None
+    """How many NVLinks the driver counts, used or not."""
     nvlinks: tuple[NvLinkBundle, ...] = ()
+    """Its NVLinks, those that are alike folded into one."""
     nvlink_training: bool = False
     """Not all links are up, or the fabric is not, and the boot is so recent that they may still be coming."""
     fabric: GpuFabric | None = None
+    """How it stands in its NVLink fabric; absent where it has none."""
     platform: GpuPlatform | None = None
+    """Where it sits in the rack; absent where the platform does not say."""
     c2c_links: Count | None = None
+    """NVLink-C2C links to its CPU."""
     c2c_bytes_per_second: Bytes | None = None
+    """One C2C link, one direction."""
 
     @property
     def key(self) -> str:
@@ -116,7 +138,9 @@ class GpuPair(Record, frozen=True, kw_only=True):
     """What the driver says of two GPUs (``a`` < ``b``, indices) and the facts of each alone do not."""
 
     a: Count
+    """Index of the one GPU."""
     b: Count
+    """Index of the other, which is larger."""
     level: str | None = None
     """Common PCIe ancestor as the driver or another tool states it, where it is not what the two paths say."""
     nvlinks: Count | None = None
@@ -131,10 +155,15 @@ class NicPort(Record, frozen=True, kw_only=True):
     """One RDMA port."""
 
     number: Count
+    """Counted from 1."""
     state: str = ""
+    """``ACTIVE``, ``DOWN``, ``INIT``, ``ARMED``, as the kernel says."""
     link_layer: str = ""
+    """``InfiniBand`` or ``Ethernet``; empty for EFA."""
     rate_bytes_per_second: Bytes | None = None
+    """One direction."""
     active_mtu_bytes: Bytes | None = None
+    """The MTU that RDMA uses, which verbs know; absent where they were not asked."""
     gid_index: Count | None = None
     """The GID that NCCL's rules choose; absent where none routes."""
     ucx_gid_index: Count | None = None
@@ -147,18 +176,23 @@ class Nic(Record, frozen=True, kw_only=True):
     name: Name
     """The RDMA device's name, else the netdev's."""
     pci_address: PciAddress | None = field(default=None, name="pciBusID")
+    """Its PCIe function; absent for what is no PCI device."""
     path: str = ""
     """Of its data direct function, where it has one."""
     data_direct: PciAddress | None = field(default=None, name="dataDirectPciBusID")
     """The second function over which a ConnectX-8 reads GPU memory; distance counts from there."""
     numa_node: Count | None = None
+    """The NUMA node of that function; absent where the firmware does not say."""
     netdevs: tuple[Name, ...] = ()
+    """Its network devices, by name."""
     mtu_bytes: Bytes | None = None
     """The netdev's."""
     speed_bytes_per_second: Bytes | None = None
     """The netdev's, where no RDMA port says its rate."""
     operstate: str = ""
+    """The netdev's: ``up``, ``down``, …"""
     virtual_functions: Count = 0
+    """How many SR-IOV virtual functions are enabled."""
     default_route: bool = False
     """The host's default route goes out here, or over a bond that this is a member of."""
     link: PcieLink | None = None
@@ -166,15 +200,20 @@ class Nic(Record, frozen=True, kw_only=True):
     acs_redirect: bool | None = None
     """As a GPU's."""
     ports: tuple[NicPort, ...] = ()
+    """Its RDMA ports; empty for a NIC without RDMA."""
 
 
 class Nvme(Record, frozen=True, kw_only=True):
     """One NVMe controller."""
 
     name: Name
+    """As the kernel calls it: ``nvme0``."""
     pci_address: PciAddress = field(name="pciBusID")
+    """Its PCIe function."""
     path: str = ""
+    """What it hangs from, root first."""
     numa_node: Count | None = None
+    """The NUMA node of that function; absent where the firmware does not say."""
 
 
 class PciRoot(Record, frozen=True, kw_only=True):
@@ -194,27 +233,40 @@ class StatedLevel(Record, frozen=True, kw_only=True):
     a: Name
     """A device's key: ``GPU0``, or the name of a NIC or NVMe controller."""
     b: Name
+    """The other's key."""
     level: Literal["PIX", "PXB", "PHB", "NODE", "SYS"]
+    """In nvidia-smi's words."""
 
 
 class NodeFacts(Record, frozen=True, kw_only=True):
     """What is said of a node. Every sequence is in its natural order, so equal nodes are equal bytes."""
 
     host: Host = Host()
+    """The host and its driver."""
     numa: tuple[NumaNode, ...] = ()
+    """NUMA nodes, by index."""
     pci: tuple[PciRoot, ...] = ()
+    """PCI root buses."""
     gpus: tuple[Gpu, ...] = ()
+    """GPUs, by index."""
     pairs: tuple[GpuPair, ...] = ()
+    """What the driver says of pairs of GPUs, where it is more than the facts of each alone."""
     nvswitches: tuple[PciAddress, ...] = ()
+    """PCI addresses of the NVSwitches on its bus."""
     nics: tuple[Nic, ...] = ()
+    """NICs, by name."""
     nvmes: tuple[Nvme, ...] = ()
+    """NVMe controllers, by name."""
     kubelet: KubeletFacts | None = None
+    """The kubelet's resource managers."""
     attributes: dict[str, Attributes] = {}
+    """Source → plain names and values that no conclusion rests on."""
     stated: tuple[StatedLevel, ...] = ()
     """Levels between devices, GPU pairs apart, whose paths are not known."""
     nvlink_hidden: bool = False
     """The input cannot show NVLink at all (``nvidia-smi topo -mp``, lspci): its groups are unknown, not none."""
     problems: tuple[Problem, ...] = ()
+    """What should have been readable and was not."""
 
 
 class NodeTopology(NodeFacts, frozen=True, kw_only=True):

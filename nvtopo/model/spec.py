@@ -41,7 +41,9 @@ class Common(Record, frozen=True, kw_only=True):
     """What more than half of the devices of a kind have in common."""
 
     gpus: GpuCommon | None = None
+    """Of the GPUs."""
     nics: NicCommon | None = None
+    """Of the NICs."""
 
 
 class Spec(NodeFacts, frozen=True, kw_only=True):

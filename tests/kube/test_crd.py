@@ -1,5 +1,6 @@
 """The CRD is the one that is generated, is structural, and takes what our records write."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,20 @@ def test_docstrings_of_fields_and_records_are_explained() -> None:
     assert gpu["description"] == "One GPU."
     assert gpu["properties"]["numaNode"]["description"].startswith("The NUMA node of its PCIe function")
     assert gpu["properties"]["link"]["description"].startswith("Without the current generation")
+
+
+def test_every_field_is_explained() -> None:
+    """`kubectl explain ntopo.spec --recursive`, field by field; the API server itself explains kind and metadata."""
+    properties = object_schema()["properties"]
+    parts = {name: properties[name] for name in ("spec", "status")}
+    assert [name for name, part in _fields(parts) if not part.get("description")] == []
+
+
+def _fields(properties: dict[str, Any], above: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, part in properties.items():
+        yield f"{above}{name}", part
+        inner = part.get("items", part.get("additionalProperties", part))
+        yield from _fields(inner.get("properties", {}), f"{above}{name}.")
 
 
 def test_bounds_come_from_the_model() -> None:
