@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -12,6 +12,7 @@ from nvtopo.agent.hearing import Hearing
 from nvtopo.agent.problem_log import ProblemLog
 from nvtopo.model.assemble import assemble
 from nvtopo.model.derive import derive
+from nvtopo.model.node import NodeTopology
 from nvtopo.model.training import BOOT_GRACE_SECONDS
 from nvtopo.sinks import delivery_metrics
 from nvtopo.sinks.metrics import Observation
@@ -54,14 +55,16 @@ class Agent:
         *,
         boot_grace_seconds: float = BOOT_GRACE_SECONDS,
         hearing: Hearing | None = None,
+        on_change: Callable[[NodeTopology, NodeTopology], None] | None = None,
     ) -> None:
-        """``hearing``: how it hears of NVML's events; not at all without."""
+        """``hearing``: how it hears of NVML's events; not at all without. ``on_change`` gets what was and what is."""
         self._machine = machine
         self._boot_grace = boot_grace_seconds
         self._changed, self._stop = Bell(), Bell()
         self._stopped = False
         self._deliveries = tuple(Delivery(sink, on_bug=self._changed.ring) for sink in sinks)
         self._hearing = hearing
+        self._on_change = on_change
         if hearing is not None:
             hearing.tell(lambda _: self._changed.ring())
         self._latest: Observation | None = None
@@ -160,4 +163,6 @@ class Agent:
         self._problems.say(after.node.problems)
         if before is not None and before.node != after.node:
             self.changes.note(before.node, after.node)
+            if self._on_change is not None:
+                self._on_change(before.node, after.node)
             logger.info("topology changed", extra={"gpus": len(after.node.gpus), "nics": len(after.node.nics)})

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nvtopo.agent.hearing import Hearing
     from nvtopo.agent.page import Listen
     from nvtopo.agent.rdma import RdmaOptions
+    from nvtopo.sinks.events import EventSink
     from nvtopo.sources.machine import Machine
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,11 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--features/--no-features", default=True, help="Write the feature file.")
 @click.option("--resource/--no-resource", default=True, help="Keep the NodeTopology resource.")
+@click.option(
+    "--events/--no-events",
+    default=None,
+    help="Tell of changes in Kubernetes Events on the Node. By default where the resource is kept.",
+)
 @click.option("--node-feature/--no-node-feature", default=False, help="Keep an NFD NodeFeature object.")
 @click.option(
     "--node-feature-namespace", envvar="POD_NAMESPACE", default="nvtopo", show_default=True, help="Where it is kept."
@@ -95,6 +101,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     features_dir: Path,
     features: bool,
     resource: bool,
+    events: bool | None,
     node_feature: bool,
     node_feature_namespace: str,
     kubeconfig: Path | None,
@@ -123,18 +130,24 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     telemetry.log_to_stderr()
     page = listen_of(listen, tls_cert_file, tls_private_key_file, bearer_token_file)
+    name = node_name or os.uname().nodename
     sinks: list[Sink] = []
     if features:
         from nvtopo.sinks.nfd import FeatureFile
 
         sinks.append(FeatureFile(features_dir, timedelta(seconds=label_lifetime), lambda: datetime.now(UTC)))
     if resource:
-        sinks.append(_resource(kubeconfig, node_name or os.uname().nodename))
+        sinks.append(_resource(kubeconfig, name))
     if node_feature:
-        sinks.append(_node_feature(kubeconfig, node_name or os.uname().nodename, node_feature_namespace))
+        sinks.append(_node_feature(kubeconfig, name, node_feature_namespace))
     machine = machine_of(root, nvml, node_name, nvml_deadline)
     hearing = _hearing(machine) if nvml_events and not once else None
-    agent = Agent(machine, sinks, boot_grace_seconds=boot_grace, hearing=hearing)
+    told = _events(kubeconfig, name) if (resource if events is None else events) and not once else None
+    if told is not None:
+        sinks.append(told)
+        if hearing is not None:
+            hearing.tell(told.hear)
+    agent = Agent(machine, sinks, boot_grace_seconds=boot_grace, hearing=hearing, on_change=told.see if told else None)
     if once:
         agent.step()
         if not agent.delivered:
@@ -142,6 +155,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         return
     rdma_options = RdmaOptions(rdma_traffic, rdma_queue_pairs, rdma_pause)
     _serve(agent, machine, page, interval, sample_interval, hearing, rdma_options)
+    if told is not None and told.waiting:
+        logger.warning("events not told", extra={"count": told.waiting})
 
 
 def _resource(kubeconfig: Path | None, name: str) -> "Sink":
@@ -150,6 +165,13 @@ def _resource(kubeconfig: Path | None, name: str) -> "Sink":
     from nvtopo.sinks.resource import ResourceSink
 
     return ResourceSink(KubeStore(connect(kubeconfig)), name)
+
+
+def _events(kubeconfig: Path | None, name: str) -> "EventSink":
+    from nvtopo.kube.client import connect
+    from nvtopo.sinks.events import EventSink
+
+    return EventSink(connect(kubeconfig), name)
 
 
 def _node_feature(kubeconfig: Path | None, name: str, namespace: str) -> "Sink":

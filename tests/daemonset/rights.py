@@ -3,6 +3,8 @@
 from typing import Final, NamedTuple
 
 VERBS: Final = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "bind", "escalate")
+NAMESPACES: Final = ("default", "nvtopo", "node-feature-discovery", "kube-system")
+"""Where rights within a namespace are asked for."""
 _LEASES: Final = "coordination.k8s.io"
 
 
@@ -21,6 +23,9 @@ AGENT: Final = frozenset(
         Right("", "nodes", "get"),  # its Node's uid, for the owner reference
         Right("nvtopo.io", "nodetopologies", "create"),  # server-side apply where there is none yet
         Right("nvtopo.io", "nodetopologies", "patch"),  # server-side apply
+        # What changed, in words; admission.yaml holds it to its own Node and to the namespace default.
+        *(Right("events.k8s.io", "events", "create", namespace) for namespace in NAMESPACES),
+        *(Right("events.k8s.io", "events", "patch", namespace) for namespace in NAMESPACES),
         # With the component node-feature, which the tests apply:
         *(Right("nfd.k8s-sigs.io", "nodefeatures", verb, "nvtopo") for verb in ("create", "patch")),
     }

@@ -25,8 +25,8 @@ KINDS: Final = {
     "Role": 1,
     "RoleBinding": 1,
     "PriorityClass": 1,
-    "ValidatingAdmissionPolicy": 1,
-    "ValidatingAdmissionPolicyBinding": 1,
+    "ValidatingAdmissionPolicy": 2,
+    "ValidatingAdmissionPolicyBinding": 2,
     "NetworkPolicy": 2,
     "DaemonSet": 1,
     "Deployment": 1,
@@ -210,12 +210,13 @@ def test_no_rule_has_a_wildcard_and_none_reaches_a_secret_or_a_pod() -> None:
             assert not words & {"secrets", "pods", "configmaps", "impersonate", "escalate", "bind", "delete"}
 
 
-def test_policy_is_closed_and_bound() -> None:
+@pytest.mark.parametrize("name", ["nvtopo-agent", "nvtopo-agent-events"])
+def test_policy_is_closed_and_bound(name: str) -> None:
     objects = shipped.base()
-    policy = shipped.one(objects, "ValidatingAdmissionPolicy", "nvtopo-agent")["spec"]
-    binding = shipped.one(objects, "ValidatingAdmissionPolicyBinding", "nvtopo-agent")["spec"]
+    policy = shipped.one(objects, "ValidatingAdmissionPolicy", name)["spec"]
+    binding = shipped.one(objects, "ValidatingAdmissionPolicyBinding", name)["spec"]
     assert policy["failurePolicy"] == "Fail"
-    assert binding == {"policyName": "nvtopo-agent", "validationActions": ["Deny", "Audit"]}
+    assert binding == {"policyName": name, "validationActions": ["Deny", "Audit"]}
     assert all(validation["message"].startswith("nvtopo-agent: ") for validation in policy["validations"])
 
 

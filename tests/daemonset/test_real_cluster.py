@@ -12,7 +12,7 @@ import pytest
 from nvtopo.kube.v1alpha1 import API_VERSION, COLLECTION, KIND, path
 from nvtopo.model.node import NodeTopology
 from tests.daemonset import shipped
-from tests.daemonset.rights import AGENT, AGGREGATOR, EVERYBODY, VERBS, Right
+from tests.daemonset.rights import AGENT, AGGREGATOR, EVERYBODY, NAMESPACES, VERBS, Right
 from tests.kube.machines import hgx, small
 from tests.lab import kube
 from tests.lab.build import Binaries
@@ -103,8 +103,9 @@ def test_every_component_is_accepted(cluster: Cluster, component: str) -> None:
         _dry_run(cluster.admin, document)
 
 
-def test_api_server_understands_the_policy_and_finds_no_wrong_type(cluster: Cluster) -> None:
-    place = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/nvtopo-agent"
+@pytest.mark.parametrize("policy", ["nvtopo-agent", "nvtopo-agent-events"])
+def test_api_server_understands_the_policy_and_finds_no_wrong_type(cluster: Cluster, policy: str) -> None:
+    place = f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/{policy}"
     status = kube.wait_for(lambda: cluster.admin.get(place).get("status"), what="the policy's types to be checked")
     assert status["observedGeneration"] == cluster.admin.get(place)["metadata"]["generation"]
     assert status.get("typeChecking", {}).get("expressionWarnings", []) == []
@@ -322,7 +323,7 @@ def test_agent_may_not_take_over_an_object_that_speaks_of_another_node(
 
 @pytest.mark.parametrize(("account", "rights"), [("nvtopo-agent", AGENT), ("nvtopo-aggregator", AGGREGATOR)])
 def test_account_may_do_exactly_what_is_listed(cluster: Cluster, account: str, rights: frozenset[Right]) -> None:
-    """Every verb on every resource that this API server serves, in our namespace, NFD's and the cluster's system's."""
+    """Every verb on every resource that this API server serves, in four namespaces."""
     api = cluster.plane.api(cluster.plane.service_account_token("nvtopo", account))
     resources = _resources(cluster.admin)
     assert len(resources) > 80, "the API server's own and ours"
@@ -330,7 +331,7 @@ def test_account_may_do_exactly_what_is_listed(cluster: Cluster, account: str, r
         Right(group, resource, verb, namespace, name)
         for group, resource, namespaced in resources
         for verb in VERBS
-        for namespace in (("nvtopo", NFD, "kube-system") if namespaced else ("",))
+        for namespace in (NAMESPACES if namespaced else ("",))
         for name in ("", "nvtopo-aggregator")
     )
     allowed = {right for right in asked if _allowed(api, right)}

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
+from nvtopo.kube import events
 from nvtopo.kube.v1alpha1 import COLLECTION
 
 Json = dict[str, Any]
@@ -25,13 +26,15 @@ class FakeApiServer:
         self.objects: dict[str, Json] = {}
         self.nodes: dict[str, str] = {}
         """Node -> uid."""
+        self.events: dict[str, Json] = {}
+        """Kubernetes Events, by name."""
         self.history: list[tuple[int, Json]] = []
         self.version = 100
         self.oldest = 0
         """Watches from before this version are refused with 410."""
         self.page_size = 500
         self.requests: list[str] = []
-        """Kinds of the requests so far: list, watch, apply, status, node, review, other."""
+        """Kinds of the requests so far: list, watch, apply, status, node, review, event, again, other."""
         self.authorizations: list[str | None] = []
         self._refusals: list[tuple[str, int, Mapping[str, str], bytes]] = []
         self._era = 0
@@ -202,8 +205,24 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._list(query)
 
+    def do_POST(self) -> None:
+        """Events; and reviews, which it answers on order alone."""
+        document = json.loads(self._body())
+        if self._refused("event" if self.path == events.COLLECTION else "review"):
+            return
+        if self.path != events.COLLECTION:
+            self._answer(404, {})
+            return
+        with self.server.fake.changed:
+            known = document["metadata"]["name"] in self.server.fake.events
+            self.server.fake.events.setdefault(document["metadata"]["name"], document)
+        self._answer(409 if known else 201, {})
+
     def do_PATCH(self) -> None:
         document = json.loads(self._body())
+        if self.path.startswith(events.COLLECTION):
+            self._again(self.path.removeprefix(f"{events.COLLECTION}/"), document)
+            return
         name, _, subresource = urlsplit(self.path).path.removeprefix(f"{COLLECTION}/").partition("/")
         if self._refused("status" if subresource else "apply"):
             return
@@ -216,15 +235,18 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.fake.objects[name]["owners"] = document["metadata"]["ownerReferences"]
             self._answer(201 if created else 200, {})
 
-    def do_POST(self) -> None:
-        """Reviews, which it answers on order alone."""
-        self._body()
-        if not self._refused("review"):
-            self._answer(404, {})
-
     def do_DELETE(self) -> None:
         if not self._refused("other"):
             self._answer(200 if self.server.fake.delete(urlsplit(self.path).path.rpartition("/")[2]) else 404, {})
+
+    def _again(self, name: str, change: Json) -> None:
+        if self._refused("again"):
+            return
+        with self.server.fake.changed:
+            known = self.server.fake.events.get(name)
+            if known is not None:
+                known |= change
+        self._answer(404 if known is None else 200, {})
 
     def _node(self, name: str) -> None:
         if self._refused("node"):

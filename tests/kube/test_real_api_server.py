@@ -1,8 +1,6 @@
 """The same edge against the real API server, with the manifests as they are shipped."""
 
-import ssl
 import threading
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -289,19 +287,6 @@ def _node_uid(client: Client, name: str) -> str:
 
 
 def _printed(plane: ControlPlane, name: str) -> dict[str, Any]:
-    """One row of what ``kubectl get -o wide`` prints: the API server makes the table."""
-    request = urllib.request.Request(  # noqa: S310 - https by construction
-        plane.server + path(name),
-        headers={
-            "Authorization": f"Bearer {plane.admin_token}",
-            "Accept": "application/json;as=Table;v=v1;g=meta.k8s.io",
-        },
-    )
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=plane.ca_file)),
-    )
-    with opener.open(request, timeout=30) as response:
-        table = msgspec.json.decode(response.read())
-    names = [column["name"] for column in table["columnDefinitions"]]
-    return dict(zip(names, table["rows"][0]["cells"], strict=True))
+    """The row of one object."""
+    (row,) = plane.api().table(path(name))
+    return row

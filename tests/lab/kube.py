@@ -50,12 +50,20 @@ class Api:
             urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=ca_file)),
         ).open
 
-    def request(self, method: str, path: str, body: Any = None, *, content_type: str = "application/json") -> Any:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Any:
         """The answer's JSON, or its text where it is none."""
         request = urllib.request.Request(  # noqa: S310 - https by construction
             self._server + path,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self._token}", "Content-Type": content_type},
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": content_type, "Accept": accept},
             method=method,
         )
         try:
@@ -69,6 +77,12 @@ class Api:
     def get(self, path: str) -> Json:
         answer: Json = self.request("GET", path)
         return answer
+
+    def table(self, path: str) -> list[dict[str, Any]]:
+        """Rows of what ``kubectl get -o wide`` prints, cell by column: it is the API server that makes the table."""
+        table = self.request("GET", path, accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+        names = [column["name"] for column in table["columnDefinitions"]]
+        return [dict(zip(names, row["cells"], strict=True)) for row in table["rows"]]
 
     def find(self, path: str) -> Json | None:
         """The object, or None where there is none."""
