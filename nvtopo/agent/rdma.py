@@ -52,15 +52,12 @@ class RdmaPorts:
         """These devices' ports now. What does not answer in time is named, and has no reading."""
         with self._turn:
             began = time.monotonic()
-            answered, hanging = [], set()
-            for name, ports in devices.items():
-                try:
-                    answered.append(self._patience.call(name, partial(self._reader.read, name, ports)))
-                except Hangs:
-                    hanging.add(name)
-            self._log(frozenset(hanging))
-            found = tuple(device for device in answered if device.ports or device.unreadable)
-            return Read(found, sorted(hanging), time.monotonic() - began)
+            answers = self._patience.each(
+                {name: partial(self._reader.read, name, ports) for name, ports in devices.items()}
+            )
+            self._log(frozenset(answers.hanging))
+            found = tuple(device for device in answers.by_subject.values() if device.ports or device.unreadable)
+            return Read(found, answers.hanging, time.monotonic() - began)
 
     def _log(self, hanging: frozenset[str]) -> None:
         """Transitions only."""

@@ -1,6 +1,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -59,6 +60,31 @@ def test_what_came_back_is_asked_again() -> None:
     over.set()
     assert back.wait(60)
     for thread in threading.enumerate():
-        if thread.name == "mlx5_0":
+        if thread.name == "patience mlx5_0":
             thread.join(60)
     assert patience.call("mlx5_0", lambda: "now") == "now", "the late answer is nobody's"
+
+
+def test_one_thread_asks_all_and_another_goes_on_behind_one_that_hangs(stuck: Callable[[], str]) -> None:
+    patience, asked = Patience[str](0.1), list[str]()
+
+    def ask(name: str) -> Callable[[], str]:
+        def answer() -> str:
+            asked.append(name)
+            return threading.current_thread().name
+
+        return answer
+
+    names = ["a", "b", "c", "d", "e"]
+    first = patience.each({name: ask(name) for name in names})
+    assert (asked, first.hanging, len(set(first.by_subject.values()))) == (names, (), 1)
+    answers = patience.each({name: stuck if name in "bd" else ask(name) for name in names})
+    assert answers.hanging == ("b", "d")
+    assert list(answers.by_subject) == ["a", "c", "e"]
+    assert list(patience.each({name: ask(name) for name in names}).by_subject) == ["a", "c", "e"]
+
+
+def test_many_slow_ones_are_not_one_that_hangs() -> None:
+    patience, never = Patience[bool](0.5), threading.Event()
+    answers = patience.each({str(number): partial(never.wait, 0.1) for number in range(12)})
+    assert answers.by_subject == {str(number): False for number in range(12)}
