@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.hosts.recorded import FIXTURES, IN_MEMORY
@@ -35,6 +36,11 @@ SONAME: Final = "libnvidia-ml.so.1"
 #: Between passes: the least that the agent takes.
 INTERVAL_SECONDS: Final = 1
 PATIENCE_SECONDS: Final = 30.0
+
+needs_mounts = pytest.mark.skipif(
+    os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "nsenter", "mount"))),
+    reason="needs root and util-linux, to mount a file system of its own",
+)
 
 
 class Agent:

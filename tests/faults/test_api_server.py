@@ -12,7 +12,7 @@ import pytest
 
 import nvtopo
 from tests.faults.clock import Clock
-from tests.faults.node import Agent, Json, Node
+from tests.faults.node import Agent, Json, Node, needs_mounts
 from tests.faults.proxy import ApiProxy, Refusal, Request, digest, is_watch, is_write
 from tests.lab import credentials, kube
 from tests.lab.control_plane import ControlPlane
@@ -54,8 +54,13 @@ class Member(NamedTuple):
         """Of its resource."""
         return f"{RESOURCES}/{self.machine.name}"
 
-    def start(self, **options: Any) -> Agent:
-        return self.machine.start("--kubeconfig", str(self.kubeconfig), resource=True, **options)
+    def start(self, **how: Any) -> Agent:
+        return self.machine.start("--kubeconfig", str(self.kubeconfig), resource=True, **how)
+
+    def start_by(self, clock: Clock) -> Agent:
+        """With a driver that has all the time in the world: a clock may leap while it answers."""
+        given = ("--kubeconfig", str(self.kubeconfig), "--nvml-deadline", "86400")
+        return self.machine.start(*given, resource=True, environment=clock.environment)
 
     def resource(self) -> Json | None:
         """As people see it, past the proxy."""
@@ -64,7 +69,7 @@ class Member(NamedTuple):
     def gpus(self) -> int | None:
         """How many GPUs the resource has; None without a resource."""
         found = self.resource()
-        return None if found is None else len(found["spec"]["gpus"])
+        return None if found is None else len(found["spec"].get("gpus", ()))
 
     def gpu_label(self) -> str | None:
         return self.machine.labels().get("gpu.count")
@@ -93,7 +98,7 @@ def written(member: Member, proxy: ApiProxy) -> list[Request]:
 def test_api_server_away_for_five_minutes(member: Member, proxy: ApiProxy, tmp_path: Path) -> None:
     """Five minutes of the agent's own clocks, in a tenth of the time: its backoff is what is seen."""
     clock = Clock(tmp_path)
-    agent = member.start(environment=clock.environment)
+    agent = member.start_by(clock)
     agent.eventually(lambda: member.gpus() == 8 and agent.ready(), "the resource")
     proxy.leave()
     member.lose_a_gpu()
@@ -102,11 +107,11 @@ def test_api_server_away_for_five_minutes(member: Member, proxy: ApiProxy, tmp_p
     assert not agent.ready()
     assert (agent.value("nvtopo_sink_up", sink="resource"), agent.value("nvtopo_sink_up", sink="nfd")) == (0, 1)
     assert agent.value("nvtopo_gpus") == 7
-    for _ in range(10):
-        clock.passes(30)
+    for _ in range(5):
+        clock.passes(60)
         passed = agent.value("nvtopo_observation_timestamp_seconds")
         agent.eventually(lambda: agent.value("nvtopo_observation_timestamp_seconds") != passed, "a pass")  # noqa: B023
-    assert 6 <= proxy.resets <= 13, "1, 2, 4, … 60 s and jitter: neither given up nor hammered"
+    assert 5 <= proxy.resets <= 10, "1, 2, 4, … 60 s: neither given up nor hammered"
     assert member.gpus() == 8
     assert agent.alive()
     assert len(agent.said("sink failed")) == 1, "an outage is one line"
@@ -119,7 +124,7 @@ def test_api_server_away_for_five_minutes(member: Member, proxy: ApiProxy, tmp_p
 def test_slow_api_server(member: Member, proxy: ApiProxy) -> None:
     agent = member.start()
     agent.eventually(lambda: member.gpus() == 8, "the resource")
-    proxy.delay_seconds = 4.0
+    proxy.delay_seconds = 3.0
     member.lose_a_gpu()
     agent.eventually(lambda: member.gpu_label() == "7", "labels, which do not wait for it")
     assert agent.value("nvtopo_gpus") == 7
@@ -129,24 +134,24 @@ def test_slow_api_server(member: Member, proxy: ApiProxy) -> None:
 
 
 def test_api_server_that_answers_429(member: Member, proxy: ApiProxy) -> None:
-    proxy.refuse(429, of=is_write, retry_after="4")
+    proxy.refuse(429, of=is_write, retry_after="3")
     agent = member.start()
     agent.says("sink failed", sink="resource", reason="429")
     agent.eventually(lambda: member.gpus() == 8 and agent.ready(), "the resource")
     first, second = written(member, proxy)
     assert (first.status, second.status) == (429, 201)
-    assert 4.0 <= second.at_seconds - first.at_seconds < 6.5
+    assert 3.0 <= second.at_seconds - first.at_seconds < 6.0
 
 
-@pytest.mark.parametrize("status", [401, 403, 409, 410, 500, 503])
+@pytest.mark.parametrize("status", [401, 409, 410, 503])
 def test_api_server_that_refuses(member: Member, proxy: ApiProxy, status: int) -> None:
-    proxy.refuse(status, of=is_write, times=2)
+    proxy.refuse(status, of=is_write)
     agent = member.start()
     line = agent.says("sink failed", sink="resource", reason=f"PATCH {member.path}: {status}")
     assert "html" not in line["reason"]
     agent.says("sink works again", sink="resource")
     agent.eventually(lambda: member.gpus() == 8 and agent.ready(), "the resource")
-    assert [request.status for request in written(member, proxy)] == [status, status, 201]
+    assert [request.status for request in written(member, proxy)] == [status, 201]
 
 
 def test_node_that_is_not_registered_yet(member: Member) -> None:
@@ -159,6 +164,7 @@ def test_node_that_is_not_registered_yet(member: Member) -> None:
     agent.eventually(lambda: member.gpus() == 8 and agent.ready(), "the resource")
 
 
+@needs_mounts
 def test_token_rotated(member: Member, proxy: ApiProxy, plane: ControlPlane, tmp_path: Path) -> None:
     """The pod's token is replaced as the kubelet does it, and the old one is worth nothing from then on."""
     secrets = tmp_path / "serviceaccount"
@@ -221,7 +227,7 @@ def is_mended(member: Member) -> bool:
     found = member.resource()
     assert found is not None
     labelled = found["metadata"].get("labels", {}).get("theirs") == "yes"
-    return len(found["spec"]["gpus"]) == 8 and "problems" not in found["spec"] and labelled
+    return len(found["spec"].get("gpus", ())) == 8 and "problems" not in found["spec"] and labelled
 
 
 def test_garbled_resource_of_an_earlier_run(member: Member) -> None:
@@ -236,7 +242,7 @@ def test_garbled_resource_of_an_earlier_run(member: Member) -> None:
 def test_garbled_resource(member: Member, tmp_path: Path) -> None:
     """Nobody tells the agent: it applies the same again every ten minutes, here of its own clocks."""
     clock = Clock(tmp_path)
-    agent = member.start(environment=clock.environment)
+    agent = member.start_by(clock)
     agent.eventually(lambda: member.gpus() == 8 and agent.ready(), "the resource")
     garble(member)
     clock.passes(750)
@@ -245,7 +251,7 @@ def test_garbled_resource(member: Member, tmp_path: Path) -> None:
 
 def test_deleted_resource(member: Member, tmp_path: Path) -> None:
     clock = Clock(tmp_path)
-    agent = member.start(environment=clock.environment)
+    agent = member.start_by(clock)
     agent.eventually(lambda: member.gpus() == 8 and agent.ready(), "the resource")
     member.api.delete(member.path)
     clock.passes(750)

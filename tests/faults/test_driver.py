@@ -15,6 +15,7 @@ DEADLINE_SECONDS: Final = 2
 _PTRACE_SEIZE: Final = 0x4206
 #: Facts of the driver alone: no label may claim them while it does not answer.
 OF_THE_DRIVER: Final = {"gpu.count", "mig", "nvlink.version", "nvlink.groups", "nvlink.links-per-gpu", "rdma.gdr"}
+LAST_GPU: Final = "0000:ca:00.0"
 TRAFFIC: Final = "nvtopo_nvlink_transmitted_bytes_total"
 
 
@@ -155,3 +156,20 @@ def test_a_gpu_that_falls_off_the_bus(node: Node) -> None:
     node.driver_is_like()
     agent.eventually(lambda: has_the_machine(node, agent), "all GPUs")
     agent.eventually(lambda: agent.value(TRAFFIC, gpu="3", link="0"), "its counters")
+
+
+def test_a_gpu_that_the_bus_has_lost_too(node: Node) -> None:
+    """Then nothing is left to say that there was one, but the count; who remembers more is the aggregator."""
+    agent = node.start()
+    agent.eventually(lambda: has_the_machine(node, agent) and agent.value(TRAFFIC, gpu="7", link="0"), "the GPUs")
+    link = node.root / "sys/bus/pci/devices" / LAST_GPU
+    target = link.readlink()
+    link.unlink()
+    node.driver_is_like(lambda model: model["gpus"][7].update(lost=True, enumerated=False))
+    agent.eventually(lambda: node.labels().get("gpu.count") == "7", "seven GPUs")
+    agent.eventually(lambda: agent.value(TRAFFIC, gpu="7", link="0") is None, "nothing of the eighth")
+    agent.eventually(lambda: agent.value("nvtopo_problems", source="nvml") is None, "no problem left")
+    assert agent.said("topology changed", gpus="7")
+    link.symlink_to(target)
+    node.driver_is_like()
+    agent.eventually(lambda: has_the_machine(node, agent), "all GPUs")

@@ -10,13 +10,8 @@ from typing import Final
 
 import pytest
 
-from tests.faults.node import Agent, Node, labels_in
+from tests.faults.node import Agent, Node, labels_in, needs_mounts
 from tests.lab.process import LabError, free_port
-
-needs_mounts = pytest.mark.skipif(
-    os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "nsenter", "mount"))),
-    reason="needs root and util-linux, to mount a file system of its own",
-)
 
 #: Two pages: the file that stands, and the one that replaces it.
 _SMALL: Final = 'mount -t tmpfs -o size=8k none "$0"; exec "$@"'
