@@ -62,10 +62,10 @@ def _spread(values: list[float]) -> Json:
 
 
 def _memory(samples: list[Sample], began: float, ended: float) -> Json:
-    """At rest, with the one worker that stays, at the beginning and at the end of the time after the warm-up."""
+    """At rest, with those workers that stay, at the beginning and at the end of the time after the warm-up."""
     warm = began + _WARM_SHARE * (ended - began)
     span = _COMPARED_SHARE * (ended - warm)
-    rest = [one for one in samples if len(one.family.children) == 1]
+    rest = [one for one in samples if one.at_rest]
     first = [one.family.all for one in rest if warm <= one.at <= warm + span]
     last = [one.family.all for one in rest if ended - span <= one.at]
     found: Json = {"mostPssBytes": max(one.family.all.pss_bytes for one in samples)}

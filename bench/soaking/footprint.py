@@ -31,13 +31,14 @@ class Family(NamedTuple):
     """A program and its children."""
 
     own: Footprint
-    children: tuple[Footprint, ...]
+    children: tuple[tuple[str, Footprint], ...]
+    """Command and what it holds."""
 
     @property
     def all(self) -> Footprint:
         """All together."""
         total = self.own
-        for child in self.children:
+        for _, child in self.children:
             total = total.plus(child)
         return total
 
@@ -56,10 +57,10 @@ def cpu_seconds(process: psutil.Process) -> float:
     return total
 
 
-def _children(process: psutil.Process) -> Iterator[Footprint]:
+def _children(process: psutil.Process) -> Iterator[tuple[str, Footprint]]:
     for child in process.children(recursive=True):
-        with contextlib.suppress(OSError):
-            yield _footprint(child.pid)
+        with contextlib.suppress(OSError, psutil.NoSuchProcess):
+            yield " ".join(child.cmdline()), _footprint(child.pid)
 
 
 def _footprint(pid: int) -> Footprint:

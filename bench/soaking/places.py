@@ -63,14 +63,16 @@ def place(plane: ControlPlane, directory: Path, name: str, *options: str) -> Ite
         Node(directory) as node,
     ):
         gate = Gate(listener, int(plane.server.rpartition(":")[2]))
+        node.name = name
         node.install_driver()
         node.driver_is_like()
         kubeconfig = credentials.write_kubeconfig(
             directory, f"https://127.0.0.1:{gate.port}", plane.ca_file, plane.service_account_token(*_ACCOUNT)
         )
         agent = node.start(
-            *("--kubeconfig", str(kubeconfig), "--node-name", name, "--sample-interval", "1", *options),
+            *("--kubeconfig", str(kubeconfig), "--sample-interval", "1", *options),
             before=namespace.command,
             name=name,
+            resource=True,
         )
         yield Place(node, namespace, gate, agent, plane.api(), f"/apis/nvtopo.io/v1alpha1/nodetopologies/{name}")

@@ -36,6 +36,11 @@ class Sample(NamedTuple):
     at: float
     family: Family
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether only those workers are there that stay: none that reads the machine once and ends."""
+        return not any("nvtopo.sources.nvml_worker" in command for command, _ in self.family.children)
+
 
 class Scraper:
     """Scrapes, and reads the agent's memory four times as often, while it is entered."""
