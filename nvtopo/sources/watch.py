@@ -8,22 +8,39 @@ import contextlib
 import logging
 import os
 import select
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 logger = logging.getLogger(__name__)
 
 SUBSYSTEMS: Final = ("pci", "net", "infiniband", "nvme")
+#: Links that no fact is read of: those of pods and tunnels. A node that starts a pod a second has events of them all
+#: the time, as it has of its neighbours.
+_PODS: Final = frozenset({"veth", "tun", "dummy", "ifb", "vxlan", "geneve", "ipip", "sit", "gre", "wireguard", "nlmon"})
+_VIRTUAL: Final = "/sys/devices/virtual/net/"
+#: Virtual links that physical ones are part of, as uevents call them.
+_OF_PHYSICAL: Final = ("bond", "bridge", "vlan")
+_DATAGRAM_BYTES: Final = 1 << 16
 #: After a watcher broke, which a burst that overflows its socket does too.
 _AGAIN_SECONDS: Final = 5.0
 
-Source = Callable[[], contextlib.AbstractContextManager[tuple[Any, Callable[[], object]]]]
-"""Opens what can be waited for (it has a ``fileno``), with what takes the events that have come."""
+
+class Events(NamedTuple):
+    """A source of events that is open."""
+
+    descriptor: Any
+    """What can be waited for; it has a ``fileno``."""
+    take: Callable[[], bool]
+    """Takes the events that have come; whether one of them is news."""
+
+
+Source = Callable[[], contextlib.AbstractContextManager[Events]]
 
 
 @contextlib.contextmanager
-def udev() -> Iterator[tuple[Any, Callable[[], object]]]:
+def udev() -> Iterator[Events]:
     """Uevents of the kernel."""
     import pyudev
 
@@ -31,17 +48,61 @@ def udev() -> Iterator[tuple[Any, Callable[[], object]]]:
     for subsystem in SUBSYSTEMS:
         monitor.filter_by(subsystem)
     monitor.start()
-    yield monitor, lambda: monitor.poll(timeout=0)
+
+    def take() -> bool:
+        devices = iter(lambda: monitor.poll(timeout=0), None)
+        return any([not _is_pods(device) for device in devices])  # noqa: C419 - all are taken
+
+    yield Events(monitor, take)
+
+
+def _is_pods(device: Any) -> bool:
+    virtual: bool = device.sys_path.startswith(_VIRTUAL) and device.get("DEVTYPE") not in _OF_PHYSICAL
+    return virtual
 
 
 @contextlib.contextmanager
-def netlink() -> Iterator[tuple[Any, Callable[[], object]]]:
-    """Links, addresses, routes."""
-    from pyroute2 import IPRoute
+def netlink() -> Iterator[Events]:
+    """Links, their addresses, and the default route.
 
-    with IPRoute() as socket:
-        socket.bind()
-        yield socket, lambda: list(socket.get())
+    On a socket of our own: pyroute2's keeps messages for later, of which ``select`` does not know.
+    """
+    from pyroute2 import IPRoute
+    from pyroute2.netlink import rtnl
+    from pyroute2.netlink.rtnl.marshal import MarshalRtnl
+
+    groups = rtnl.RTMGRP_LINK | rtnl.RTMGRP_IPV4_IFADDR | rtnl.RTMGRP_IPV6_IFADDR | rtnl.RTMGRP_IPV4_ROUTE
+    marshal, links = MarshalRtnl(), Links()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as events:
+        events.bind((0, groups))
+        with IPRoute() as route:
+            for link in route.get_links():
+                links.is_news(link)
+        yield Events(events, lambda: any([links.is_news(one) for one in marshal.parse(events.recv(_DATAGRAM_BYTES))]))  # noqa: C419
+
+
+class Links:
+    """Tells news from what pods do, whose addresses have no more than their link's number."""
+
+    def __init__(self) -> None:
+        self._pods: set[int] = set()
+
+    def is_news(self, message: Any) -> bool:
+        """Whether one message of netlink is."""
+        event = str(message["event"])
+        if event.endswith("LINK"):
+            return self._is_link_news(message, gone=event == "RTM_DELLINK")
+        if event.endswith("ADDR"):
+            return bool(message["index"] not in self._pods)
+        return event.endswith("ROUTE") and bool(message["dst_len"] == 0)
+
+    def _is_link_news(self, message: Any, *, gone: bool) -> bool:
+        info = message.get_attr("IFLA_LINKINFO")
+        if info is None or info.get_attr("IFLA_INFO_KIND") not in _PODS:
+            self._pods.discard(message["index"])
+            return True
+        (self._pods.discard if gone else self._pods.add)(message["index"])
+        return False
 
 
 class Watch:
@@ -80,11 +141,11 @@ class Watch:
                 self._ended(after=_AGAIN_SECONDS)
 
     def _follow(self, source: Source) -> None:
-        with source() as (events, take):
+        with source() as events:
             self._changed()  # for what happened before we listened
-            while self._end_reader not in select.select([events, self._end_reader], [], [])[0]:
-                take()
-                self._changed()
+            while self._end_reader not in select.select([events.descriptor, self._end_reader], [], [])[0]:
+                if events.take():
+                    self._changed()
 
     def _ended(self, *, after: float) -> bool:
         """Whether the watch is closed, or will be within so many seconds."""
