@@ -9,13 +9,12 @@ import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from nvtopo.errors import ReadError
+from nvtopo.kube.bearer import token_in
 
 logger = logging.getLogger(__name__)
-
-_SCHEME: Final = "bearer"
 
 
 class Refusal(NamedTuple):
@@ -75,8 +74,8 @@ class TokenFile:
 
     def __call__(self, authorization: str) -> Refusal | None:
         """Whether the header names one of them. A file that went or is empty lets nobody in."""
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != _SCHEME or not token.strip():
+        token = token_in(authorization)
+        if not token:
             return Refusal("401 Unauthorized", "expected a bearer token")
         try:
             stamp = _stamp(self._path)
@@ -85,7 +84,7 @@ class TokenFile:
         except ReadError as error:
             logger.warning("nobody is let in", extra={"reason": str(error)})
             return Refusal("503 Service Unavailable", "no tokens to compare with")
-        given = token.strip().encode()
+        given = token.encode()
         matches = [hmac.compare_digest(given, known) for known in self._tokens]
         return None if any(matches) else Refusal("401 Unauthorized", "this token is not known")
 

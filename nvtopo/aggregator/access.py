@@ -19,6 +19,7 @@ from typing import Final, Generic, Protocol, Self, TypeVar
 from starlette.exceptions import HTTPException
 
 from nvtopo.errors import NvtopoError
+from nvtopo.kube.bearer import token_in
 from nvtopo.kube.review import User
 from nvtopo.kube.v1alpha1 import GROUP, PLURAL
 
@@ -71,7 +72,7 @@ class Access:
         Raises:
             HTTPException: 401 without a token that is known, 403 without the right, 503 without a review.
         """
-        token = _bearer(authorization)
+        token = token_in(authorization or "")
         if not token:
             raise self._unknown("no bearer token")
         digest = hashlib.sha256(token.encode()).digest()
@@ -125,9 +126,3 @@ class _Recent(Generic[K, V]):
         self._known.move_to_end(key)
         if len(self._known) > _MOST_REMEMBERED:
             self._known.popitem(last=False)
-
-
-def _bearer(authorization: str | None) -> str:
-    """The token of ``Authorization: Bearer TOKEN`` (RFC 6750); empty where there is none."""
-    scheme, _, token = (authorization or "").strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nvtopo.cli.machine import live_options, machine_of
-from nvtopo.cli.page import listen_of, page_options
+from nvtopo.cli.page import authorize_of, listen_of, page_options
 
 if TYPE_CHECKING:
     from nvtopo.agent import Agent
@@ -109,6 +109,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     tls_cert_file: Path | None,
     tls_private_key_file: Path | None,
     bearer_token_file: Path | None,
+    require_token: bool,
+    audiences: tuple[str, ...],
     interval: float,
     boot_grace: float,
     label_lifetime: float,
@@ -129,7 +131,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from nvtopo.errors import ReadError
 
     telemetry.log_to_stderr()
-    page = listen_of(listen, tls_cert_file, tls_private_key_file, bearer_token_file)
+    authorize = authorize_of(bearer_token_file, audiences if require_token else None, kubeconfig)
+    page = listen_of(listen, tls_cert_file, tls_private_key_file, authorize)
     name = node_name or os.uname().nodename
     sinks: list[Sink] = []
     if features:

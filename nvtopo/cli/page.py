@@ -11,6 +11,7 @@ from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
     from nvtopo.agent.page import Listen
+    from nvtopo.agent.protection import Authorize
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -18,6 +19,19 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 def page_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--listen`` and what protects it: ``listen_of`` takes them."""
     for option in (
+        click.option(
+            "--audience",
+            "audiences",
+            multiple=True,
+            default=("nvtopo",),
+            show_default=True,
+            help="Whom tokens are for that the API server reviews.",
+        ),
+        click.option(
+            "--require-token",
+            is_flag=True,
+            help="Who scrapes needs a bearer token; the API server reviews it, and the right to get /metrics.",
+        ),
         click.option(
             "--bearer-token-file", type=_FILE, help="Tokens, one a line: who has none of them gets no metrics."
         ),
@@ -33,8 +47,32 @@ def page_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def authorize_of(
+    bearer_token_file: Path | None, audiences: tuple[str, ...] | None, kubeconfig: Path | None
+) -> "Authorize | None":
+    """Who may read the metrics: who has a token of the file, or one for these audiences that the API server knows.
+
+    Raises:
+        UsageError: both are asked for.
+        ReadError: the file, or the way to the API server, can't be used.
+    """
+    if bearer_token_file and audiences is not None:
+        raise UsageError("--require-token and --bearer-token-file: expected one of them")
+    if bearer_token_file:
+        from nvtopo.agent.protection import TokenFile
+
+        return TokenFile(bearer_token_file)
+    if audiences is None:
+        return None
+    from nvtopo.agent.review import Reviewed
+    from nvtopo.kube.client import connect
+    from nvtopo.kube.review import Reviewer
+
+    return Reviewed(Reviewer(connect(kubeconfig), audiences))
+
+
 def listen_of(
-    listen: str, tls_cert_file: Path | None, tls_private_key_file: Path | None, bearer_token_file: Path | None
+    listen: str, tls_cert_file: Path | None, tls_private_key_file: Path | None, authorize: "Authorize | None"
 ) -> "Listen | None":
     """What these options say; None for no page.
 
@@ -47,17 +85,13 @@ def listen_of(
     address, port = parse_listen(listen)
     if (tls_cert_file is None) != (tls_private_key_file is None):
         raise UsageError("--tls-cert-file and --tls-private-key-file: expected both or none")
-    if bearer_token_file and not tls_cert_file and not is_loopback(address):
+    if authorize and not tls_cert_file and not is_loopback(address):
         raise UsageError(
-            "--bearer-token-file: without TLS the token would cross the network in clear:"
+            "--require-token, --bearer-token-file: without TLS the token would cross the network in clear:"
             " expected --tls-cert-file, or an address of this host such as 127.0.0.1"
         )
     from nvtopo.agent.page import Listen
-    from nvtopo.agent.protection import TlsFiles, TokenFile
+    from nvtopo.agent.protection import TlsFiles
 
-    return Listen(
-        address,
-        port,
-        TlsFiles(tls_cert_file, tls_private_key_file) if tls_cert_file and tls_private_key_file else None,
-        TokenFile(bearer_token_file) if bearer_token_file else None,
-    )
+    tls = TlsFiles(tls_cert_file, tls_private_key_file) if tls_cert_file and tls_private_key_file else None
+    return Listen(address, port, tls, authorize)

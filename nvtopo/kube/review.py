@@ -90,14 +90,20 @@ class Reviewer:
             ParseError: its answer is no review.
         """
         attributes = {"group": GROUP, "resource": PLURAL, "verb": verb, "name": name}
-        spec = {
-            "user": user.username,
-            "uid": user.uid,
-            "groups": user.groups,
-            "extra": user.extra,
-            "resourceAttributes": attributes,
-        }
-        status = self._review(_ACCESS_REVIEWS, spec, AccessReview).status
+        return self._may(user, {"resourceAttributes": attributes})
+
+    def may_get(self, user: User, path: str) -> bool:
+        """Whether the user may get that path, which is no resource's: ``nonResourceURLs`` in a cluster role.
+
+        Raises:
+            ApiError: the API server did not review.
+            ParseError: its answer is no review.
+        """
+        return self._may(user, {"nonResourceAttributes": {"path": path, "verb": "get"}})
+
+    def _may(self, user: User, attributes: Mapping[str, Any]) -> bool:
+        who = {"user": user.username, "uid": user.uid, "groups": user.groups, "extra": user.extra}
+        status = self._review(_ACCESS_REVIEWS, who | dict(attributes), AccessReview).status
         return status.allowed and not status.denied
 
     def _review(self, path: str, spec: Mapping[str, Any], answered: type[Answered]) -> Answered:

@@ -205,7 +205,7 @@ def test_selectors_find_what_they_mean() -> None:
 def test_no_rule_has_a_wildcard_and_none_reaches_a_secret_or_a_pod() -> None:
     for document in shipped.with_components(COMPONENTS):
         for rule in document.get("rules", ()) if "Role" in document["kind"] else ():
-            words = {word for key in ("apiGroups", "resources", "verbs") for word in rule[key]}
+            words = {word for key in ("apiGroups", "resources", "verbs") for word in rule.get(key, ())}
             assert "*" not in words
             assert not words & {"secrets", "pods", "configmaps", "impersonate", "escalate", "bind", "delete"}
 
@@ -218,6 +218,25 @@ def test_policy_is_closed_and_bound(name: str) -> None:
     assert policy["failurePolicy"] == "Fail"
     assert binding == {"policyName": name, "validationActions": ["Deny", "Audit"]}
     assert all(validation["message"].startswith("nvtopo-agent: ") for validation in policy["validations"])
+
+
+def test_secure_metrics_takes_a_certificate_a_token_and_two_rights() -> None:
+    objects = shipped.with_components(("secure-metrics",))
+    pod = shipped.pod_of(shipped.one(objects, "DaemonSet", "nvtopo-agent"))
+    (container,) = pod["containers"]
+    (volume,) = [volume for volume in pod["volumes"] if "secret" in volume]
+    assert volume["secret"] == {"secretName": "nvtopo-agent-tls", "defaultMode": 0o440}
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == volume["name"]]
+    options = dict(argument.partition("=")[::2] for argument in container["args"][1:])
+    files = (options["--tls-cert-file"], options["--tls-private-key-file"])
+    assert files == (f"{mount['mountPath']}/tls.crt", f"{mount['mountPath']}/tls.key")
+    assert "--require-token" in options
+    assert {container[probe]["httpGet"]["scheme"] for probe in ("livenessProbe", "readinessProbe")} == {"HTTPS"}
+    rules = shipped.one(objects, "ClusterRole", "nvtopo-agent-reviews")["rules"]
+    assert [(rule["resources"], rule["verbs"]) for rule in rules] == [
+        (["tokenreviews"], ["create"]),
+        (["subjectaccessreviews"], ["create"]),
+    ]
 
 
 def test_all_nodes_leaves_no_condition_but_linux() -> None:
