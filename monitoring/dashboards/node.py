@@ -290,6 +290,21 @@ def _memory(dashboard: Dashboard) -> None:
             units.PercentUnit,
             "Busy share of all its CPUs.",
         ),
+        graph(
+            "Memory far from its GPUs, by container",
+            {"{{pod}} {{container}}": 'max by (pod, container) (nvtopo_pod_remote_memory_ratio{node="$node"})'},
+            units.PercentUnit,
+            "Of containers that hold GPUs. A fifth is an alert.",
+        ),
+        listing(
+            "Containers that hold GPUs",
+            {
+                "": ('max by (namespace, pod, container, gpu) (nvtopo_pod_gpu_info{node="$node"})', units.Short),
+            },
+            "By the kubelet's pod resources.",
+            labels={"namespace": "Namespace", "pod": "Pod", "container": "Container", "gpu": "GPU"},
+            width=12,
+        ),
     ):
         dashboard.with_panel(panel)
 
@@ -312,6 +327,19 @@ def _agent(dashboard: Dashboard) -> None:
                 "scrape": 'max(scrape_duration_seconds{job="nvtopo-agent", node="$node"})',
             },
             units.Seconds,
+        ),
+        states(
+            "Sinks",
+            {"{{sink}}": 'max by (sink) (nvtopo_sink_up{node="$node"})'},
+            "Whether labels and objects are as last concluded.",
+            zero=("cannot be written", "red"),
+            one=("written", "green"),
+        ),
+        graph(
+            "XIDs",
+            {"GPU {{gpu}}: {{xid}}": 'sum by (gpu, xid) (increase(nvtopo_gpu_xid_errors_total{node="$node"}[1h]))'},
+            units.Short,
+            "Within an hour. 13, 31, 43 and 45 are usually the job's own.",
         ),
         graph(
             "Changes, by fact",

@@ -23,8 +23,8 @@ class Query(NamedTuple):
 
     board: str
     panel: str
+    letter: str
     expr: str
-    instant: bool
 
 
 def rules(path: Path) -> Iterator[Json]:
@@ -54,4 +54,4 @@ def queries() -> Iterator[Query]:
     for path in DASHBOARDS:
         for panel in dashboard(path)["panels"]:
             for target in panel.get("targets", ()):
-                yield Query(path.stem, panel["title"], target["expr"], bool(target.get("instant")))
+                yield Query(path.stem, panel["title"], target["refId"], target["expr"])

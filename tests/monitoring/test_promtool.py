@@ -25,6 +25,7 @@ ILL: Final = {
     "h100-gpu-lost": {"NvtopoGpuLost", "NvtopoProblems"},
     "h100-links-training": {"NvtopoFabricRegistering"},
     "h100-no-driver": {"NvtopoProblems"},
+    "h100-sxm-8gpu-8cx7": {"NvtopoNumaSpill"},
     "h100-one-link-down": {"NvtopoNvlinkDown"},
     "hgx-b200-8gpu": {"NvtopoNvlinkBitErrors"},
     "t4-single-edge": {"NvtopoPcieDowngraded"},

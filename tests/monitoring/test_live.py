@@ -1,0 +1,149 @@
+"""A real Prometheus on real agents and an aggregator: each alert fires on its fault, and none where all is well.
+
+``live.py`` says how time is made to run faster; ``cast.py`` what is wrong with which machine.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from nvtopo.aggregator.server import Server
+from nvtopo.cluster.inventory import Listed
+from nvtopo.model.assemble import assemble
+from nvtopo.model.node import NodeTopology
+from nvtopo.sources.capture import read_capture
+from tests.aggregator.running import Script, running
+from tests.faults.node import Agent
+from tests.hosts.recorded import RACK
+from tests.monitoring import live, shipped
+from tests.monitoring.cast import CAST, HOSTS, WELL, machine, port
+from tests.monitoring.live import Prometheus
+from tests.monitoring.shipped import Query
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+
+QUERIES: Final = list(shipped.queries())
+#: A node with GPUs that has no agent; the rest of its rack has none either.
+_TRAYS: Final = ("nvl72-r01-t02", "nvl72-r01-t03", "nvl72-r01-t06")
+_TWIN: Final = "nvl72-r01-t02-again"
+#: Node → what fires there; what is of no node under the empty name.
+EXPECTED: Final = {
+    **{name: set(cast.fires) for name, cast in CAST.items() if cast.fires},
+    **{name: {"NvtopoAgentAbsent"} for name in (*_TRAYS, _TWIN)},
+    "": {"NvtopoDrift", "NvtopoTraysSilent", "NvtopoNodeUnreadable"},
+}
+#: Where nothing is scraped.
+NOTHING: Final = {"NvtopoNoAgents", "NvtopoAggregatorDown"}
+PATIENCE_SECONDS: Final = 240
+
+
+def graph() -> Listed:
+    """The well machines, three trays of a rack, one of them twice, and an object that nobody can read."""
+    captures = {name: HOSTS / CAST[name].host / "capture.json" for name in WELL}
+    captures |= {name: RACK / f"{name}.json" for name in _TRAYS}
+    captures[_TWIN] = RACK / f"{_TRAYS[0]}.json"
+    nodes: dict[str, NodeTopology] = {name: assemble(read_capture(path)) for name, path in captures.items()}
+    return Listed(nodes, {"odd": "spec: expected an object"})
+
+
+@pytest.fixture(scope="module")
+def run(prometheus: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Once everything has fired that should."""
+    with scraped(prometheus, tmp_path_factory.mktemp("live")) as up:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while missing := _missing(up):
+            assert time.monotonic() < deadline, f"does not fire: {missing}"
+            time.sleep(1)
+        yield up
+
+
+@contextmanager
+def scraped(prometheus: str, directory: Path) -> Iterator[Prometheus]:
+    """Every machine with its agent, the graph, and Prometheus once it has scraped them all."""
+    with ExitStack() as stack:
+        nodes = {name: stack.enter_context(machine(directory / name, name)) for name in CAST}
+        agents = {
+            name: node.start("--interval", "3", "--no-nvml-events", *CAST[name].options) for name, node in nodes.items()
+        }
+        targets = {name: _address(agent) for name, agent in agents.items()}
+        aggregator = stack.enter_context(running(Script(graph())))
+        server = stack.enter_context(Server(aggregator, address="127.0.0.1", port=0))
+        up = stack.enter_context(live.scraping(prometheus, directory / "prometheus", targets, [_bare(server.url)]))
+        live.eventually(lambda: len(up.query('up{job="nvtopo-agent"} == 1')) == len(CAST), "every agent's page", 60)
+        agents["gone"].child.stop()
+        _count_up(nodes["ill-board"].root, up)
+        yield up
+
+
+def _address(agent: Agent) -> str:
+    (line,) = agent.eventually(lambda: agent.said("serving"), "the page's address in the log")
+    return _bare(line["url"])
+
+
+def _bare(url: str) -> str:
+    return url.removeprefix("http://")
+
+
+def _missing(prometheus: Prometheus) -> dict[str, set[str]]:
+    """Node → alerts that should fire and do not."""
+    fired = prometheus.fired()
+    return {node: left for node, alerts in EXPECTED.items() if (left := alerts - fired.get(node, set()))}
+
+
+def _count_up(root: Path, prometheus: Prometheus) -> None:
+    """A rail's link goes down three times, another's queue pair is lost as often; each is seen by a scrape."""
+    counters = {
+        'nvtopo_rdma_link_downed_total{device="mlx5_3"': port(root, 3) / "counters" / "link_downed",
+        'nvtopo_rdma_retries_exceeded_total{device="mlx5_4", cause="transport"': port(root, 4)
+        / "hw_counters"
+        / "req_transport_retries_exceeded",
+    }
+    for _ in range(3):
+        for path in counters.values():
+            path.write_text(f"{int(path.read_text()) + 1}\n")
+        seen = " and ".join(
+            f'max({name}, node="ill-board"}}) == {path.read_text().strip()}' for name, path in counters.items()
+        )
+        live.eventually(partial(prometheus.query, seen), seen, 30)
+
+
+def test_what_fires_is_what_is_wrong_and_nothing_else_at_any_moment(run: Prometheus) -> None:
+    assert run.fired() == EXPECTED
+
+
+def test_the_machines_that_are_well_were_seen_all_along(run: Prometheus) -> None:
+    for node in WELL:
+        assert node not in run.fired()
+        for series in ("up", "nvtopo_sampler_up"):
+            (seen,) = run.query(f'avg_over_time({series}{{node="{node}"}}[1m])')
+            assert float(seen["value"][1]) > 0.9, series
+
+
+def test_every_alert_fired_in_this_run_or_where_nothing_is_scraped() -> None:
+    assert set().union(*EXPECTED.values()) | NOTHING == {alert["alert"] for alert in shipped.alerts()}
+
+
+def test_every_rule_evaluates_and_every_annotation_reads(run: Prometheus) -> None:
+    for rule in run.rules():
+        assert (rule["health"], rule.get("lastError", "")) == ("ok", ""), rule["name"]
+        for alert in rule.get("alerts", ()):
+            for text in alert["annotations"].values():
+                assert not re.search("<no value>|error expanding|  |: $", text), text
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=[f"{query.board}-{query.panel}-{query.letter}" for query in QUERIES])
+def test_every_query_of_every_dashboard_returns_data(query: Query, run: Prometheus) -> None:
+    (place,) = run.query('nvtopo_graph_node_info{node="tray"}')
+    filled = query.expr.replace("$__rate_interval", "5s").replace("$rack", place["metric"]["rack"])
+    assert any(run.query(filled.replace("$node", node)) for node in ("ill-board", "tray")), filled
+
+
+def test_where_nothing_is_scraped_that_is_said(prometheus: str, tmp_path: Path) -> None:
+    with live.scraping(prometheus, tmp_path, {}, []) as up:
+        live.eventually(lambda: up.fired() == {"": NOTHING}, f"{NOTHING} and nothing else", 120)
