@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from nvtopo.agent.patience import Hangs, Patience
 from nvtopo.model import pause_counters
 from nvtopo.model.node import NodeTopology
 from nvtopo.sinks import pause_metrics
@@ -16,6 +15,7 @@ from nvtopo.sinks.metrics import Observation
 from nvtopo.sinks.pause_metrics import Port
 from nvtopo.sinks.series import Family, Part
 from nvtopo.sources.ethtool_statistics import EthtoolStatistics
+from nvtopo.sources.patience import Hangs, Patience
 from nvtopo.sources.sysfs import SysfsRoot
 
 PATIENCE_SECONDS = 1.0

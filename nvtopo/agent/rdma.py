@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from nvtopo.agent.patience import Hangs, Patience
 from nvtopo.model.node import NodeTopology
 from nvtopo.model.rdma_counters import DeviceReading
 from nvtopo.model.rdma_resources import DeviceResources
@@ -16,6 +15,7 @@ from nvtopo.sinks.metrics import Observation
 from nvtopo.sinks.rdma_metrics import Read
 from nvtopo.sinks.series import Family, Part, one
 from nvtopo.sources import rdma_netlink
+from nvtopo.sources.patience import Hangs, Patience
 from nvtopo.sources.rdma_counters import CounterReader
 from nvtopo.sources.sysfs import SysfsRoot
 
@@ -46,24 +46,28 @@ class RdmaPorts:
         self._reader = CounterReader(root, traffic=traffic)
         self._patience = Patience[DeviceReading](patience_seconds)
         self._turn = threading.Lock()
-        self._hanging: frozenset[str] = frozenset()
+        self._hanging: dict[str, Sequence[int]] = {}
 
-    def read(self, devices: Mapping[str, Sequence[int]]) -> Read:
-        """These devices' ports now. What does not answer in time is named, and has no reading."""
+    def read(self, found: Mapping[str, Sequence[int]]) -> Read:
+        """These devices' ports now. What does not answer in time is named, and has no reading.
+
+        One that hangs is not among those found for long: it is asked for until it answers or is gone.
+        """
         with self._turn:
             began = time.monotonic()
+            devices = {**self._hanging, **found}
             answers = self._patience.each(
                 {name: partial(self._reader.read, name, ports) for name, ports in devices.items()}
             )
-            self._log(frozenset(answers.hanging))
-            found = tuple(device for device in answers.by_subject.values() if device.ports or device.unreadable)
-            return Read(found, answers.hanging, time.monotonic() - began)
+            self._log({name: devices[name] for name in answers.hanging})
+            seen = tuple(device for device in answers.by_subject.values() if device.ports or device.unreadable)
+            return Read(seen, answers.hanging, time.monotonic() - began)
 
-    def _log(self, hanging: frozenset[str]) -> None:
+    def _log(self, hanging: dict[str, Sequence[int]]) -> None:
         """Transitions only."""
-        for name in sorted(hanging - self._hanging):
+        for name in sorted(hanging.keys() - self._hanging.keys()):
             logger.warning("device hangs", extra={"source": "rdma", "subject": name})
-        for name in sorted(self._hanging - hanging):
+        for name in sorted(self._hanging.keys() - hanging.keys()):
             logger.info("device answers again", extra={"source": "rdma", "subject": name})
         self._hanging = hanging
 
@@ -92,11 +96,13 @@ def part(root: SysfsRoot, latest: Callable[[], Observation | None], options: Rdm
 
     def now() -> Iterator[Family]:
         observation = latest()
-        devices = named(observation.node) if observation else {}
-        if observation is None or not devices:
+        if observation is None:
             return
-        yield from rdma_metrics.families(ports.read(devices), observation.node)
-        if root.live:
+        devices = named(observation.node)
+        read = ports.read(devices)
+        if read.devices or read.hanging:
+            yield from rdma_metrics.families(read, observation.node)
+        if root.live and devices:
             held = kernel.read()
             yield one(rdma_resource_metrics.NETLINK_UP, int(held is not None))
             yield from rdma_resource_metrics.families([device for device in held or () if device.name in devices])

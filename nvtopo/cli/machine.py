@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nvtopo.sources.machine import Machine
     from nvtopo.sources.nvml import NvmlWorker
 
+#: For a device's answer to all that the loop asks of it.
+_DEVICE_SECONDS = 5.0
 _FILE = click.Path(exists=False, dir_okay=False, allow_dash=True)
 _DIRECTORY = click.Path(exists=True, file_okay=False)
 
@@ -73,10 +75,15 @@ def begin(root: str, nvml: str | None, node_name: str | None) -> "Callable[[], S
 
 
 def machine_of(root: str, nvml: str | None, node_name: str | None, deadline_seconds: float | None = None) -> "Machine":
-    """The machine that these options name; its driver has ``deadline_seconds`` for an answer, or 20 s."""
-    from nvtopo.sources import reading
+    """The machine that these options name; its driver has ``deadline_seconds`` for an answer, or 20 s.
 
-    return reading.this_machine(root=root, node_name=node_name, asking=_asking(root, nvml, deadline_seconds))
+    It is read again and again: what hangs is waited for once.
+    """
+    from nvtopo.sources import reading
+    from nvtopo.sources.patience import Patience
+
+    machine = reading.this_machine(root=root, node_name=node_name, asking=_asking(root, nvml, deadline_seconds))
+    return machine._replace(patience=Patience(_DEVICE_SECONDS))
 
 
 def _asking(root: str, nvml: str | None, deadline_seconds: float | None = None) -> "NvmlWorker | None":

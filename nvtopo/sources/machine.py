@@ -1,11 +1,14 @@
 """The machine that sources read: a rooted ``/sys`` and ``/proc``, and a way to ask NVML."""
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nvtopo.model.facts import NvmlFacts
 from nvtopo.model.record import Problem, Record
 from nvtopo.model.snapshot import Attributes
 from nvtopo.sources.sysfs import SysfsRoot
+
+if TYPE_CHECKING:
+    from nvtopo.sources.patience import Patience
 
 
 class Reading(NamedTuple):
@@ -63,3 +66,5 @@ class Machine(NamedTuple):
     nvml: AskNvml
     node_name: str | None = None
     """The node's name in Kubernetes; None for the host's own name."""
+    patience: "Patience[Any] | None" = None
+    """For devices whose firmware may not answer; None to wait for them as long as the kernel does."""

@@ -7,6 +7,7 @@ apart by their VPD and left alone.
 import errno
 import os
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from msgspec.structs import replace
@@ -34,10 +35,21 @@ _SWITCH_MANAGEMENT = b"SMDL=SW_MNG"
 def read(machine: Machine) -> Reading:
     """Every RDMA device; None where the kernel has none."""
     reader = SysfsReader(machine.root, NAME)
-    devices = tuple(_device(reader, name) for name in reader.names(_CLASS))
+    devices = _devices(machine, reader)
     if devices and machine.root.live:
         devices = _asked(reader, devices)
     return Reading(RdmaFacts(devices=devices) if devices else None, tuple(reader.problems))
+
+
+def _devices(machine: Machine, reader: SysfsReader) -> tuple[RdmaDevice, ...]:
+    """One that hangs here is not asked by verbs: pyverbs would hold the interpreter, and with it every thread."""
+    names = reader.names(_CLASS)
+    if machine.patience is None:
+        return tuple(_device(reader, name) for name in names)
+    answers = machine.patience.each({name: partial(_device, reader, name) for name in names})
+    for name in answers.hanging:
+        reader.problem(name, "no answer in time: the device hangs")
+    return tuple(answers.by_subject.values())
 
 
 def _device(reader: SysfsReader, name: str) -> RdmaDevice:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Final
 
+from nvtopo.agent.rdma import PATIENCE_SECONDS
+from tests.faults.hang import Hang
 from tests.faults.node import Agent, Node
 
 DEVICES: Final = "sys/devices/pci0000:50/0000:50:01.0/0000:51:00.0/0000:52:01.0"
@@ -52,6 +54,55 @@ def test_a_nic_half_removed(node: Node) -> None:
     assert agent.alive()
     away.rename(node.root / DEVICES / ADDRESS)
     agent.eventually(lambda: has_it(node, agent), "the NIC again")
+
+
+def test_a_nic_that_hangs(node: Node, tmp_path: Path) -> None:
+    """Scrapes and passes go on without it, whichever of them finds it first."""
+    hang = Hang(tmp_path)
+    agent = node.start(environment=hang.environment)
+    agent.eventually(lambda: has_it(node, agent), "the NIC")
+    hang.begin(node.root / "sys/class/infiniband/mlx5_0/ports")
+    try:
+        agent.eventually(lambda: hangs(agent), "the other NICs, and why this one is away")
+        agent.says("device hangs", source="rdma", subject="mlx5_0")
+        agent.says("cannot read", source="rdma", subject="mlx5_0", reason="the device hangs")
+        for _ in range(3):
+            assert hangs(agent)
+            assert (agent.value("nvtopo_rdma_read_duration_seconds") or 9) < PATIENCE_SECONDS, "nobody waits again"
+        assert agent.value("nvtopo_problems", source="rdma") == 1
+        assert node.labels()["rdma.rails"] == "7", "its netdev is there, and no more is known"
+        assert agent.alive()
+        before = agent.value("nvtopo_observation_timestamp_seconds") or 0
+        agent.eventually(
+            lambda: (agent.value("nvtopo_observation_timestamp_seconds") or 0) > before, "passes that go on"
+        )
+    finally:
+        hang.end()
+    agent.eventually(lambda: has_it(node, agent), "the NIC again")
+    agent.says("device answers again", subject="mlx5_0")
+    assert agent.value("nvtopo_rdma_problem", device="mlx5_0", reason="hang") == 0
+
+
+def hangs(agent: Agent) -> bool:
+    """Of this NIC's ports there is only why there is no more."""
+    page = agent.page()
+    ports = {
+        device: {
+            name for name, samples in page.items() if name.startswith("nvtopo_rdma_") and device in devices(samples)
+        }
+        for device in ("mlx5_0", "mlx5_1")
+    }
+    problem = ({"device": "mlx5_0", "reason": "hang"}, 1.0)
+    return (
+        problem in page["nvtopo_rdma_problem"]
+        and ports["mlx5_0"] <= {"nvtopo_rdma_problem", "nvtopo_rdma_firmware_info"}
+        and "nvtopo_rdma_out_of_sequence_packets_received_total" in ports["mlx5_1"]
+    )
+
+
+def devices(samples: list[tuple[dict[str, str], float]]) -> set[str]:
+    """Whose samples these are."""
+    return {labels.get("device", "") for labels, _ in samples}
 
 
 def unplug(node: Node) -> list[tuple[Path, Path]]:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -20,6 +19,17 @@ class Answers(NamedTuple, Generic[T]):
     """Subjects whose call has not come back, now or before."""
 
 
+class _Done(NamedTuple, Generic[T]):
+    value: T | None
+    error: Exception | None = None
+
+    def result(self) -> T:
+        """What the function returned or raised."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]  # None only where that is what it returned
+
+
 class _Walk(Generic[T]):
     """Makes calls one after the other in a thread of its own, until it is left alone with one that does not return."""
 
@@ -27,17 +37,16 @@ class _Walk(Generic[T]):
         self._subjects, self._functions = subjects, functions
         self._lock = threading.Lock()
         self._left = False
-        self.done: dict[str, Future[T]] = {}
+        self.done: dict[str, _Done[T]] = {}
         self.thread = threading.Thread(target=self._run, name=f"patience {subjects[0]}", daemon=True)
         self.thread.start()
 
     def _run(self) -> None:
         for subject in self._subjects:
-            made: Future[T] = Future()
             try:
-                made.set_result(self._functions[subject]())
+                made = _Done(self._functions[subject]())
             except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's
-                made.set_exception(error)
+                made = _Done(None, error)
             with self._lock:
                 if self._left:
                     return

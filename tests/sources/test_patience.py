@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from nvtopo.agent.patience import Hangs, Patience
+from nvtopo.sources.patience import Hangs, Patience
 
 
 @pytest.fixture
