@@ -19,6 +19,9 @@ _FOLDERS = ("counters", "hw_counters")
 #: The driver's "I have no such counter". Firmware logs each such question, so it is not asked soon again.
 _REFUSALS = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 _ASK_AGAIN_SECONDS = 600.0
+#: So many refusals before any answer: a board's management function that could not be told from a NIC (its VPD is
+#: readable to root only), whose firmware refuses them all.
+_REFUSES_ALL = 4
 #: The device, or its port, went while it was read.
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO})
 _BITS = 64
@@ -55,12 +58,22 @@ class CounterReader:
         )
 
     def _counters(self, reader: SysfsReader, path: str) -> dict[str, int]:
-        found = {}
+        found: dict[str, int] = {}
         for folder in _FOLDERS:
-            for name in reader.names(f"{path}/{folder}"):
-                file = f"{folder}/{name}"
-                if file in self._watched and (count := self._count(reader, f"{path}/{file}")) is not None:
+            found |= self._folder(reader, path, folder)
+        return found
+
+    def _folder(self, reader: SysfsReader, path: str, folder: str) -> dict[str, int]:
+        """One folder's counters; of one that begins with nothing but refusals the rest is not asked for."""
+        found: dict[str, int] = {}
+        refused = 0
+        for file in (f"{folder}/{name}" for name in reader.names(f"{path}/{folder}")):
+            if file in self._watched and refused < _REFUSES_ALL:
+                count = self._count(reader, f"{path}/{file}")
+                if count is not None:
                     found[file] = count
+                elif not found:
+                    refused += f"{path}/{file}" in self._refused
         return found
 
     def _count(self, reader: SysfsReader, path: str) -> int | None:

@@ -87,27 +87,47 @@ def test_an_error_is_a_problem_and_the_others_are_read(tree: Path) -> None:
     ]
 
 
+class Asked(SysfsRoot):
+    """A recorded machine that remembers what it was asked."""
+
+    def __init__(self, root: str, failures: dict[str, int]) -> None:
+        super().__init__(root, failures)
+        self.asked: list[str] = []
+
+    def read(self, path: str, *, head: bool = False) -> bytes:
+        self.asked.append(path)
+        return super().read(path, head=head)
+
+
 def test_a_file_that_refuses_is_left_alone_for_a_while(tree: Path) -> None:
     file, clock = f"{PORT}/hw_counters/out_of_sequence", Clock()
     failures = {file: errno.EINVAL}
-
-    class Root(SysfsRoot):
-        asked = 0
-
-        def read(self, path: str, *, head: bool = False) -> bytes:
-            self.asked += path == file
-            return super().read(path, head=head)
-
-    root = Root(str(tree), failures)
+    root = Asked(str(tree), failures)
     reader = CounterReader(root, traffic=True, clock=clock)
     for _ in range(5):
         reading = reader.read("mlx5_0", [1])
         assert "hw_counters/out_of_sequence" not in reading.ports[0].counters
         assert not reading.unreadable
-    assert root.asked == 1
+    assert root.asked.count(file) == 1
     clock.seconds = 601.0
     reader.read("mlx5_0", [1])
-    assert root.asked == 2
+    assert root.asked.count(file) == 2
+
+
+def test_a_device_that_refuses_everything_is_asked_little(tmp_path: Path) -> None:
+    """A function that manages a board's NVSwitches, and nobody knows: VPD is readable to root only."""
+    host = next(host for host in HOSTS if host.name == "b200-nvswitch-mgmt-nics")
+    lines = [line for line in (host / "sys.txt").read_text().splitlines() if "/infiniband/" in line]
+    failures = sysfs_text.unpack("\n".join(lines), tmp_path)
+    root = Asked(str(tmp_path), {path: getattr(errno, name) for path, name in failures.items()})
+    (device, *_) = sorted(
+        {path.split("/")[4] for path in failures if path.startswith("/sys/class/") and "counters/" in path}
+    )
+    reader = CounterReader(root, traffic=True)
+    for _ in range(5):
+        (port,) = reader.read(device, [1]).ports
+        assert (port.state, port.counters) == ("ACTIVE", {})
+    assert sum("counters/" in path for path in root.asked) == 8, "four of each folder, once"
 
 
 @pytest.fixture(params=HOSTS, ids=[host.name for host in HOSTS])
