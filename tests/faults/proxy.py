@@ -37,8 +37,8 @@ class Request(NamedTuple):
 
 
 def is_write(request: Request) -> bool:
-    """Server-side apply."""
-    return request.method == "PATCH"
+    """Server-side apply of a resource."""
+    return request.method == "PATCH" and "/nodetopologies/" in request.path
 
 
 def is_watch(request: Request) -> bool:
