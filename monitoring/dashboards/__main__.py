@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from monitoring.dashboards import fleet, node, rack
 
@@ -30,7 +30,7 @@ data:
 def texts() -> dict[str, str]:
     """File name → dashboard as JSON."""
     built = {"fleet": fleet.build(), "node": node.build(), "rack": rack.build()}
-    return {f"nvtopo-{name}.json": _text(dashboard) for name, dashboard in built.items()}
+    return {f"nvtopo-{name}.json": as_json(dashboard.build()) for name, dashboard in built.items()}
 
 
 def manifest(files: Mapping[str, str]) -> str:
@@ -38,8 +38,11 @@ def manifest(files: Mapping[str, str]) -> str:
     return _HEAD + "".join(f"  {name}: |\n{textwrap.indent(text, '    ')}" for name, text in files.items())
 
 
-def _text(dashboard: Dashboard) -> str:
-    return JSONEncoder(sort_keys=True, indent=1).encode(dashboard.build()) + "\n"
+def as_json(dashboard: Dashboard) -> str:
+    """The dashboard as JSON, without what the SDK says of every variable and Grafana of intervals alone."""
+    for variable in dashboard.templating.list_val or () if dashboard.templating else ():
+        variable.auto = variable.auto_min = variable.auto_count = None
+    return JSONEncoder(sort_keys=True, indent=1).encode(dashboard) + "\n"
 
 
 def main() -> None:

@@ -9,6 +9,10 @@ from typing import Final
 import pytest
 
 from monitoring import prometheus_rule
+from nvtopo.aggregator import metrics
+from nvtopo.aggregator.loop import Figures
+from nvtopo.sinks.series import text
+from tests.cluster.machines import troubled
 from tests.hosts.recorded import HOSTS
 from tests.monitoring import pages, shipped
 
@@ -51,13 +55,17 @@ def test_rules_do_what_their_unit_tests_say(path: Path, promtool: str) -> None:
 
 
 def test_every_alert_fires_in_some_unit_test() -> None:
-    text = "".join(path.read_text(encoding="utf-8") for path in shipped.RULE_TESTS)
-    assert set(re.findall(r'alertname="(\w+)"', text)) == {alert["alert"] for alert in shipped.alerts()}
+    tests = "".join(path.read_text(encoding="utf-8") for path in shipped.RULE_TESTS)
+    assert set(re.findall(r'alertname="(\w+)"', tests)) == {alert["alert"] for alert in shipped.alerts()}
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
 def test_page_is_clean(host: Path, promtool: str) -> None:
     run(promtool, "check", "metrics", page=(host / "expected" / "metrics.prom").read_text(encoding="utf-8"))
+
+
+def test_the_aggregator_s_page_is_clean(promtool: str) -> None:
+    run(promtool, "check", "metrics", page=text(metrics.families(metrics.Reading(troubled(), Figures(), 0))))
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
