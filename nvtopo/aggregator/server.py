@@ -1,7 +1,9 @@
 """The HTTP server: uvicorn in a thread of its own, on a socket that is bound before the thread starts."""
 
 import socket
+import ssl
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -28,10 +30,11 @@ class Server:
         address: str = "127.0.0.1",
         port: int = 0,
         access: Access | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
         most_clients: int = MOST_CLIENTS,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
-        """Binds at once. Without ``access`` it asks nobody who they are.
+        """Binds at once. Without ``access`` it asks nobody who they are; ``tls`` gives each connection its context.
 
         Raises:
             ReadError: the address cannot be bound.
@@ -39,6 +42,7 @@ class Server:
         self._socket = _bound(address, port)
         self._address = address
         self.port: int = self._socket.getsockname()[1]
+        self._scheme = "https" if tls else "http"
         self._aggregator = aggregator
         self._watch = Watch(lambda: aggregator.graph, most_clients=most_clients, heartbeat_seconds=heartbeat_seconds)
         self._uvicorn = uvicorn.Server(
@@ -54,6 +58,7 @@ class Server:
                 proxy_headers=False,
                 server_header=False,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
+                ssl_context_factory=None if tls is None else lambda *_: _of_the_moment(tls),
             )
         )
         self._thread = threading.Thread(target=self._uvicorn.run, args=([self._socket],), name="http", daemon=True)
@@ -62,7 +67,7 @@ class Server:
     def url(self) -> str:
         """Where it is served."""
         host = f"[{self._address}]" if ":" in self._address else self._address
-        return f"http://{host}:{self.port}"
+        return f"{self._scheme}://{host}:{self.port}"
 
     def __enter__(self) -> Self:
         self._end_listening = self._aggregator.listen(self._watch.wake)
@@ -75,6 +80,17 @@ class Server:
         self._uvicorn.should_exit = True
         self._thread.join()
         self._socket.close()
+
+
+def _of_the_moment(tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """A context that gives each connection the one that is right when it begins: certificates are rotated."""
+
+    def replace(connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = tls()
+
+    context = tls()
+    context.sni_callback = replace  # called for every client, whether it names a server or not
+    return context
 
 
 def _bound(address: str, port: int) -> socket.socket:

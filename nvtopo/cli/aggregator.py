@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from nvtopo.cli.listen import is_loopback, parse_listen
+from nvtopo.cli.page import tls_of, tls_options
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,15 @@ logger = logging.getLogger(__name__)
 @click.option(
     "--audience", "audiences", multiple=True, default=("nvtopo",), show_default=True, help="Whom their tokens are for."
 )
-def command(
-    kubeconfig: Path | None, listen: str, namespace: str, require_token: bool | None, audiences: tuple[str, ...]
+@tls_options
+def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    kubeconfig: Path | None,
+    listen: str,
+    namespace: str,
+    require_token: bool | None,
+    audiences: tuple[str, ...],
+    tls_cert_file: Path | None,
+    tls_private_key_file: Path | None,
 ) -> None:
     """Assemble the cluster's graph from all NodeTopologies, and serve it."""
     from nvtopo import telemetry
@@ -43,6 +51,7 @@ def command(
     from nvtopo.kube.store import KubeStore
 
     address, port = parse_listen(listen)
+    tls = tls_of(tls_cert_file, tls_private_key_file)
     telemetry.log_to_stderr()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -56,7 +65,7 @@ def command(
             enter = open_while_running.enter_context
             asks = not is_loopback(address) if require_token is None else require_token
             access = enter(Access(Reviewer(client, audiences))) if asks else None
-            server = enter(Server(aggregator, address=address, port=port, access=access))
+            server = enter(Server(aggregator, address=address, port=port, access=access, tls=tls))
             enter(_running(stop, leadership.run, writer.run))
             logger.info("serving", extra={"url": server.url, "requires_token": asks})
             aggregator.run(stop)

@@ -12,8 +12,34 @@ from nvtopo.errors import UsageError
 if TYPE_CHECKING:
     from nvtopo.agent.page import Listen
     from nvtopo.agent.protection import Authorize
+    from nvtopo.tls import TlsFiles
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def tls_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--tls-cert-file`` and its key: ``tls_of`` takes them."""
+    key = click.option("--tls-private-key-file", type=_FILE, help="The certificate's key, PEM.")
+    certificate = click.option(
+        "--tls-cert-file", type=_FILE, help="Serve HTTPS: a certificate chain, PEM, read anew when it changes."
+    )
+    return certificate(key(function))
+
+
+def tls_of(tls_cert_file: Path | None, tls_private_key_file: Path | None) -> "TlsFiles | None":
+    """What these options say; None for no TLS.
+
+    Raises:
+        UsageError: there is one of the two.
+        ReadError: a file can't be used.
+    """
+    if (tls_cert_file is None) != (tls_private_key_file is None):
+        raise UsageError("--tls-cert-file and --tls-private-key-file: expected both or none")
+    if tls_cert_file is None or tls_private_key_file is None:
+        return None
+    from nvtopo.tls import TlsFiles
+
+    return TlsFiles(tls_cert_file, tls_private_key_file)
 
 
 def page_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,10 +61,7 @@ def page_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--bearer-token-file", type=_FILE, help="Tokens, one a line: who has none of them gets no metrics."
         ),
-        click.option("--tls-private-key-file", type=_FILE, help="The certificate's key, PEM."),
-        click.option(
-            "--tls-cert-file", type=_FILE, help="Serve HTTPS: a certificate chain, PEM, read anew when it changes."
-        ),
+        tls_options,
         click.option(
             "--listen", default="127.0.0.1:9745", show_default=True, help="Address of the metrics page; '' for none."
         ),
@@ -83,15 +106,12 @@ def listen_of(
     if not listen:
         return None
     address, port = parse_listen(listen)
-    if (tls_cert_file is None) != (tls_private_key_file is None):
-        raise UsageError("--tls-cert-file and --tls-private-key-file: expected both or none")
-    if authorize and not tls_cert_file and not is_loopback(address):
+    tls = tls_of(tls_cert_file, tls_private_key_file)
+    if authorize and not tls and not is_loopback(address):
         raise UsageError(
             "--require-token, --bearer-token-file: without TLS the token would cross the network in clear:"
             " expected --tls-cert-file, or an address of this host such as 127.0.0.1"
         )
     from nvtopo.agent.page import Listen
-    from nvtopo.agent.protection import TlsFiles
 
-    tls = TlsFiles(tls_cert_file, tls_private_key_file) if tls_cert_file and tls_private_key_file else None
     return Listen(address, port, tls, authorize)

@@ -14,14 +14,13 @@ import pytest
 import trustme
 
 from nvtopo.agent.page import Listen, Page
-from nvtopo.agent.protection import TlsFiles, TokenFile
+from nvtopo.agent.protection import TokenFile
 from nvtopo.agent.server import LARGEST_HEAD_BYTES, MOST_CONNECTIONS_OF_ONE_ADDRESS, Server
 from nvtopo.cli.page import authorize_of, listen_of
 from nvtopo.errors import ReadError, UsageError
 from nvtopo.sinks.series import Families, Family, Part, gauge, one
-
-AUTHORITY = trustme.CA()
-
+from nvtopo.tls import TlsFiles
+from tests.certificates import certify, trusting
 
 ANSWER = gauge("nvtopo_answer", "Words.", source="here")
 TEXTS = gauge("nvtopo_texts", "Words.", ("text",), source="here")
@@ -57,25 +56,6 @@ def get(port: int, path: str = "/metrics", tls: ssl.SSLContext | None = None, **
         return answer.status, answer.read().decode()
     finally:
         connection.close()
-
-
-def trusting(authority: trustme.CA = AUTHORITY) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-def certify(directory: Path, authority: trustme.CA = AUTHORITY) -> tuple[Path, Path]:
-    """A certificate and its key, put there as the kubelet puts a Secret: a link to a directory is replaced."""
-    issued = authority.issue_cert("127.0.0.1")
-    versions = sorted(directory.glob("v*"))
-    version = directory / f"v{len(versions)}"
-    version.mkdir()
-    issued.private_key_pem.write_to_path(version / "tls.key")
-    (version / "tls.crt").write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
-    (directory / "new").symlink_to(version.name)
-    (directory / "new").rename(directory / "data")
-    return directory / "data/tls.crt", directory / "data/tls.key"
 
 
 def test_over_tls_a_client_can_verify_the_page(tmp_path: Path) -> None:

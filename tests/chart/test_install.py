@@ -1,11 +1,14 @@
 """The chart in a real API server: installed, upgraded, removed; nothing stays behind."""
 
+import shutil
+from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 from tests.chart.programs import NAMESPACE, RELEASE, Helm
-from tests.daemonset.shipped import DAEMONSET
+from tests.daemonset.shipped import DAEMONSET, Json
 from tests.lab import kube
 from tests.lab.control_plane import ControlPlane
 from tests.lab.kube import Api, ApiError
@@ -50,6 +53,23 @@ def test_a_crd_that_is_kept_is_taken_up_again(helm: Helm, empty_plane: ControlPl
     _uninstall(helm, empty_plane, before)
 
 
+def test_upgrade_brings_the_definition_along(
+    helm: Helm, empty_plane: ControlPlane, before: Objects, tmp_path: Path
+) -> None:
+    """What helm does not do for a chart's `crds/`; agents of the new release would be refused (docs/decisions/0011)."""
+    admin, older = empty_plane.api(), tmp_path / "nvtopo"
+    shutil.copytree(DAEMONSET, older)
+    definition = yaml.safe_load((older / "crd.yaml").read_text())
+    del _fields(definition)["nics"]
+    (older / "crd.yaml").write_text(yaml.safe_dump(definition, sort_keys=False))
+    _helm(helm, empty_plane, "install", RELEASE, str(older))
+    place = f"/apis/apiextensions.k8s.io/v1/{'/'.join(CRD)}"
+    assert "nics" not in _fields(admin.get(place))
+    _helm(helm, empty_plane, "upgrade", RELEASE, str(DAEMONSET))
+    assert "nics" in _fields(admin.get(place))
+    _uninstall(helm, empty_plane, before)
+
+
 def test_second_release_in_one_cluster_is_refused(helm: Helm, empty_plane: ControlPlane, before: Objects) -> None:
     """Its names are the cluster's: two would fight over one NodeTopology."""
     _helm(helm, empty_plane, "install", RELEASE, str(DAEMONSET))
@@ -58,6 +78,13 @@ def test_second_release_in_one_cluster_is_refused(helm: Helm, empty_plane: Contr
     assert done.returncode == 1
     assert 'must equal "another": current value is "nvtopo"' in done.stderr
     _uninstall(helm, empty_plane, before)
+
+
+def _fields(definition: Json) -> Json:
+    """Of the spec."""
+    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    fields: Json = schema["properties"]["spec"]["properties"]
+    return fields
 
 
 def _label(admin: Api, level: str | None) -> None:
