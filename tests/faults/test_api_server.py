@@ -47,7 +47,7 @@ def test_api_server_away_for_five_minutes(member: Member, proxy: ApiProxy, tmp_p
     assert 8 <= proxy.resets <= 20, "two sinks, each after 1, 2, 4, … 60 s: neither given up nor hammered"
     assert member.gpus() == 8
     assert agent.alive()
-    assert len(agent.said("sink failed")) == 1, "an outage is one line"
+    assert len(agent.said("sink failed", sink="resource")) == 1, "an outage is one line"
     proxy.come_back()
     clock.passes(61)
     agent.says("sink works again", sink="resource")
@@ -72,6 +72,7 @@ def test_api_server_that_answers_429(member: Member, proxy: ApiProxy) -> None:
     agent = member.start()
     agent.says("sink failed", sink="resource", reason="429")
     agent.eventually(lambda: member.gpus() == 8 and agent.ready(), "the resource")
+    kube.wait_for(lambda: len(written(member, proxy)) == 2, what="two attempts")
     first, second = written(member, proxy)
     assert (first.status, second.status) == (429, 201)
     assert 3.0 <= second.at_seconds - first.at_seconds < 6.0
@@ -85,7 +86,7 @@ def test_api_server_that_refuses(member: Member, proxy: ApiProxy, status: int) -
     assert "html" not in line["reason"]
     agent.says("sink works again", sink="resource")
     agent.eventually(lambda: member.gpus() == 8 and agent.ready(), "the resource")
-    assert [request.status for request in written(member, proxy)] == [status, 201]
+    kube.wait_for(lambda: [request.status for request in written(member, proxy)] == [status, 201], what="two attempts")
 
 
 def test_node_that_is_not_registered_yet(member: Member) -> None:
@@ -122,7 +123,8 @@ def test_token_rotated(member: Member, proxy: ApiProxy, plane: ControlPlane, tmp
     member.lose_a_gpu()
     agent.eventually(lambda: member.gpus() == 7, "the resource, written with the new token")
     assert not agent.said("sink failed")
-    assert [request.token for request in written(member, proxy)] == [digest(f"Bearer {token}") for token in (old, new)]
+    tokens = [digest(f"Bearer {token}") for token in (old, new)]
+    kube.wait_for(lambda: [request.token for request in written(member, proxy)] == tokens, what="one write with each")
 
 
 #: The token's directory of a pod, $0, where a pod has it: in a /run of this process's own.
