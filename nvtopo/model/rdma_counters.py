@@ -46,6 +46,8 @@ class PortReading(Record, frozen=True, kw_only=True):
     rate_bytes_per_second: Bytes | None = None
     counters: dict[str, int] = {}
     """``counters/<name>`` or ``hw_counters/<name>`` → its number; without those that did not answer."""
+    carrier_down: int | None = None
+    """``carrier_down_count`` of the network device that the first GID is of: what an Ethernet link's flaps show in."""
 
 
 class DeviceReading(Record, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""RDMA ports on the metrics page: state, rate, MTU and GID. Nine series a port and three a device."""
+"""RDMA ports on the metrics page: state, rate, MTU and GID. Ten series a port and three a device."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -15,7 +15,7 @@ from nvtopo.model.rdma_counters import (
 from nvtopo.model.roce import roce_mtu
 from nvtopo.sinks import rdma_counter_metrics
 from nvtopo.sinks.rdma_counter_metrics import PORT
-from nvtopo.sinks.series import Family, declared, gauge, one
+from nvtopo.sinks.series import Family, counter, declared, gauge, one
 
 _GONE: Final = "the device does not answer"
 _FILES: Final = "/sys/class/infiniband/<device>/ports/<port>/"
@@ -46,6 +46,13 @@ RATE = gauge(
     PORT,
     source=f"{_FILES}rate",
     absent=_GONE,
+)
+CARRIER_DOWN = counter(
+    "nvtopo_rdma_port_carrier_down_total",
+    "Times that the network device beneath a RoCE port lost its carrier.",
+    PORT,
+    source="/sys/class/net/<netdev>/carrier_down_count",
+    absent="InfiniBand, the netdev is of another network namespace, or the device does not answer",
 )
 ACTIVE_MTU = gauge(
     "nvtopo_rdma_port_active_mtu_bytes",
@@ -135,6 +142,7 @@ def remembered(node: NodeTopology) -> Read:
 
 def _states(devices: Sequence[DeviceReading]) -> Iterator[Family]:
     active, state, physical, rate = Family(ACTIVE), Family(STATE), Family(PHYSICAL_STATE), Family(RATE)
+    carrier_down = Family(CARRIER_DOWN)
     for device in devices:
         for port in device.ports:
             labels = device.name, str(port.number)
@@ -142,7 +150,8 @@ def _states(devices: Sequence[DeviceReading]) -> Iterator[Family]:
             state.add(number(STATES, port.state), *labels)
             physical.add(number(PHYSICAL_STATES, port.physical_state), *labels)
             rate.add(port.rate_bytes_per_second, *labels)
-    yield from (active, state, physical, rate)
+            carrier_down.add(port.carrier_down, *labels)
+    yield from (active, state, physical, rate, carrier_down)
 
 
 def _facts(devices: Sequence[DeviceReading], nics: Mapping[str, Nic]) -> Iterator[Family]:

@@ -15,6 +15,7 @@ from nvtopo.sources.sysfs import SysfsReader, SysfsRoot
 NAME = "rdma-counters"
 
 _CLASS = "/sys/class/infiniband"
+_NET_CLASS = "/sys/class/net"
 _FOLDERS = ("counters", "hw_counters")
 #: The driver's "I have no such counter". Firmware logs each such question, so it is not asked soon again.
 _REFUSALS = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
@@ -55,6 +56,7 @@ class CounterReader:
             physical_state=word(reader.text(f"{path}/phys_state")),
             rate_bytes_per_second=rate(reader, f"{path}/rate"),
             counters=self._counters(reader, path),
+            carrier_down=_carrier_down(reader, path),
         )
 
     def _counters(self, reader: SysfsReader, path: str) -> dict[str, int]:
@@ -92,3 +94,9 @@ class CounterReader:
         if not text.startswith(b"N/A"):  # older kernels of a NIC without such counters
             reader.problem(path, f"expected a number, got {text[:40]!r}")
         return None
+
+
+def _carrier_down(reader: SysfsReader, path: str) -> int | None:
+    """An InfiniBand port's GIDs are of no network device."""
+    netdev = reader.text(f"{path}/gid_attrs/ndevs/0")
+    return reader.integer(f"{_NET_CLASS}/{netdev}/carrier_down_count") if netdev else None

@@ -37,11 +37,15 @@ def tree(tmp_path: Path) -> Path:
         "hw_counters/out_of_sequence": "18446744073709551615",
         "hw_counters/Nak Sequence Error": "2",
         "hw_counters/lifespan": "10",
+        "gid_attrs/ndevs/0": "enp1s0np0",
     }
     for name, text in files.items():
         file = tmp_path / f"{PORT[1:]}/{name}"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{text}\n")
+    netdev = tmp_path / "sys/class/net/enp1s0np0"
+    netdev.mkdir(parents=True)
+    (netdev / "carrier_down_count").write_text("3\n")
     return tmp_path
 
 
@@ -55,6 +59,7 @@ def test_what_a_port_counts(tree: Path) -> None:
         "hw_counters/out_of_sequence": 2**64 - 1,
         "hw_counters/Nak Sequence Error": 2,
     }
+    assert port.carrier_down == 3
     assert not reading.unreadable, "a counter that the NIC does not have is no problem"
 
 

@@ -230,6 +230,7 @@ def test_the_metrics_page_says_what_rdma_and_verbs_say(counters: Any, report: An
         assert f"nvtopo_rdma_port_state_id{labels}}} 4" in page
         assert f"nvtopo_rdma_port_active_mtu_bytes{labels}}} {report['ports'][link['ifname']]['chain'][0]}" in page
         assert f"nvtopo_rdma_port_mtu_mismatch{labels}}} 0" in page
+        assert any(line.startswith(f"nvtopo_rdma_port_carrier_down_total{labels}}} ") for line in page)
         usable = int(link["ifname"] != VIRTUAL)
         assert f"nvtopo_rdma_port_gid_usable{labels}}} {usable}" in page, "a link-local address does not route"
     assert "nvtopo_rdma_netlink_up 1" in page
