@@ -86,6 +86,9 @@ def build() -> Dashboard:
             units.Short,
             "Several for long is an upgrade that stopped half way.",
         ),
+        graph("Nodes, by kernel", {"{{release}}": "count by (release) (nvtopo_kernel_info)"}, units.Short),
+        graph("GPUs, by VBIOS", {"{{version}}": "count by (version) (nvtopo_gpu_vbios_info)"}, units.Short),
+        graph("Nodes, by agent", {"{{version}}": "count by (version) (nvtopo_build_info)"}, units.Short),
         graph(
             "From event to graph",
             {

@@ -94,6 +94,24 @@ def _links(dashboard: Dashboard) -> None:
             "Any replay or recovery is worth a look; CRC errors from a hundred a second on.",
         ),
         graph(
+            "Bit errors after correction, worst links",
+            {
+                "GPU {{gpu}} link {{link}}": "topk(5, max by (gpu, link) "
+                '(nvtopo_nvlink_bit_error_ratio{node="$node", kind="effective"}))'
+            },
+            units.Short,
+            "Errors by bits, Blackwell and newer; 1e-12 is too many, 15e-255 is none.",
+        ),
+        graph(
+            "C2C errors, by GPU and kind",
+            {
+                "GPU {{gpu}} {{kind}}": "sum by (gpu, kind) "
+                '(rate(nvtopo_c2c_errors_total{node="$node"}[$__rate_interval]))'
+            },
+            units.CountsPerSecond,
+            "Links between GPU and Grace CPU.",
+        ),
+        graph(
             "Active NVLinks, by GPU",
             {"GPU {{gpu}}": 'max by (gpu) (nvtopo_gpu_nvlinks_active{node="$node"})'},
             units.Short,
@@ -182,6 +200,26 @@ def _rdma(dashboard: Dashboard) -> None:
             },
             units.CountsPerSecond,
             "RoCE: packets that a switch marked, and notifications heeded. InfiniBand: ticks without credit.",
+        ),
+        graph(
+            "Dropped and discarded",
+            {
+                "{{device}} no buffer": "sum by (device) "
+                '(rate(nvtopo_rdma_out_of_buffer_drops_total{node="$node"}[$__rate_interval]))',
+                "{{device}} sending": "sum by (device) "
+                '(rate(nvtopo_rdma_port_discards_transmitted_total{node="$node"}[$__rate_interval]))',
+            },
+            units.CountsPerSecond,
+        ),
+        graph(
+            "Errors, by NIC and kind",
+            {
+                "{{device}} {{error}}": "sum by (device, error) "
+                '(rate(nvtopo_rdma_errors_total{node="$node"}[$__rate_interval])) > 0 or '
+                'topk(1, sum by (device, error) (rate(nvtopo_rdma_errors_total{node="$node"}[$__rate_interval])))'
+            },
+            units.CountsPerSecond,
+            "Those that there are.",
         ),
         listing(
             "Ports",
@@ -327,6 +365,16 @@ def _agent(dashboard: Dashboard) -> None:
                 "scrape": 'max(scrape_duration_seconds{job="nvtopo-agent", node="$node"})',
             },
             units.Seconds,
+        ),
+        graph(
+            "How long each source takes",
+            {"{{source}}": 'max by (source) (nvtopo_source_duration_seconds{node="$node"})'},
+            units.Seconds,
+        ),
+        graph(
+            "Memory of the agent's workers",
+            {"workers": 'max(nvtopo_workers_resident_memory_bytes{node="$node"})'},
+            units.BytesSI,
         ),
         states(
             "Sinks",

@@ -79,6 +79,7 @@ def _tray(model: Any) -> None:
     gpus[0]["fabric"].update(healthMask=_UNHEALTHY_ROUTE)
     gpus[1]["links"][2].update(fields={"220": _THREE_IN_TEN_TO_THE_ELEVENTH})
     gpus[2]["links"][4].update(fields={"214": {"base": 0, "rate": 1}})
+    gpus[3]["c2c"].update(status=0)
 
 
 def _bridge(model: Any) -> None:
@@ -146,7 +147,11 @@ CAST: Final = {
         ("--nvml-events",),
     ),
     "ill-tray": Machine(
-        GB200, frozenset({"NvtopoFabricUnhealthy", "NvtopoNvlinkBitErrors", "NvtopoNvlinkRecoveryFailed"}), _tray
+        GB200,
+        frozenset(
+            {"NvtopoFabricUnhealthy", "NvtopoNvlinkBitErrors", "NvtopoNvlinkRecoveryFailed", "NvtopoC2cLinkDown"}
+        ),
+        _tray,
     ),
     "bridged": Machine("h100-nvl-pairs", frozenset({"NvtopoGpuPairDegraded"}), _bridge),
     "refused": Machine("gb200-insufficient-resources", frozenset({"NvtopoFabricUnhealthy", "NvtopoPeerAccessLost"})),

@@ -141,7 +141,8 @@ def test_every_rule_evaluates_and_every_annotation_reads(run: Prometheus) -> Non
 def test_every_query_of_every_dashboard_returns_data(query: Query, run: Prometheus) -> None:
     (place,) = run.query('nvtopo_graph_node_info{node="tray"}')
     filled = query.expr.replace("$__rate_interval", "5s").replace("$rack", place["metric"]["rack"])
-    assert any(run.query(filled.replace("$node", node)) for node in ("ill-board", "tray")), filled
+    # A scrape that a busy machine did not finish in its second makes series stale for that second.
+    live.eventually(lambda: any(run.query(filled.replace("$node", node)) for node in ("ill-board", "tray")), filled, 20)
 
 
 def test_where_nothing_is_scraped_that_is_said(prometheus: str, tmp_path: Path) -> None:
