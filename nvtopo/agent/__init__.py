@@ -66,7 +66,7 @@ class Agent:
         self._hearing = hearing
         self._on_change = on_change
         if hearing is not None:
-            hearing.tell(lambda _: self._changed.ring())
+            hearing.wake(self._changed.ring)
         self._latest: Observation | None = None
         self._problems = ProblemLog()
         self.changes = Changes()

@@ -20,8 +20,9 @@ class Hearing:
     """What the driver told since the agent started. Only the thread that listens writes here."""
 
     def __init__(self, library: str, deadline_seconds: float) -> None:
-        self.events = NvmlEvents(library, self._take, Pace(start=deadline_seconds))
+        self.events = NvmlEvents(library, self._take, Pace(start=deadline_seconds), opened=self._opened)
         self._heard: list[Heard] = []
+        self._wake: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._xids: Counter[xid_metrics.Key] = Counter()
         self._others: Counter[xid_metrics.Key] = Counter()
@@ -30,6 +31,10 @@ class Hearing:
     def tell(self, heard: Heard) -> None:
         """Call this for each event, from the thread that listens."""
         self._heard.append(heard)
+
+    def wake(self, ring: Callable[[], None]) -> None:
+        """Call this whenever the machine may be another: at each event, and when it begins to listen."""
+        self._wake.append(ring)
 
     def part(self) -> Iterator[Family]:
         """The part of the metrics page."""
@@ -52,3 +57,8 @@ class Hearing:
         logger.warning("NVML event", extra={"kind": event.kind, "gpu": event.gpu, "uuid": event.uuid, **words})
         for heard in self._heard:
             heard(event)
+        self._opened()
+
+    def _opened(self) -> None:
+        for ring in self._wake:
+            ring()

@@ -17,7 +17,7 @@ from nvtopo.model.facts import Count
 from nvtopo.model.nvml_events import NvmlEvent
 from nvtopo.model.record import Record
 from nvtopo.sources import nvml
-from nvtopo.sources.bell import Bell
+from nvtopo.sources.bell import Bell, first_of
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +57,17 @@ _DECODER: Final = msgspec.json.Decoder(_Line)
 class NvmlEvents:
     """Listens while it is entered, and calls ``heard`` from a thread of its own."""
 
-    def __init__(self, library: str, heard: Callable[[NvmlEvent], None], pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        library: str,
+        heard: Callable[[NvmlEvent], None],
+        pace: Pace | None = None,
+        opened: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``opened`` is called from that thread too, when it begins to listen: nobody heard what happened before."""
         self._library = library
         self._heard = heard
+        self._opened = opened
         self._pace = pace or Pace()
         self._backoff = Backoff(self._pace.backoff, self._pace.longest_backoff)
         self._thread = threading.Thread(target=self._run, name="nvml-events", daemon=True)
@@ -98,7 +106,7 @@ class NvmlEvents:
                 pass  # the kernel keeps it: no second one joins it there
             elif nvml.library_present(self._library):
                 self._session()
-            self._ended(after=self._backoff.delay())
+            self._ended(after=0 if self._renewed() else self._backoff.delay())
 
     def _session(self) -> None:
         """One worker's life."""
@@ -136,12 +144,12 @@ class NvmlEvents:
             self.listening = said.gpus
             self._say(None)
             self._backoff.reset()
+            self._opened()
         if said.event is not None:
             self._heard(said.event)
 
     def _lines(self, output: IO[bytes]) -> Iterator[bytes]:
         """The worker's lines, until it is to end."""
-        self._renew.silence()
         rest, patience = b"", self._pace.start
         while True:
             ready = select.select([output.fileno(), self._end_reader, self._renew.fileno()], [], [], patience)[0]
@@ -155,6 +163,12 @@ class NvmlEvents:
             if len(rest) > _LARGEST_LINE_BYTES:
                 raise _Deaf("a line without an end")
             patience = self._pace.silence
+
+    def _renewed(self) -> bool:
+        """Whether the worker ended because it was told to make place for the next."""
+        told = self._renew in first_of(self._renew, seconds=0)
+        self._renew.silence()
+        return told
 
     def _say(self, reason: str | None) -> None:
         """Transitions only."""

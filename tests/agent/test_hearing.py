@@ -9,7 +9,9 @@ from typing import Any, Final
 import pytest
 
 from nvtopo.agent import DEBOUNCE_SECONDS
+from tests.agent.test_shutdown import kubeconfig
 from tests.faults.node import HOST, Agent, Node
+from tests.kube.fake_api_server import FakeApiServer
 
 FALLEN: Final = 79
 UUID: Final = json.loads((HOST / "nvml.json").read_text())["gpus"][3]["uuid"]
@@ -63,3 +65,18 @@ def test_who_does_not_listen_does_not_hold_the_driver(node: Node) -> None:
     agent = node.start("--no-nvml-events", "--sample-interval", "0")
     agent.eventually(lambda: node.labels().get("ready") == "true", "a healthy machine")
     assert agent.value("nvtopo_nvml_events_gpus") is None
+
+
+def test_an_xid_and_what_it_did_are_told_on_the_node(node: Node, tmp_path: Path) -> None:
+    with FakeApiServer() as server:
+        server.nodes["node-a"] = "uid-1"
+        where = str(kubeconfig(tmp_path, server.url))
+        agent = node.start("--interval", "600", "--kubeconfig", where, resource=True)
+        agent.eventually(lambda: listens(agent) and agent.ready(), "a healthy machine that listens")
+        assert server.events == {}
+        node.driver_is_like(falls_off_the_bus)
+        agent.eventually(lambda: {"XidError", "GPUGone"} <= {one["reason"] for one in server.events.values()}, "Events")
+        assert agent.ready()
+    notes = {one["note"] for one in server.events.values()}
+    assert f"GPU3 ({UUID}): XID 79: GPU has fallen off the bus" in notes
+    assert f"GPU3 ({UUID}): XID 4711" in notes

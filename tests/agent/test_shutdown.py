@@ -31,17 +31,22 @@ class Hung:
     def __init__(self, directory: Path) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.socket.settimeout(60)
-        cluster = {"server": f"http://127.0.0.1:{self.socket.getsockname()[1]}"}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "hung", "cluster": cluster}],
-            "users": [{"name": "agent", "user": {"token": "none"}}],
-            "contexts": [{"name": "hung", "context": {"cluster": "hung", "user": "agent"}}],
-            "current-context": "hung",
-        }
-        self.kubeconfig = directory / "kubeconfig"
-        self.kubeconfig.write_text(yaml.safe_dump(config))
+        self.kubeconfig = kubeconfig(directory, f"http://127.0.0.1:{self.socket.getsockname()[1]}")
+
+
+def kubeconfig(directory: Path, server: str) -> Path:
+    """A kubeconfig for a server that asks nobody who they are."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "one", "cluster": {"server": server}}],
+        "users": [{"name": "agent", "user": {"token": "none"}}],
+        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "agent"}}],
+        "current-context": "one",
+    }
+    file = directory / "kubeconfig"
+    file.write_text(yaml.safe_dump(config))
+    return file
 
 
 @pytest.fixture

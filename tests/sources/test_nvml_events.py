@@ -30,6 +30,7 @@ class Driver:
         self._stack = stack
         self._told: list[Any] = []
         self.heard: queue.SimpleQueue[NvmlEvent] = queue.SimpleQueue()
+        self.opened: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.is_like()
 
     def is_like(self, change: Callable[[Any], object] = lambda _: None) -> None:
@@ -44,7 +45,7 @@ class Driver:
         self.is_like(change)
 
     def listen(self, pace: Pace = FAST, library: str | None = None) -> NvmlEvents:
-        events = NvmlEvents(library or str(build.library()), self.heard.put, pace)
+        events = NvmlEvents(library or str(build.library()), self.heard.put, pace, lambda: self.opened.put(None))
         self._stack.callback(events.join, 10)
         return self._stack.enter_context(events)
 
@@ -143,7 +144,8 @@ def test_gpus_that_came_are_heard_after_a_renewal_and_nobody_is_killed_for_it(
     wait_for(lambda: events.listening == 7)
     driver.is_like()
     events.renew()
-    worker(events)
+    driver.opened.get(timeout=30)
+    driver.opened.get(timeout=30)
     driver.tells(7, XID, 79)
     assert driver.heard.get(timeout=30).gpu == 7
     assert caplog.records == []
