@@ -338,6 +338,31 @@ def test_account_may_do_exactly_what_is_listed(cluster: Cluster, account: str, r
     assert allowed == _named(rights | EVERYBODY)
 
 
+@pytest.mark.parametrize("account", ["nvtopo-agent", "nvtopo-aggregator"])
+def test_account_may_not_become_another_nor_look_behind_the_api_server(cluster: Cluster, account: str) -> None:
+    """Verbs on what is no served resource, and paths that are none: no list of resources leads to them."""
+    api = cluster.plane.api(cluster.plane.service_account_token("nvtopo", account))
+    asked: list[Json] = [
+        {"resourceAttributes": {"group": group, "resource": resource, "verb": verb, "namespace": "nvtopo"}}
+        for group, resource, verb in (
+            ("", "users", "impersonate"),
+            ("", "groups", "impersonate"),
+            ("", "serviceaccounts", "impersonate"),
+            ("authentication.k8s.io", "userextras", "impersonate"),
+            ("", "serviceaccounts", "request-serviceaccounts-token-audience"),
+            ("certificates.k8s.io", "signers", "approve"),
+            ("certificates.k8s.io", "signers", "sign"),
+            ("", "nodes/proxy", "get"),
+        )
+    ]
+    asked += [
+        {"nonResourceAttributes": {"path": path, "verb": "get"}}
+        for path in ("/metrics", "/logs", "/debug/pprof/", "/flagz", "/statusz", "/configz", "/anything")
+    ]
+    place = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    assert [each for each in asked if api.create(place, {"spec": each})["status"]["allowed"]] == []
+
+
 def test_aggregator_meets_the_restricted_standard_and_the_agent_only_lacks_what_is_said(cluster: Cluster) -> None:
     """Pod security admission's own verdict, with the version that this API server has."""
     label = {"pod-security.kubernetes.io/enforce": "restricted"}

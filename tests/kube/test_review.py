@@ -4,11 +4,12 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from nvtopo.aggregator.access import Access
+from nvtopo.aggregator.access import REMEMBER_SECONDS, Access
 from nvtopo.aggregator.server import Server
 from nvtopo.cluster.inventory import Listed
 from nvtopo.errors import ApiError, NvtopoError, ParseError
@@ -21,6 +22,7 @@ from tests.cluster import machines
 from tests.daemonset import shipped
 from tests.kube.fake_api_server import FakeApiServer
 from tests.lab import kube
+from tests.lab.build import Binaries
 from tests.lab.control_plane import ControlPlane
 from tests.lab.kube import Json
 
@@ -110,7 +112,12 @@ def _answer(api_server: FakeApiServer, document: Json) -> None:
 @pytest.fixture(scope="module")
 def plane(control_plane: ControlPlane) -> ControlPlane:
     """With our definitions, our accounts, and accounts of readers in it."""
-    api = control_plane.api()
+    _ready(control_plane)
+    return control_plane
+
+
+def _ready(plane: ControlPlane) -> kube.Api:
+    api = plane.api()
     for document in shipped.base():
         if (
             document["kind"] in {"Namespace", "CustomResourceDefinition", "ServiceAccount"}
@@ -123,7 +130,7 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
     rule = {"apiGroups": ["nvtopo.io"], "resources": ["nodetopologies"], "resourceNames": [NODE], "verbs": ["get"]}
     api.apply({"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": "nvtopo-one-node"}, "rules": [rule]})
     _bind(api, "nvtopo-one-node", "one-node")
-    return control_plane
+    return api
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +203,30 @@ def test_account_that_may_not_review_lets_nobody_in(plane: ControlPlane) -> None
         assert aggregator.wait(-1, PATIENCE) is not None
         with Access(Reviewer(client)) as access, Server(aggregator, access=access) as server:
             assert get(server, "/v1/graph", headers).status == 503
+
+
+@pytest.mark.lab
+def test_api_server_that_is_gone_opens_nothing(lab_binaries: Binaries, tmp_path: Path) -> None:
+    """A plane of its own, to be ended; what was remembered is worth ten seconds and no more."""
+    now = [0.0]
+    with ExitStack() as stack:
+        with ControlPlane(lab_binaries, tmp_path) as plane:
+            _ready(plane)
+            account = plane.kubeconfig(plane.service_account_token("nvtopo", "nvtopo-aggregator"))
+            aggregator = stack.enter_context(running(Script(Listed(machines.racks(1)))))
+            assert aggregator.wait(0, PATIENCE) is not None
+            client = stack.enter_context(client_module.connect(account))
+            access = stack.enter_context(Access(Reviewer(client), clock=lambda: now[0]))
+            server = stack.enter_context(Server(aggregator, access=access))
+            reader = {"Authorization": f"Bearer {_token(plane, 'reader')}"}
+            stranger = {"Authorization": f"Bearer {_token(plane, 'stranger')}"}
+            assert [get(server, "/v1/graph", who).status for who in (reader, stranger)] == [200, 403]
+        assert [get(server, "/v1/graph", who).status for who in (reader, stranger)] == [200, 403], "remembered"
+        now[0] = REMEMBER_SECONDS
+        for who in (reader, stranger, {"Authorization": "Bearer x"}):
+            assert get(server, "/v1/graph", who).status == 503
+        assert get(server, "/v1/graph").status == 401
+        assert get(server, "/healthz").status == 200
 
 
 def _token(plane: ControlPlane, account: str) -> str:
