@@ -63,7 +63,8 @@ answers, 75 for each GPU, 80 for each RDMA port, one for each CPU and 500 for th
 text; versions and models are in `_info` series. Containers that hold GPUs come and go, and their series with them:
 for each of at most 128, four for each NUMA node, one for each GPU and one more, so 8 containers of one GPU each on two
 sockets have 80. Their labels are names of Kubernetes without an ID: a container that is started anew goes on in its
-series, a pod of another name has series of its own.
+series, a pod of another name has series of its own. Where Prometheus gives targets the labels `namespace`, `pod` and
+`container`, it needs `honor_labels: true` (the component `service-monitor` has it): these are the GPUs' holders.
 """
 _COLUMNS: Final = "| series | type | labels | what it says | read from | absent when |\n|---|---|---|---|---|---|\n"
 

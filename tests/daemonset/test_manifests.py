@@ -200,6 +200,8 @@ def test_selectors_find_what_they_mean() -> None:
         assert monitor["spec"]["selector"]["matchLabels"] == service["metadata"]["labels"]
         ports = {port["name"] for port in service["spec"]["ports"]}
         assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
+        tells_of_pods = monitor["metadata"]["name"] == "nvtopo-agent"
+        assert {endpoint.get("honorLabels", False) for endpoint in monitor["spec"]["endpoints"]} == {tells_of_pods}
 
 
 def test_no_rule_has_a_wildcard_and_none_reaches_a_secret_or_a_pod() -> None:

@@ -79,7 +79,8 @@ def server(prometheus: str, agent: str, directory: Path) -> Iterator[str]:
                 "scheme": "https",
                 "tls_config": {"ca_file": str(directory / authority)},
                 "authorization": {"credentials_file": str(directory / token)},
-                "static_configs": [{"targets": [agent]}],
+                "honor_labels": True,  # as the component service-monitor has it
+                "static_configs": [{"targets": [agent], "labels": {"pod": "nvtopo-agent-x", "namespace": "nvtopo"}}],
             }
             for name, (authority, token) in jobs.items()
         ],
@@ -121,15 +122,22 @@ def values(server: str, query: str) -> dict[str, float]:
     return {series["metric"].get("pod", ""): float(series["value"][1]) for series in found}
 
 
+def namespaces(server: str, query: str) -> set[str]:
+    """Those of the series now."""
+    return {series["metric"].get("namespace", "") for series in asked(server, "query", query=query)["result"]}
+
+
 def test_prometheus_reads_every_series_over_tls_with_a_token(server: str) -> None:
     kube.wait_for(lambda: health(server).get("right", ("",))[0] == "up", what="a scrape", seconds=_SECONDS)
     ratio = 'nvtopo_pod_remote_memory_ratio{job="right"}'
     kube.wait_for(lambda: len(values(server, ratio)) == 2, what="pods", seconds=_SECONDS)
     assert values(server, ratio) == {"train-0": 0.0, "notebook-5d8f7c9b6d-x2x7k": 0.75}
+    assert namespaces(server, ratio) == {"jobs"}
+    assert namespaces(server, 'nvtopo_build_info{job="right"}') == {"nvtopo"}
     remote = 'sum by (pod) (nvtopo_pod_numa_memory_bytes{job="right",local="false",type="anon"})'
     assert values(server, remote)["notebook-5d8f7c9b6d-x2x7k"] == 24_576 << 20
     assert values(server, 'count(nvtopo_cpu_busy_seconds_total{job="right"})') == {"": 224}
-    assert values(server, 'process_resident_memory_bytes{job="right"}')[""] > 1 << 20
+    assert values(server, 'process_resident_memory_bytes{job="right"}')["nvtopo-agent-x"] > 1 << 20
 
 
 def test_it_is_read_as_openmetrics(server: str) -> None:
