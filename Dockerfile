@@ -1,5 +1,7 @@
 # The agent and the aggregator: Debian slim with Debian's Python, and Debian's pyverbs, whose private ABI no wheel matches.
 #
+# `make image` builds it without a registry, and lists what is in it.
+#
 #   docker build --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) --tag nvtopo:0.1.0 .
 #
 # Two builds of one commit differ in what Debian and PyPI changed between them and in nothing of ours: Python packages are

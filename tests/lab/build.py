@@ -115,6 +115,24 @@ FAMILIES: Final = (
     ),
     Family("prometheus-operator", {}, module=PROMETHEUS_MODULE, files=_PROMETHEUS_CRDS),
 )
+#: What a real node needs besides, and only `tests/kubelet` builds.
+NODE_FAMILIES: Final = (
+    Family(
+        "kubelet",
+        {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kubelet", "kubectl")},
+        module="k8s.io/kubernetes",
+        stamps=_KUBERNETES_STAMPS,
+    ),
+    Family(
+        "containerd",
+        {
+            name: f"github.com/containerd/containerd/v2/cmd/{name}"
+            for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+        },
+        module="github.com/containerd/containerd/v2",
+        stamps=("github.com/containerd/containerd/v2/version.Version={version}",),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -126,18 +144,19 @@ class Binaries:
     prometheus_crds: tuple[Path, ...]
 
 
-def ensure(report: Report) -> Binaries:
-    """The lab's programs, built where they are missing."""
+def ensure(report: Report, *, besides: tuple[Family, ...] = ()) -> Binaries:
+    """The lab's programs and those of the families `besides`, built where they are missing."""
     require("setpriv")
     go, version = _toolchain(report)
-    outputs = {family.name: CACHE / "lab" / f"{family.name}-{_digest(family, version)}" for family in FAMILIES}
-    missing = [family for family in FAMILIES if not outputs[family.name].is_dir()]
+    families = (*FAMILIES, *besides)
+    outputs = {family.name: CACHE / "lab" / f"{family.name}-{_digest(family, version)}" for family in families}
+    missing = [family for family in families if not outputs[family.name].is_dir()]
     if missing:
         with _locked(report):
             for family in missing:
                 _build(go, family, outputs[family.name], report)
     return Binaries(
-        {name: outputs[family.name] / "bin" / name for family in FAMILIES for name in family.programs},
+        {name: outputs[family.name] / "bin" / name for family in families for name in family.programs},
         outputs["nfd"] / Path(_NFD_CRDS).name,
         tuple(outputs["prometheus-operator"] / Path(file).name for file in _PROMETHEUS_CRDS),
     )

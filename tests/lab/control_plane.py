@@ -8,6 +8,7 @@ All it writes lies in the directory handed in; nothing of it runs once the conte
 
 import shutil
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -16,21 +17,36 @@ from tests.lab import credentials, kube
 from tests.lab.build import Binaries
 from tests.lab.process import Child, await_ready, free_port
 
+_LOOPBACK: Final = "127.0.0.1"
 _ISSUER: Final = "https://kubernetes.default.svc"
 
 
 class ControlPlane:
     """Starts on entering, and ends on leaving, what makes up a cluster without nodes."""
 
-    def __init__(self, binaries: Binaries, directory: Path) -> None:
+    def __init__(
+        self,
+        binaries: Binaries,
+        directory: Path,
+        *,
+        address: str = _LOOPBACK,
+        nodes: Sequence[str] = (),
+        flags: Sequence[str] = (),
+    ) -> None:
+        """`address` is where the API server listens, elsewhere than on loopback at the service's port; `flags` are
+        more of its flags, and `nodes` will have a kubelet.
+        """
         self._binaries = binaries
         self._directory = directory
+        self._address = address
+        self._flags = flags
+        self._kubelets = {name: credentials.User(f"system:node:{name}", ("system:nodes",)) for name in nodes}
         self._admin = credentials.User("lab-admin", ("system:masters",))
         self._scheduler = credentials.User("system:kube-scheduler")
         self._controllers = credentials.User("system:kube-controller-manager")
         self.children: list[Child] = []
         """What runs, in the order of starting."""
-        self.server = f"https://127.0.0.1:{free_port()}"
+        self.server = f"https://{address}:{free_port() if address == _LOOPBACK else 443}"
 
     def __enter__(self) -> Self:
         try:
@@ -57,6 +73,10 @@ class ControlPlane:
     @property
     def admin_kubeconfig(self) -> Path:
         return self.kubeconfig(self._admin.token)
+
+    def node_kubeconfig(self, name: str) -> Path:
+        """That of the node's kubelet."""
+        return self.kubeconfig(self._kubelets[name].token)
 
     def kubeconfig(self, token: str) -> Path:
         """A kubeconfig for any token, such as one of `service_account_token`."""
@@ -107,14 +127,15 @@ class ControlPlane:
         key = self._directory / "service-account.key"
         tokens = self._directory / "tokens.csv"
         credentials.write_signing_key(key)
-        credentials.write_tokens(tokens, (self._admin, self._scheduler, self._controllers))
+        users = (self._admin, self._scheduler, self._controllers, *self._kubelets.values())
+        credentials.write_tokens(tokens, users)
         self._run(
             "kube-apiserver",
             f"--etcd-servers={etcd}",
-            "--bind-address=127.0.0.1",
+            f"--bind-address={self._address}",
             f"--secure-port={self.server.rpartition(':')[2]}",
             # Without it the server asks for the machine's default route, and ends where there is none.
-            "--advertise-address=127.0.0.1",
+            f"--advertise-address={self._address}",
             # A loopback address may not be an endpoint of the service `kubernetes`; no pod asks for it.
             "--endpoint-reconciler-type=none",
             f"--cert-dir={self.ca_file.parent}",
@@ -126,6 +147,7 @@ class ControlPlane:
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged",
+            *self._flags,
         )
         await_ready(self._answers, self.children, what="kube-apiserver")
 

@@ -1,0 +1,62 @@
+"""The image's base where no registry is asked: Debian's minimal system, put together from Debian's packages.
+
+It bears the name that the Dockerfile asks for, and has the packages and the missing manual pages of that image.
+"""
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from image.tools import Buildah, ImageError, run
+
+NAME: Final = "docker.io/library/debian:bookworm-slim"
+SUITE: Final = "bookworm"
+_MMDEBSTRAP: Final = (
+    "mmdebstrap",
+    "--quiet",
+    "--mode=root",
+    "--variant=minbase",
+    # What debootstrap gives, and without it perl comes along for a package that merges /usr.
+    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+    "--include=usr-is-merged",
+    '--aptopt=Apt::Install-Recommends "false"',
+    *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("man", "locale", "info", "groff", "lintian")),
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+)
+
+
+def digest() -> str:
+    """All that decides the base but Debian's own state."""
+    return hashlib.sha256(repr((NAME, SUITE, _MMDEBSTRAP)).encode()).hexdigest()[:16]
+
+
+def make(buildah: Buildah) -> None:
+    """Puts it into the store."""
+    with tempfile.TemporaryDirectory() as temporary:
+        archive = Path(temporary) / "base.tar"
+        run(*_MMDEBSTRAP, SUITE, str(archive), "-", stdin=_sources(), environment={"SOURCE_DATE_EPOCH": "0"})
+        container = buildah("from", "scratch")
+        try:
+            buildah("add", "--quiet", container, str(archive), "/")
+            buildah("config", "--cmd", "bash", container)
+            buildah("commit", "--quiet", "--timestamp", "0", container, NAME)
+        finally:
+            buildah("rm", container)
+
+
+def _sources() -> str:
+    """Lines of sources.list, by the mirrors that this machine's apt uses for Debian."""
+    query = ("apt-get", "indextargets", "--format", "$(ORIGIN) $(COMPONENT) $(REPO_URI)", "Created-By: Packages")
+    listed = run(*query)
+    if not listed:
+        run("apt-get", "update", "-qq")
+        listed = run(*query)
+    mirrors = [line.split(" ")[2].rstrip("/") for line in listed.splitlines() if line.startswith("Debian main ")]
+    plain = next((mirror for mirror in mirrors if not mirror.endswith("-security")), None)
+    if plain is None:
+        raise ImageError("the base is put together from Debian's packages: this machine's apt knows no Debian mirror")
+    security = next((mirror for mirror in mirrors if mirror.endswith("-security")), f"{plain}-security")
+    suites = ((plain, SUITE), (plain, f"{SUITE}-updates"), (security, f"{SUITE}-security"))
+    return "".join(f"deb {mirror} {suite} main\n" for mirror, suite in suites)
