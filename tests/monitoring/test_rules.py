@@ -1,7 +1,7 @@
 """Rules and dashboards name only series and labels that exist, and every alert has a runbook."""
 
 import re
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Final
 
@@ -66,6 +66,14 @@ def test_every_alert_says_who_what_and_what_to_do() -> None:
         assert alert["labels"]["severity"] in {"warning", "critical"}
         assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
         assert alert["annotations"]["description"].endswith(".")
+
+
+def test_every_alert_has_the_reason_of_its_numbers_above_it() -> None:
+    for path in prometheus_rule.RULES:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for before, line in pairwise(lines):
+            if line.startswith("  - alert: "):
+                assert before.startswith("  # "), line
 
 
 def test_every_link_is_a_section_of_the_runbooks_and_none_is_left_over() -> None:
