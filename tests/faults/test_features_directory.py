@@ -133,7 +133,7 @@ def test_a_garbled_feature_file(node: Node) -> None:
     assert agent.said("feature file changed by others")
 
 
-@pytest.mark.parametrize("how", GARBLED)
+@pytest.mark.parametrize("how", ["cut", "never-expiring", "of-another-machine"])
 def test_a_garbled_feature_file_of_an_earlier_run(node: Node, how: str) -> None:
     node.once().child.wait(30)
     path = node.features_d / "nvtopo"
