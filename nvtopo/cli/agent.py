@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nvtopo.cli.lasting import settle
 from nvtopo.cli.machine import live_options, machine_of
 from nvtopo.cli.page import authorize_of, listen_of, page_options
 
@@ -206,6 +207,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - what the page is made of
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     if listen is None:
+        settle()
         agent.run(interval)
         return
     from nvtopo.agent import process
@@ -220,4 +222,5 @@ def _serve(  # noqa: PLR0913, PLR0917 - what the page is made of
         page = (*read, agent.sinks_part, process.part, *heard, *sampled)
         with Page(page, lambda: agent.delivered, lambda: agent.alive, listen=listen) as served:
             logger.info("serving", extra={"url": served.url})
+            settle()
             agent.run(interval)

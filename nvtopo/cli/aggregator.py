@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from nvtopo.cli.lasting import settle
 from nvtopo.cli.listen import is_loopback, parse_listen
 from nvtopo.cli.page import tls_of, tls_options
 
@@ -68,6 +69,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
             server = enter(Server(aggregator, address=address, port=port, access=access, tls=tls))
             enter(_running(stop, leadership.run, writer.run))
             logger.info("serving", extra={"url": server.url, "requires_token": asks})
+            settle()
             aggregator.run(stop)
 
 

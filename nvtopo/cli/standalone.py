@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nvtopo.cli.lasting import settle
 from nvtopo.cli.machine import live_options, machine_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: up.agent.stop())
             click.echo(f"\nPage:    {up.page_url}/\nMetrics: {up.metrics_url}/metrics\nCtrl-C ends.")
+            settle()
             up.agent.run(interval_seconds=15.0)
 
 
