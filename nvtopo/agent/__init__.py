@@ -62,11 +62,11 @@ class Agent:
         self._boot_grace = boot_grace_seconds
         self._changed, self._stop = Bell(), Bell()
         self._stopped = False
-        self._deliveries = tuple(Delivery(sink, on_bug=self._changed.ring) for sink in sinks)
+        self._deliveries = tuple(Delivery(sink, on_bug=self.wake) for sink in sinks)
         self._hearing = hearing
         self._on_change = on_change
         if hearing is not None:
-            hearing.wake(self._changed.ring)
+            hearing.wake(self.wake)
         self._latest: Observation | None = None
         self._problems = ProblemLog()
         self.changes = Changes()
@@ -112,12 +112,16 @@ class Agent:
             stack.callback(self._leave)
             for delivery in self._deliveries:
                 stack.enter_context(delivery)
-            stack.enter_context(Watch(self._changed.ring))
+            stack.enter_context(Watch(self.wake))
             if self._hearing is not None:
                 stack.enter_context(self._hearing.events)
             while not self._stopped:
                 self._pass()
                 self._wait(min(interval_seconds, _TRAINING_SECONDS) if self._training else interval_seconds)
+
+    def wake(self) -> None:
+        """The machine may be another: read it again; from any thread."""
+        self._changed.ring()
 
     def stop(self) -> None:
         """End ``run``, and a reading under way with it; from any thread, and from signal handlers."""

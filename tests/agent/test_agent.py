@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nvtopo.agent import Agent
+from nvtopo.agent import DEBOUNCE_SECONDS, Agent
 from nvtopo.agent.page import Listen, Page
 from nvtopo.errors import ReadError
+from nvtopo.model.node import NodeTopology
 from nvtopo.sinks import metrics
 from nvtopo.sinks.nfd import FeatureFile
 from nvtopo.sinks.series import text
@@ -89,6 +90,52 @@ def fetched(url: str) -> tuple[int, str]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+
+
+class Counting:
+    """A sink that counts what it is given."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.writes = 0
+
+    def write(self, topology: NodeTopology) -> None:
+        del topology
+        self.writes += 1
+
+
+def quiet(sink: Counting) -> int:
+    """How many writes there were, once there are no more of them."""
+    pause, seen = threading.Event(), -1
+    while seen != sink.writes:
+        seen = sink.writes
+        pause.wait(3 * DEBOUNCE_SECONDS)
+    return seen
+
+
+def test_a_burst_of_events_is_one_pass_and_the_slow_pass_needs_none(root: Path) -> None:
+    sink = Counting()
+    agent = Agent(Machine(root=SysfsRoot(str(root)), nvml=NoNvml()), [sink])
+    loop = threading.Thread(target=agent.run, args=(600,))
+    loop.start()
+    try:
+        before = quiet(sink)
+        for _ in range(20):
+            agent.wake()
+            threading.Event().wait(0.01)
+        assert before + 1 <= quiet(sink) <= before + 2
+    finally:
+        agent.stop()
+        loop.join()
+    slow = Agent(Machine(root=SysfsRoot(str(root)), nvml=NoNvml()), [sink])
+    loop = threading.Thread(target=slow.run, args=(0.05,))
+    loop.start()
+    try:
+        assert wait_until(lambda: sink.writes > before + 10)
+    finally:
+        slow.stop()
+        loop.join()
 
 
 class Hanging(NoNvml):

@@ -295,7 +295,12 @@ static const Event *due(void) {
     return NULL;
 }
 
-enum { LOOK_AGAIN_MS = 5 };
+/* How long nothing can come: until the next event of the fixture, and of a live one nobody knows. */
+static long long quiet_ms(void) {
+    enum { LIVE_MS = 20 };
+    long long next = event_set.next < model.event_count ? model.events[event_set.next].after_ms - session_ms() : 1000;
+    return getenv("NVTOPO_NVML_LIVE") && next > LIVE_MS ? LIVE_MS : next;
+}
 
 API nvmlEventSetWait_v2(void *set, EventData *data, unsigned timeout_ms) {
     ENTER_SYSTEM();
@@ -306,7 +311,8 @@ API nvmlEventSetWait_v2(void *set, EventData *data, unsigned timeout_ms) {
         long long left = deadline - session_ms();
         if (left <= 0)
             return TIMEOUT;
-        sleep_ms(left < LOOK_AGAIN_MS ? left : LOOK_AGAIN_MS);
+        long long quiet = quiet_ms();
+        sleep_ms(left < quiet ? left : quiet);
     }
     const Event *event = &model.events[event_set.next - 1];
     *data = (EventData){&model.gpus[event->gpu], (unsigned)event->type, (unsigned)event->data, ~0u, ~0u};
