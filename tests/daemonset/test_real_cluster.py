@@ -25,8 +25,6 @@ pytestmark = pytest.mark.lab
 MANAGER: Final = "nvtopo-agent"
 NFD: Final = "node-feature-discovery"
 HOME: Final = "nvtopo"
-#: Components of objects whose CRDs the Prometheus operator brings.
-OPERATOR: Final = ("prometheus-rule", "service-monitor")
 GPU_LABELS: Final = (
     "nvidia.com/gpu.present",
     "feature.node.kubernetes.io/pci-10de.present",
@@ -97,7 +95,7 @@ def test_everything_applied_again_changes_nothing(cluster: Cluster) -> None:
         assert after["metadata"].get("generation") == before["metadata"].get("generation"), document["kind"]
 
 
-@pytest.mark.parametrize("component", [name for name in shipped.COMPONENTS if name not in OPERATOR])
+@pytest.mark.parametrize("component", shipped.COMPONENTS)
 def test_every_component_is_accepted(cluster: Cluster, component: str) -> None:
     for document in shipped.with_components((component,)):
         _dry_run(cluster.admin, document)
