@@ -1,4 +1,7 @@
-"""A short soak: everything that happens to an agent in it happens once, and is seen."""
+"""A short soak: everything that happens to an agent in it happens once, and is seen.
+
+How soon, is for ``bench/soak`` itself to judge, on a machine that has nothing else to do.
+"""
 
 import json
 import os
@@ -28,16 +31,20 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def lines() -> list[str]:
-    done = bench("--json", "--seconds", str(SECONDS))
-    assert done.returncode == 0, done.stdout + done.stderr
+def done() -> subprocess.CompletedProcess[str]:
+    found = bench("--json", "--seconds", str(SECONDS))
+    assert found.returncode in (0, 1), found.stderr
+    return found
+
+
+@pytest.fixture(scope="module")
+def lines(done: subprocess.CompletedProcess[str]) -> list[str]:
     return done.stdout.splitlines()
 
 
 def test_every_fault_passes_and_no_change_is_missed(lines: list[str]) -> None:
     figures = json.loads(lines[-1])
     assert figures["missed"] == []
-    assert figures["late"] == []
     assert set(figures["faults"]) == {
         "driver hangs",
         "driver is not loaded",
@@ -47,6 +54,10 @@ def test_every_fault_passes_and_no_change_is_missed(lines: list[str]) -> None:
         "worker killed",
     }
     assert figures["changes"] > 10
+
+
+def test_its_exit_code_is_its_verdict(done: subprocess.CompletedProcess[str], lines: list[str]) -> None:
+    assert done.returncode == (False in json.loads(lines[-1])["met"].values())
 
 
 def test_the_page_is_there_all_the_time(lines: list[str]) -> None:
