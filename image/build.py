@@ -28,6 +28,10 @@ _ARCHIVE: Final = "nvtopo.oci.tar"
 _SBOM: Final = "nvtopo.cdx.json"
 _FIGURES: Final = "figures.json"
 
+#: Finished images that stay, and images of the store (one for each instruction) above which leftovers go: about 4 GB.
+_KEPT: Final = 3
+_IMAGES: Final = 60
+
 #: Where a line of progress goes.
 Report = Callable[[str], None]
 
@@ -117,6 +121,7 @@ def _store(report: Report) -> Buildah:
     folder = CACHE / f"store-{base.digest()}"
     folder.mkdir(exist_ok=True)
     store = Buildah(folder)
+    store.clear(_IMAGES)
     if not store.has(base.NAME):
         with _timed(f"base of {base.SUITE}", report):
             base.make(store)
@@ -156,6 +161,8 @@ def _home() -> Path:
 
 def _finish(store: Buildah, identity: str, epoch: int, folder: Path) -> None:
     """Writes archive, list and figures beside the folder and renames: a folder of that name is whole."""
+    for old in sorted(CACHE.glob("image-*"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as temporary:
         unfinished = Path(temporary) / "image"
         unfinished.mkdir()

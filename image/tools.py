@@ -51,6 +51,11 @@ class Buildah:
         """Is an image of that name in the store?"""
         return bool(self("images", "--quiet", "--filter", f"reference={name}"))
 
+    def clear(self, most: int) -> None:
+        """Drops what builds left behind, once the store has more than so many images."""
+        if len(self("images", "--all", "--quiet").split()) > most:
+            self("rmi", "--prune", "--force")
+
     def build(self, context: Path, *arguments: str) -> str:
         """The identity (a digest) of the image that a Dockerfile gives; instructions seen before are not run again."""
         words = ("--quiet", "--isolation", "chroot", "--pull-never", "--layers", *arguments)

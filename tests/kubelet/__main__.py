@@ -6,6 +6,7 @@ when it ends, however it does, the kernel ends all that it started and drops all
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ def main(arguments: list[str]) -> int:
     except (LabError, ImageError) as error:
         build.say(str(error))
         return 3
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of the cleaning up
     cgroup = place.cgroup_of(os.getpid())
     with tempfile.TemporaryDirectory(prefix="nvtopo-kubelet-") as folder:
         try:
@@ -52,7 +54,17 @@ def _inside(folder: Path, cgroup: str, arguments: list[str]) -> int:
         "NVTOPO_KUBELET_CGROUP": cgroup,
     }
     namespaces = ("unshare", "--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc")
-    pytest = (sys.executable, "-m", "pytest", "-m", "kubelet", "--basetemp", str(folder / "pytest"), "tests/kubelet")
+    pytest = (
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "kubelet",
+        "-rP",
+        "--basetemp",
+        str(folder / "pytest"),
+        "tests/kubelet",
+    )
     return subprocess.run(
         guarded((*namespaces, "sh", str(_ENTER), *pytest, *arguments)), env=environment, check=False
     ).returncode

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -126,14 +127,14 @@ def bring_up(cluster: Cluster) -> Shipped:
     node.kubectl("apply", "--kustomize", str(DAEMONSET))
     unwanted = wait_for(lambda: _observed(cluster), what="the DaemonSet controller")
     node.kubectl("label", "node", place.NODE, _GPU_LABEL)
-    node.kubectl("rollout", "status", "--timeout=120s", *_AGENT)
-    node.kubectl("rollout", "status", "--timeout=60s", "--namespace", HOME, "deployment/nvtopo-aggregator")
+    _await_rollout(cluster, "--namespace", HOME, "deployment/nvtopo-aggregator")
+    wait_for(lambda: _ready(cluster.pods("agent")), what="the agent", seconds=90)
     worker = cluster.nfd.worker(place.NODE)
     subprocess.run(("mount", "--bind", str(place.FEATURES_D), str(worker.features_d)), check=True)
     with worker:
         labels = wait_for(lambda: _ours(cluster.labels()), what="labels by NFD")
     (agent,), aggregators = cluster.pods("agent"), cluster.pods("aggregator")
-    return Shipped(
+    seen = Shipped(
         objects_before=before,
         files_before=files,
         wanted_without_label=unwanted["desiredNumberScheduled"],
@@ -157,8 +158,10 @@ def bring_up(cluster: Cluster) -> Shipped:
         netdevs_inside=sorted(node.kubectl("exec", *_AGENT, "--", "ls", "/sys/class/net").split()),
         netdevs_outside=sorted(path.name for path in Path("/sys/class/net").iterdir()),
         writable=node.kubectl("exec", *_AGENT, "--", "sh", "-c", _FIND_WRITABLE).splitlines(),
-        probes=cluster.api.request("GET", f"/api/v1/nodes/{place.NODE}/proxy/metrics/probes"),
+        probes=wait_for(lambda: _probes(cluster), what="a liveness probe of the agent", seconds=60),
     )
+    _await_rollout(cluster, *_AGENT)
+    return seen
 
 
 def roll(cluster: Cluster, shipped: Shipped) -> Rolled:
@@ -256,6 +259,12 @@ def _usage(cluster: Cluster, agent: Json) -> dict[str, Any] | None:
 
 def _ready(pods: list[Json]) -> list[Json] | None:
     return pods if len(pods) == 1 and condition(pods[0], "Ready") else None
+
+
+def _probes(cluster: Cluster) -> str | None:
+    text: str = cluster.api.request("GET", f"/api/v1/nodes/{place.NODE}/proxy/metrics/probes")
+    seen = re.search(r'prober_probe_total{container="agent",.*probe_type="Liveness"', text)
+    return text if seen else None
 
 
 def _await_rollout(cluster: Cluster, *what: str) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import sys
 import tarfile
 from collections.abc import Iterator
 from typing import Any, Final
@@ -46,6 +47,8 @@ def test_a_build_from_nothing_gives_the_same_image_again(built: Programs) -> Non
 
 def test_image_is_as_small_as_its_readme_says(built: Programs) -> None:
     figures = built.image.figures
+    unpacked, archive = figures.unpacked_bytes / MEGABYTE, figures.archive_bytes / MEGABYTE
+    sys.stdout.write(f"the image: {unpacked:.0f} MB unpacked, {archive:.0f} MB as an archive\n")
     assert figures.unpacked_bytes < 320 * MEGABYTE
     assert figures.archive_bytes < 90 * MEGABYTE
 
