@@ -58,9 +58,13 @@ def cpu_seconds(process: psutil.Process) -> float:
 
 
 def _children(process: psutil.Process) -> Iterator[tuple[str, Footprint]]:
+    """Between vfork and exec a child has its parent's memory and command: that is not counted twice."""
+    own = process.cmdline()
     for child in process.children(recursive=True):
         with contextlib.suppress(OSError, psutil.NoSuchProcess):
-            yield " ".join(child.cmdline()), _footprint(child.pid)
+            command = child.cmdline()
+            if command != own:
+                yield " ".join(command), _footprint(child.pid)
 
 
 def _footprint(pid: int) -> Footprint:
