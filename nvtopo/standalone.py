@@ -20,7 +20,7 @@ from nvtopo.aggregator.server import Server
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ReadError
 from nvtopo.kube.memory import MemoryStore
-from nvtopo.sinks.metrics import Observation
+from nvtopo.sinks.metrics.observation import Observation
 from nvtopo.sinks.resource import ResourceSink
 from nvtopo.sources import host
 from nvtopo.sources.machine import Machine

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from nvtopo.sinks import process_metrics
+from nvtopo.sinks.metrics import processes as process_metrics
 from tests import golden
 from tests.hosts.recorded import HOSTS
 from tests.metrics_table import AGENT, AGGREGATOR, document

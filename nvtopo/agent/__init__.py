@@ -14,9 +14,9 @@ from nvtopo.model.assemble import assemble
 from nvtopo.model.derive import derive
 from nvtopo.model.node import NodeTopology
 from nvtopo.model.training import BOOT_GRACE_SECONDS
-from nvtopo.sinks import delivery_metrics
-from nvtopo.sinks.metrics import Observation
-from nvtopo.sinks.series import Families
+from nvtopo.sinks.metrics import deliveries as delivery_metrics
+from nvtopo.sinks.metrics.observation import Observation
+from nvtopo.sinks.metrics.series import Families
 from nvtopo.sources import reading
 from nvtopo.sources.bell import Bell, first_of
 from nvtopo.sources.machine import Machine

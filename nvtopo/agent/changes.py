@@ -3,8 +3,8 @@
 from collections import Counter
 
 from nvtopo.model.node import NodeTopology
-from nvtopo.sinks import change_metrics
-from nvtopo.sinks.series import Families
+from nvtopo.sinks.metrics import changes as change_metrics
+from nvtopo.sinks.metrics.series import Families
 
 
 class Changes:

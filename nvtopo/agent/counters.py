@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from nvtopo.agent.problem_log import ProblemLog
 from nvtopo.model.record import Problem
-from nvtopo.sinks import numa_metrics
-from nvtopo.sinks.metrics import Observation
-from nvtopo.sinks.series import Families
+from nvtopo.sinks.metrics import numa as numa_metrics
+from nvtopo.sinks.metrics.observation import Observation
+from nvtopo.sinks.metrics.series import Families
 from nvtopo.sources import numa_counters
 from nvtopo.sources.sysfs import SysfsRoot
 

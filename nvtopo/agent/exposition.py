@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from prometheus_client.exposition import choose_encoder
 
-from nvtopo.sinks.series import Part, text, together
+from nvtopo.sinks.metrics.series import Part, text, together
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 from nvtopo.model.node import NodeTopology
 from nvtopo.model.nvml_events import XIDS, NvmlEvent
-from nvtopo.sinks import xid_metrics
-from nvtopo.sinks.series import Family
+from nvtopo.sinks.metrics import xids as xid_metrics
+from nvtopo.sinks.metrics.series import Family
 from nvtopo.sources.nvml_events import NvmlEvents, Pace
 
 logger = logging.getLogger(__name__)

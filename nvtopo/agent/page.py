@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from nvtopo.agent import exposition
 from nvtopo.agent.server import Server, StartResponse
 from nvtopo.errors import ReadError
-from nvtopo.sinks import series
+from nvtopo.sinks.metrics import series
 
 if TYPE_CHECKING:
     from ssl import SSLContext

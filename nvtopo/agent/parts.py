@@ -6,9 +6,9 @@ from nvtopo.agent import pause, pods, rdma
 from nvtopo.agent.changes import Changes
 from nvtopo.agent.counters import NumaPart
 from nvtopo.agent.rdma import DEFAULT, RdmaOptions
-from nvtopo.sinks import metrics
-from nvtopo.sinks.metrics import Observation
-from nvtopo.sinks.series import Part
+from nvtopo.sinks.metrics import observation
+from nvtopo.sinks.metrics.observation import Observation
+from nvtopo.sinks.metrics.series import Part
 from nvtopo.sources.pods import PodsReading
 from nvtopo.sources.sysfs import SysfsRoot
 
@@ -23,7 +23,7 @@ def parts(
     """In the page's order. ``held`` gives the containers that hold GPUs."""
     numa = NumaPart(root, latest)
     return (
-        metrics.part(latest, lambda: (*numa.problems, *held().problems)),
+        observation.part(latest, lambda: (*numa.problems, *held().problems)),
         changes.part,
         numa,
         rdma.part(root, latest, rdma_options),

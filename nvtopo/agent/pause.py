@@ -10,10 +10,10 @@ from functools import partial
 
 from nvtopo.model import pause_counters
 from nvtopo.model.node import NodeTopology
-from nvtopo.sinks import pause_metrics
-from nvtopo.sinks.metrics import Observation
-from nvtopo.sinks.pause_metrics import Port
-from nvtopo.sinks.series import Family, Part
+from nvtopo.sinks.metrics import pause as pause_metrics
+from nvtopo.sinks.metrics.observation import Observation
+from nvtopo.sinks.metrics.pause import Port
+from nvtopo.sinks.metrics.series import Family, Part
 from nvtopo.sources.ethtool_statistics import EthtoolStatistics
 from nvtopo.sources.patience import Hangs, Patience
 from nvtopo.sources.sysfs import SysfsRoot

@@ -9,10 +9,10 @@ from typing import Self
 from nvtopo.agent.problem_log import ProblemLog
 from nvtopo.model.pods import spill
 from nvtopo.model.record import Problem
-from nvtopo.sinks import pod_metrics
-from nvtopo.sinks.metrics import Observation
-from nvtopo.sinks.pod_metrics import Holder
-from nvtopo.sinks.series import Families, Part
+from nvtopo.sinks.metrics import pods as pod_metrics
+from nvtopo.sinks.metrics.observation import Observation
+from nvtopo.sinks.metrics.pods import Holder
+from nvtopo.sinks.metrics.series import Families, Part
 from nvtopo.sources import pods
 from nvtopo.sources.pods import PodsReading
 from nvtopo.sources.sysfs import SysfsRoot

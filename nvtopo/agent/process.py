@@ -1,7 +1,7 @@
 """The agent's own processes, on its page."""
 
-from nvtopo.sinks import process_metrics
-from nvtopo.sinks.series import Families
+from nvtopo.sinks.metrics import processes as process_metrics
+from nvtopo.sinks.metrics.series import Families
 from nvtopo.sources import own_process
 
 

@@ -10,10 +10,11 @@ from typing import NamedTuple
 from nvtopo.model.node import NodeTopology
 from nvtopo.model.rdma_counters import DeviceReading
 from nvtopo.model.rdma_resources import DeviceResources
-from nvtopo.sinks import rdma_metrics, rdma_resource_metrics
-from nvtopo.sinks.metrics import Observation
-from nvtopo.sinks.rdma_metrics import Read
-from nvtopo.sinks.series import Family, Part, one
+from nvtopo.sinks.metrics import rdma as rdma_metrics
+from nvtopo.sinks.metrics import rdma_resources as rdma_resource_metrics
+from nvtopo.sinks.metrics.observation import Observation
+from nvtopo.sinks.metrics.rdma import Read
+from nvtopo.sinks.metrics.series import Family, Part, one
 from nvtopo.sources import rdma_netlink
 from nvtopo.sources.patience import Hangs, Patience
 from nvtopo.sources.rdma_counters import CounterReader

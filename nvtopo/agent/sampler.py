@@ -13,11 +13,13 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from nvtopo.model.gpu_counters import GpuHistory
-from nvtopo.sinks import gpu_metrics, nvlink_metrics, sampler_metrics
-from nvtopo.sinks.metrics import Observation
-from nvtopo.sinks.nvlink_metrics import Place
-from nvtopo.sinks.sampler_metrics import Sampled
-from nvtopo.sinks.series import Family, Part
+from nvtopo.sinks.metrics import gpus as gpu_metrics
+from nvtopo.sinks.metrics import nvlink as nvlink_metrics
+from nvtopo.sinks.metrics import sampler as sampler_metrics
+from nvtopo.sinks.metrics.nvlink import Place
+from nvtopo.sinks.metrics.observation import Observation
+from nvtopo.sinks.metrics.sampler import Sampled
+from nvtopo.sinks.metrics.series import Family, Part
 from nvtopo.sources import nvml
 from nvtopo.sources.machine import Machine
 from nvtopo.sources.nvml_counters import Answer, CountersWorker, NoAnswer

@@ -24,7 +24,7 @@ from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.exporters import document
 from nvtopo.model.derive import derive
 from nvtopo.model.spec import folded
-from nvtopo.sinks.series import text
+from nvtopo.sinks.metrics.series import text
 
 _JSON: Final = "application/json"
 #: Nothing from elsewhere, nothing inline, in no frame: names on the page come from other machines.

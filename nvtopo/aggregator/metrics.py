@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from nvtopo.aggregator import rack_metrics
 from nvtopo.aggregator.loop import Figures
 from nvtopo.cluster.graph import ClusterGraph
-from nvtopo.sinks.series import Family, Series, counter, declared, gauge, one
+from nvtopo.sinks.metrics.series import Family, Series, counter, declared, gauge, one
 
 _EARLY: Final = "the NodeTopologies have not been listed yet"
 

@@ -11,7 +11,7 @@ from nvtopo.cluster import tiers
 from nvtopo.cluster.domains import Domain
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.cluster.nodes import GraphNode
-from nvtopo.sinks.series import Family, declared, facts, gauge, info
+from nvtopo.sinks.metrics.series import Family, declared, facts, gauge, info
 
 _DOMAIN: Final = ("domain", "rack")
 _NONE: Final = "no node names an NVLink domain"

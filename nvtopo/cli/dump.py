@@ -87,9 +87,9 @@ def _renderer(form: str, began: float) -> "Renderer":
 def _metrics(found: "Found", derived: "Derived", began: float) -> str:
     """The agent's page after one reading. Of what is not a snapshot it has what the node itself says."""
     from nvtopo.model.snapshot import Snapshot
-    from nvtopo.sinks import rdma_metrics
-    from nvtopo.sinks.metrics import Observation, part
-    from nvtopo.sinks.series import text
+    from nvtopo.sinks.metrics import rdma as rdma_metrics
+    from nvtopo.sinks.metrics.observation import Observation, part
+    from nvtopo.sinks.metrics.series import text
 
     seconds = time.monotonic() - began
     observation = Observation(found.snapshot or Snapshot(), found.node, derived, seconds, time.time())

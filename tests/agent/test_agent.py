@@ -10,9 +10,9 @@ from nvtopo.agent import DEBOUNCE_SECONDS, Agent
 from nvtopo.agent.page import Listen, Page
 from nvtopo.errors import ReadError
 from nvtopo.model.node import NodeTopology
-from nvtopo.sinks import metrics
+from nvtopo.sinks.metrics import observation
+from nvtopo.sinks.metrics.series import text
 from nvtopo.sinks.nfd import FeatureFile
-from nvtopo.sinks.series import text
 from nvtopo.sources.machine import Machine, NoNvml, NvmlReading
 from nvtopo.sources.sysfs import SysfsRoot
 
@@ -169,7 +169,7 @@ def test_a_loop_that_is_stuck_is_not_alive_and_one_that_goes_on_is(root: Path, m
 
 
 def test_the_page_tells_the_truth_about_readiness(agent: Agent) -> None:
-    with Page([metrics.part(agent.latest)], lambda: agent.delivered, listen=HERE) as page:
+    with Page([observation.part(agent.latest)], lambda: agent.delivered, listen=HERE) as page:
         assert fetched(f"{page.url}/healthz")[0] == 200
         assert fetched(f"{page.url}/readyz")[0] == 503
         assert "nvtopo_observation_timestamp_seconds" not in fetched(f"{page.url}/metrics")[1]

@@ -9,8 +9,8 @@ from nvtopo.agent import Agent, counters
 from nvtopo.agent.parts import parts
 from nvtopo.model.facts import NumaFacts, NumaNode
 from nvtopo.model.record import Problem
-from nvtopo.sinks import numa_metrics
-from nvtopo.sinks.series import text, together
+from nvtopo.sinks.metrics import numa as numa_metrics
+from nvtopo.sinks.metrics.series import text, together
 from nvtopo.sources import numa_counters
 from nvtopo.sources.machine import Machine, NoNvml
 from nvtopo.sources.pods import PodsReading

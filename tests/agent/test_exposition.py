@@ -4,7 +4,7 @@ import gzip
 from typing import Any
 
 from nvtopo.agent import exposition
-from nvtopo.sinks.series import Family, gauge, one, text
+from nvtopo.sinks.metrics.series import Family, gauge, one, text
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 

@@ -18,9 +18,11 @@ from nvtopo.agent.protection import TokenFile
 from nvtopo.agent.server import LARGEST_HEAD_BYTES, MOST_CONNECTIONS_OF_ONE_ADDRESS, Server
 from nvtopo.cli.page import authorize_of, listen_of
 from nvtopo.errors import ReadError, UsageError
-from nvtopo.sinks.series import Families, Family, Part, gauge, one
+from nvtopo.sinks.metrics.series import Families, Family, Part, gauge, one
 from nvtopo.tls import TlsFiles
 from tests.certificates import certify, trusting
+
+pytestmark = pytest.mark.slow
 
 ANSWER = gauge("nvtopo_answer", "Words.", source="here")
 TEXTS = gauge("nvtopo_texts", "Words.", ("text",), source="here")

@@ -7,8 +7,8 @@ import pytest
 from nvtopo.agent import pause
 from nvtopo.agent.pause import PauseStatistics
 from nvtopo.model.node import Nic, NicPort, NodeTopology
-from nvtopo.sinks import pause_metrics
-from nvtopo.sinks.series import text
+from nvtopo.sinks.metrics import pause as pause_metrics
+from nvtopo.sinks.metrics.series import text
 from nvtopo.sources.ethtool_statistics import EthtoolStatistics
 from nvtopo.sources.sysfs import SysfsRoot
 

@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.synthesize import pod_resources
 from nvtopo.agent import pods
-from nvtopo.sinks.series import text
+from nvtopo.sinks.metrics.series import text
 from nvtopo.sources.pod_resources import SOCKET
 from nvtopo.sources.pods import PodsReading
 from nvtopo.sources.sysfs import SysfsRoot

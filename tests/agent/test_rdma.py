@@ -13,8 +13,8 @@ from nvtopo.agent import rdma
 from nvtopo.agent.rdma import RdmaKernel, RdmaPorts
 from nvtopo.model.assemble import assemble
 from nvtopo.model.node import NodeTopology
-from nvtopo.sinks import rdma_metrics
-from nvtopo.sinks.series import text
+from nvtopo.sinks.metrics import rdma as rdma_metrics
+from nvtopo.sinks.metrics.series import text
 from nvtopo.sources import rdma_netlink
 from nvtopo.sources.capture import parse_capture
 from nvtopo.sources.sysfs import SysfsRoot

@@ -14,8 +14,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from nvtopo.agent.sampler import Pace, Sampler, part, sampling
-from nvtopo.sinks.sampler_metrics import REASONS, Sampled
-from nvtopo.sinks.series import text
+from nvtopo.sinks.metrics.sampler import REASONS, Sampled
+from nvtopo.sinks.metrics.series import text
 from nvtopo.sources.machine import Machine, NoNvml
 from nvtopo.sources.sysfs import SysfsRoot
 from tests.hosts.recorded import FIXTURES

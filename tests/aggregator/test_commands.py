@@ -16,6 +16,8 @@ from tests.aggregator.running import PATIENCE, Script, running
 from tests.aggregator.test_fleet import capture
 from tests.cluster import machines
 
+pytestmark = pytest.mark.slow
+
 
 def graph(*arguments: str) -> str:
     return CliRunner().invoke(command, arguments, catch_exceptions=False).output

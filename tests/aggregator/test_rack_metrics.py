@@ -1,7 +1,7 @@
 """Nodes and racks on the aggregator's page."""
 
 from nvtopo.aggregator import rack_metrics
-from nvtopo.sinks.series import text
+from nvtopo.sinks.metrics.series import text
 from tests.cluster.machines import bundle, changed, domain_id, graph, hgx, name, serial, tray
 
 RACK = f'domain="{domain_id(1)}",rack="rack-{serial(1)}"'

@@ -10,6 +10,8 @@ import pytest
 
 from bench.dump import HOSTS
 
+pytestmark = pytest.mark.slow
+
 BENCH = Path(__file__).resolve().parents[2] / "bench" / "dump"
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from bench import scrape
 
+pytestmark = pytest.mark.slow
+
 BENCH = Path(__file__).resolve().parents[2] / "bench" / "scrape"
 
 

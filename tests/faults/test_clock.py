@@ -11,6 +11,8 @@ from nvtopo.sinks.nfd import expiry
 from tests.faults.clock import Clock
 from tests.faults.node import Agent, Node
 
+pytestmark = pytest.mark.slow
+
 HOUR: Final = 3600
 LIFETIME: Final = timedelta(minutes=15)
 

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from typing import Final
 
 import psutil
+import pytest
 
 from tests.faults.node import Agent, Node
+
+pytestmark = pytest.mark.slow
 
 DEADLINE_SECONDS: Final = 2
 _PTRACE_SEIZE: Final = 0x4206

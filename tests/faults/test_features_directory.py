@@ -13,6 +13,8 @@ import pytest
 from tests.faults.node import Agent, Node, labels_in, needs_mounts
 from tests.lab.process import LabError, free_port
 
+pytestmark = pytest.mark.slow
+
 #: Two pages: the file that stands, and the one that replaces it.
 _SMALL: Final = 'mount -t tmpfs -o size=8k none "$0"; exec "$@"'
 

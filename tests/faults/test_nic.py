@@ -3,9 +3,13 @@
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from nvtopo.agent.rdma import PATIENCE_SECONDS
 from tests.faults.hang import Hang
 from tests.faults.node import Agent, Node
+
+pytestmark = pytest.mark.slow
 
 DEVICES: Final = "sys/devices/pci0000:50/0000:50:01.0/0000:51:00.0/0000:52:01.0"
 ADDRESS: Final = "0000:54:00.0"

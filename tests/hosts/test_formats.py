@@ -16,8 +16,8 @@ from nvtopo.model.snapshot import Snapshot
 from nvtopo.sinks import dot, matrix, nccl, svg, tree
 from nvtopo.sinks.document import node_yaml
 from nvtopo.sinks.hierarchy import functions_of
-from nvtopo.sinks.metrics import Observation, families
-from nvtopo.sinks.series import text
+from nvtopo.sinks.metrics.observation import Observation, families
+from nvtopo.sinks.metrics.series import text
 from nvtopo.sources.capture import parse_capture
 from nvtopo.sources.foreign import smi_topo
 from nvtopo.sources.foreign.given import Given

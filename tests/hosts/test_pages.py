@@ -18,8 +18,8 @@ from nvtopo.agent.changes import Changes
 from nvtopo.agent.parts import parts
 from nvtopo.model.assemble import assemble
 from nvtopo.model.derive import derive
-from nvtopo.sinks.metrics import Observation
-from nvtopo.sinks.series import Family, Series, text, together
+from nvtopo.sinks.metrics.observation import Observation
+from nvtopo.sinks.metrics.series import Family, Series, text, together
 from nvtopo.sources import reading
 from nvtopo.sources.machine import Machine
 from nvtopo.sources.nvml import NvmlWorker
@@ -27,6 +27,8 @@ from nvtopo.sources.pods import read as read_pods
 from tests import golden
 from tests.hosts.recorded import HOSTS, host_at
 from tests.metrics_table import AGENT
+
+pytestmark = pytest.mark.slow
 
 _UPTIME_SECONDS: Final = 100_000
 _PATIENCE_SECONDS: Final = 30

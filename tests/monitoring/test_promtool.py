@@ -11,7 +11,7 @@ import pytest
 from monitoring import prometheus_rule
 from nvtopo.aggregator import metrics
 from nvtopo.aggregator.loop import Figures
-from nvtopo.sinks.series import text
+from nvtopo.sinks.metrics.series import text
 from tests.cluster.machines import troubled
 from tests.hosts.recorded import HOSTS
 from tests.monitoring import pages, shipped

@@ -17,6 +17,8 @@ from tests.lab import kube
 from tests.lab.process import Child, free_port
 from tests.machines import sysfs_text
 
+pytestmark = pytest.mark.slow
+
 TOKEN: Final = "a-token"  # noqa: S105 - of this test
 _SECONDS: Final = 60
 

@@ -91,6 +91,7 @@ def test_nothing_new_asks_nothing_of_the_server(sink: EventSink, server: FakeApi
     assert server.requests == []
 
 
+@pytest.mark.slow
 def test_a_link_that_flaps_all_night_is_two_events_that_count(
     sink: EventSink, server: FakeApiServer, clock: Clock
 ) -> None:
@@ -155,6 +156,7 @@ def test_an_event_whose_time_was_up_is_begun_anew(sink: EventSink, server: FakeA
     assert told(server) == [("XidError", 1)]
 
 
+@pytest.mark.slow
 def test_a_machine_in_turmoil_is_held_to_a_rate_and_told_in_the_end(
     sink: EventSink, server: FakeApiServer, clock: Clock
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_machine_in_turmoil_is_held_to_a_rate_and_told_in_the_end(
     assert sink.waiting == 0
 
 
+@pytest.mark.slow
 def test_what_there_is_no_room_for_is_dropped_and_said(sink: EventSink, server: FakeApiServer, clock: Clock) -> None:
     for number in range(100):
         sink.hear(xid(1000 + number))

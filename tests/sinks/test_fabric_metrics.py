@@ -1,7 +1,7 @@
 from nvtopo.model.assemble import assemble
 from nvtopo.model.derive import derive
-from nvtopo.sinks.fabric_metrics import families
-from nvtopo.sinks.series import text
+from nvtopo.sinks.metrics.fabric import families
+from nvtopo.sinks.metrics.series import text
 from nvtopo.sources.capture import parse_capture
 from tests.hosts.recorded import FIXTURES
 

@@ -1,10 +1,12 @@
 """The families of a sample: names, labels, what is absent, and how many there can be."""
 
 from nvtopo.model.gpu_counters import GpuHealth, GpuSample, GpuTraffic, Statistics
-from nvtopo.sinks import gpu_metrics, nvlink_metrics, sampler_metrics
-from nvtopo.sinks.nvlink_metrics import Place
-from nvtopo.sinks.sampler_metrics import Sampled
-from nvtopo.sinks.series import text as page_text
+from nvtopo.sinks.metrics import gpus as gpu_metrics
+from nvtopo.sinks.metrics import nvlink as nvlink_metrics
+from nvtopo.sinks.metrics import sampler as sampler_metrics
+from nvtopo.sinks.metrics.nvlink import Place
+from nvtopo.sinks.metrics.sampler import Sampled
+from nvtopo.sinks.metrics.series import text as page_text
 
 LINKS = 18
 KINDS = [f"kind_{number}" for number in range(9)]

@@ -2,8 +2,9 @@ import pytest
 
 from nvtopo.model.node import Nic, NicPort, NodeTopology
 from nvtopo.model.rdma_resources import DeviceResources
-from nvtopo.sinks import rdma_metrics, rdma_resource_metrics
-from nvtopo.sinks.series import text
+from nvtopo.sinks.metrics import rdma as rdma_metrics
+from nvtopo.sinks.metrics import rdma_resources as rdma_resource_metrics
+from nvtopo.sinks.metrics.series import text
 
 
 def page(nic: Nic) -> str:

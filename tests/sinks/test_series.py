@@ -9,7 +9,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from nvtopo.sinks.series import Family, counter, facts, gauge, info, one, text
+from nvtopo.sinks.metrics.series import Family, counter, facts, gauge, info, one, text
 
 RATIO = gauge("a_ratio", "Words.", ("z", "a"), source="a file")
 BYTES = counter("b_bytes_total", "Words.", ("z",), source="a file")

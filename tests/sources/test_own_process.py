@@ -7,8 +7,8 @@ import threading
 
 import psutil
 
-from nvtopo.sinks import process_metrics
-from nvtopo.sinks.series import text
+from nvtopo.sinks.metrics import processes as process_metrics
+from nvtopo.sinks.metrics.series import text
 from nvtopo.sources import own_process
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from nvtopo.agent import observe, pause, rdma
-from nvtopo.sinks.series import text, together
+from nvtopo.sinks.metrics.series import text, together
 from nvtopo.sources.machine import Machine, NoNvml
 from nvtopo.sources.rdma_counters import CounterReader
 from nvtopo.sources.rdma_netlink import RdmaNetlink

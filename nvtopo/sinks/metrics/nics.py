@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from nvtopo.model.derive import Derived
 from nvtopo.model.node import Nic, NodeTopology
-from nvtopo.sinks.series import Family, declared, facts, gauge, info
+from nvtopo.sinks.metrics.series import Family, declared, facts, gauge, info
 
 NEAREST = gauge(
     "nvtopo_gpu_nearest_nic",

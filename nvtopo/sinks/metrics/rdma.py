@@ -13,9 +13,9 @@ from nvtopo.model.rdma_counters import (
     number,
 )
 from nvtopo.model.roce import roce_mtu
-from nvtopo.sinks import rdma_counter_metrics
-from nvtopo.sinks.rdma_counter_metrics import PORT
-from nvtopo.sinks.series import Family, counter, declared, gauge, one
+from nvtopo.sinks.metrics import rdma_counters
+from nvtopo.sinks.metrics.rdma_counters import PORT
+from nvtopo.sinks.metrics.series import Family, counter, declared, gauge, one
 
 _GONE: Final = "the device does not answer"
 _FILES: Final = "/sys/class/infiniband/<device>/ports/<port>/"
@@ -119,7 +119,7 @@ def families(read: Read, node: NodeTopology) -> Iterator[Family]:
     """The ports that answered, with what the last reading of the machine knows of them beside."""
     yield from _states(read.devices)
     yield from _facts(read.devices, {nic.name: nic for nic in node.nics})
-    yield from rdma_counter_metrics.families(read.devices)
+    yield from rdma_counters.families(read.devices)
     yield _problems(read)
     yield one(DURATION, read.seconds)
 

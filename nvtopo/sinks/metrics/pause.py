@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from nvtopo.model import pause_counters
-from nvtopo.sinks.rdma_counter_metrics import PORT
-from nvtopo.sinks.series import Family, counter, declared, gauge, one
+from nvtopo.sinks.metrics.rdma_counters import PORT
+from nvtopo.sinks.metrics.series import Family, counter, declared, gauge, one
 
 _LABELS: Final = (*PORT, "priority")
 _SOURCE: Final = "ethtool -S (SIOCETHTOOL) of the port's network device, by mlx5, bnxt_en, ice, igb and their like"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from nvtopo.model.node import NodeTopology
-from nvtopo.sinks.series import Family, counter, declared
+from nvtopo.sinks.metrics.series import Family, counter, declared
 
 CHANGES = counter(
     "nvtopo_topology_changes_total",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from nvtopo.model.nvml_events import NvmlEvent, label
-from nvtopo.sinks.series import GPU, Family, counter, declared, gauge, one
+from nvtopo.sinks.metrics.series import GPU, Family, counter, declared, gauge, one
 
 XIDS = counter(
     "nvtopo_gpu_xid_errors_total",

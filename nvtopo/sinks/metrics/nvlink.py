@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from nvtopo.model.gpu_counters import Counters, GpuTraffic, Rates, Statistics, shares, total
-from nvtopo.sinks.series import GPU, LINK, Family, counter, declared, gauge
+from nvtopo.sinks.metrics.series import GPU, LINK, Family, counter, declared, gauge
 
 _SILENT: Final = "the driver has no such counter for this link, or there is no fresh sample"
 _ONE_SILENT: Final = "a link of it has no counter: a sum that lacks a link would look like a reset"

@@ -13,8 +13,8 @@ from nvtopo.model.derive import Derived
 from nvtopo.model.node import NodeTopology
 from nvtopo.model.record import Problem
 from nvtopo.model.snapshot import Snapshot
-from nvtopo.sinks import fabric_metrics, link_metrics, nic_metrics, pair_metrics, version_metrics
-from nvtopo.sinks.series import Family, Part, declared, facts, gauge, info, one
+from nvtopo.sinks.metrics import fabric, links, nics, pairs, versions
+from nvtopo.sinks.metrics.series import Family, Part, declared, facts, gauge, info, one
 
 BUILD = info("nvtopo_build_info", "The agent's version.", ("version",), source="the package")
 OBSERVED = gauge(
@@ -69,11 +69,11 @@ def families(observation: Observation) -> Iterator[Family]:
     for source, seconds in observation.source_seconds.items():
         durations.add(seconds, source)
     yield durations
-    yield from version_metrics.families(snapshot)
-    yield from link_metrics.families(snapshot, node)
-    yield from pair_metrics.families(node, derived)
-    yield from fabric_metrics.families(snapshot, derived)
-    yield from nic_metrics.families(node, derived)
+    yield from versions.families(snapshot)
+    yield from links.families(snapshot, node)
+    yield from pairs.families(node, derived)
+    yield from fabric.families(snapshot, derived)
+    yield from nics.families(node, derived)
 
 
 def problems_of(problems: Iterable[Problem]) -> Family:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-from nvtopo.sinks.series import Family, counter, declared, gauge, one
+from nvtopo.sinks.metrics.series import Family, counter, declared, gauge, one
 
 _NOT_LISTED: Final = "the kernel does not list them (CONFIG_PROC_CHILDREN)"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from nvtopo.sinks.series import Family, counter, declared, gauge, one
+from nvtopo.sinks.metrics.series import Family, counter, declared, gauge, one
 
 PAGES = counter(
     "nvtopo_numa_allocated_pages_total",

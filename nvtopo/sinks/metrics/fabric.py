@@ -9,7 +9,7 @@ from typing import Final
 from nvtopo.model.derive import Derived
 from nvtopo.model.facts import GpuFabric, GpuFacts, PcieLink
 from nvtopo.model.snapshot import Snapshot
-from nvtopo.sinks.series import GPU, Family, Series, declared, gauge, info
+from nvtopo.sinks.metrics.series import GPU, Family, Series, declared, gauge, info
 
 _NO_FABRIC: Final = "the GPU has no fabric to register at (before Hopper), or the driver does not say"
 _NO_C2C: Final = "the GPU has no C2C links"

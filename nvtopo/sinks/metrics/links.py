@@ -11,7 +11,7 @@ from nvtopo.model.address import PciAddress
 from nvtopo.model.facts import GpuFacts, NvLink
 from nvtopo.model.node import NodeTopology
 from nvtopo.model.snapshot import Snapshot
-from nvtopo.sinks.series import GPU, LINK, Family, declared, facts, gauge, info, one
+from nvtopo.sinks.metrics.series import GPU, LINK, Family, declared, facts, gauge, info, one
 
 _HIDDEN: Final = "the driver does not say, as under MIG"
 

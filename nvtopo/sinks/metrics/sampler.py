@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from nvtopo.model.gpu_counters import GpuTraffic
-from nvtopo.sinks.series import Family, counter, declared, gauge, one
+from nvtopo.sinks.metrics.series import Family, counter, declared, gauge, one
 
 #: Why there are no fresh samples, or not of all GPUs.
 REASONS: Final = ("starting", "hang", "died", "garbled", "driver", "stale", "gpu-lost")

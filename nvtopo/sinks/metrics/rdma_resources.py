@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from nvtopo.model.rdma_counters import MEANINGS
 from nvtopo.model.rdma_resources import DeviceResources
-from nvtopo.sinks.rdma_counter_metrics import PORT
-from nvtopo.sinks.series import Family, declared, gauge
+from nvtopo.sinks.metrics.rdma_counters import PORT
+from nvtopo.sinks.metrics.series import Family, declared, gauge
 
 NETLINK_UP = gauge(
     "nvtopo_rdma_netlink_up",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from nvtopo.sinks.series import Family, declared, gauge
+from nvtopo.sinks.metrics.series import Family, declared, gauge
 
 DELIVERED = gauge(
     "nvtopo_sink_up",

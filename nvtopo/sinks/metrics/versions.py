@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nvtopo.model.snapshot import Snapshot
-from nvtopo.sinks.series import GPU, Family, declared, facts, info
+from nvtopo.sinks.metrics.series import GPU, Family, declared, facts, info
 
 DRIVER = info(
     "nvtopo_driver_info",

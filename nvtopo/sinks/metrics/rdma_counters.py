@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from nvtopo.model.rdma_counters import MEANINGS, DeviceReading, counted
-from nvtopo.sinks.series import Family, Series, counter
+from nvtopo.sinks.metrics.series import Family, Series, counter
 
 PORT: Final = ("device", "port")
 """As node_exporter labels a port."""

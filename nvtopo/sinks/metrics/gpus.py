@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from nvtopo.model.gpu_counters import GpuTraffic
-from nvtopo.sinks.series import GPU, Family, Series, counter, declared, gauge
+from nvtopo.sinks.metrics.series import GPU, Family, Series, counter, declared, gauge
 
 _SILENT: Final = "the GPU or its driver does not answer for it, or there is no fresh sample"
 

@@ -6,7 +6,7 @@ from typing import Final
 from nvtopo.model import nvlink
 from nvtopo.model.derive import Derived
 from nvtopo.model.node import NodeTopology
-from nvtopo.sinks.series import Family, declared, gauge
+from nvtopo.sinks.metrics.series import Family, declared, gauge
 
 _UNWIRED: Final = "no NVLink joins the two, or the driver hides it"
 

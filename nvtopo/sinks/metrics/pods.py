@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from nvtopo.model.pods import GpuContainer, Spill
-from nvtopo.sinks.series import Family, declared, gauge, info
+from nvtopo.sinks.metrics.series import Family, declared, gauge, info
 
 _CONTAINER: Final = ("namespace", "pod", "container")
 _NONE: Final = "no container holds a GPU, or the kubelet's pod resources can't be read"
