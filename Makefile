@@ -43,7 +43,7 @@ image: $(ALL) $(IMAGE)
 
 # The inner loop.
 unit: $(ALL)
-	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not lab and not vm and not kubelet and not machine"
+	@$(BIN)/python -m pytest -q -n 2 --hypothesis-profile unit -m "not slow and not lab and not vm and not kubelet and not machine"
 
 check: $(ALL)
 	@$(BIN)/ruff format --check --quiet .

@@ -114,6 +114,7 @@ def quiet(sink: Counting) -> int:
     return seen
 
 
+@pytest.mark.slow
 def test_a_burst_of_events_is_one_pass_and_the_slow_pass_needs_none(root: Path) -> None:
     sink = Counting()
     agent = Agent(Machine(root=SysfsRoot(str(root)), nvml=NoNvml()), [sink])
@@ -149,6 +150,7 @@ class Hanging(NoNvml):
         return NvmlReading(None)
 
 
+@pytest.mark.slow
 def test_a_loop_that_is_stuck_is_not_alive_and_one_that_goes_on_is(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nvtopo.agent._STUCK_SECONDS", 0.5)
     nvml = Hanging()

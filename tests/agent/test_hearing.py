@@ -13,6 +13,8 @@ from tests.agent.test_shutdown import kubeconfig
 from tests.faults.node import HOST, Agent, Node
 from tests.kube.fake_api_server import FakeApiServer
 
+pytestmark = pytest.mark.slow
+
 FALLEN: Final = 79
 UUID: Final = json.loads((HOST / "nvml.json").read_text())["gpus"][3]["uuid"]
 

@@ -21,6 +21,8 @@ from nvtopo.sources.sysfs import SysfsRoot
 from tests.hosts.recorded import FIXTURES
 from tests.nvml import build
 
+pytestmark = pytest.mark.slow
+
 H100 = FIXTURES / "hosts" / "h100-sxm-8gpu-8cx7" / "nvml.json"
 GB200 = FIXTURES / "hosts" / "gb200-nvl72-tray" / "nvml.json"
 PATIENCE = 60.0

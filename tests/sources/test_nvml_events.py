@@ -16,6 +16,8 @@ from nvtopo.sources.nvml_events import NvmlEvents, Pace
 from tests.hosts.recorded import FIXTURES
 from tests.nvml import build
 
+pytestmark = pytest.mark.slow
+
 H100: Final = FIXTURES / "hosts" / "h100-sxm-8gpu-8cx7" / "nvml.json"
 GPUS: Final = json.loads(H100.read_text())["gpus"]
 FAST: Final = Pace(silence=30, start=30, backoff=0.05, longest_backoff=0.2)

@@ -12,6 +12,8 @@ from nvtopo.sources.machine import Machine, NoNvml
 from nvtopo.sources.sysfs import SysfsRoot
 from tests.hosts.recorded import RACK
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
