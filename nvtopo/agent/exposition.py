@@ -1,16 +1,14 @@
 """The metrics page over HTTP: format by ``Accept``, gzip by ``Accept-Encoding``, families by ``name[]``."""
 
 import gzip
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
 from prometheus_client.exposition import choose_encoder
 
+from nvtopo.agent.server import StartResponse, WsgiApp
 from nvtopo.sinks.metrics.series import Part, text, together
-
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
-WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 #: Level 9 takes twenty times as long as level 1 for a page two thirds of the size.
 _GZIP_LEVEL = 1

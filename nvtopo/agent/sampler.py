@@ -17,7 +17,7 @@ from nvtopo.sinks.metrics import gpus as gpu_metrics
 from nvtopo.sinks.metrics import nvlink as nvlink_metrics
 from nvtopo.sinks.metrics import sampler as sampler_metrics
 from nvtopo.sinks.metrics.nvlink import Place
-from nvtopo.sinks.metrics.observation import Observation
+from nvtopo.sinks.metrics.observation import Observation, once_for_each
 from nvtopo.sinks.metrics.sampler import Sampled
 from nvtopo.sinks.metrics.series import Family, Part
 from nvtopo.sources import nvml
@@ -227,13 +227,14 @@ class Sampler:
 
 def part(sampler: Sampler, latest: Callable[[], Observation | None]) -> Part:
     """The part of the page that is sampled; the observation knows what is on the other side of a link."""
+    placed = once_for_each(latest, _place)
 
     def now() -> Iterator[Family]:
         sampled = sampler.scrape()
         if sampled is None:
             return
         yield from sampler_metrics.families(sampled)
-        yield from nvlink_metrics.families(sampled.gpus, _place(latest()))
+        yield from nvlink_metrics.families(sampled.gpus, placed() or Place())
         yield from gpu_metrics.families(sampled.gpus)
 
     return now
@@ -257,9 +258,7 @@ def _window(scraped: float) -> float:
     return min(scraped, time.monotonic() - _LEAST_WINDOW_SECONDS)
 
 
-def _place(observation: Observation | None) -> Place:
-    if observation is None:
-        return Place()
+def _place(observation: Observation) -> Place:
     facts = observation.snapshot.nvml
     remotes = {
         (gpu.uuid, link.link): link.remote or "" for gpu in (facts.gpus if facts else ()) for link in gpu.nvlinks

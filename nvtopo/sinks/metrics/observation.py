@@ -6,7 +6,7 @@ spell them. What the machine does not have, or could not be read, has no series.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from nvtopo import __version__
 from nvtopo.model.derive import Derived
@@ -44,6 +44,8 @@ PROBLEMS = gauge(
     absent="there are none",
 )
 SERIES = declared(globals())
+
+T = TypeVar("T")
 
 
 class Observation(NamedTuple):
@@ -84,23 +86,33 @@ def problems_of(problems: Iterable[Problem]) -> Family:
     return family
 
 
+def once_for_each(latest: Callable[[], Observation | None], make: Callable[[Observation], T]) -> Callable[[], T | None]:
+    """What follows from the latest observation, made when the first scrape after it asks; None before the first."""
+    known: tuple[Observation, T] | None = None
+
+    def now() -> T | None:
+        nonlocal known
+        observation, kept = latest(), known
+        if observation is None:
+            return None
+        if kept is None or kept[0] is not observation:
+            kept = known = observation, make(observation)
+        return kept[1]
+
+    return now
+
+
 def part(latest: Callable[[], Observation | None], beside: Callable[[], Iterable[Problem]] = tuple) -> Part:
     """The part of the page that is the latest observation; before the first there is little more than build info.
 
     ``beside`` gives the problems of what is read beside the observation.
     """
-    known: list[Family] = []
-    of: Observation | None = None
+    observed = once_for_each(latest, lambda observation: (observation.node.problems, list(families(observation))))
 
     def now() -> Iterator[Family]:
-        nonlocal known, of
         yield facts(BUILD, [(__version__,)])
-        observation = latest()
-        yield problems_of((*(observation.node.problems if observation else ()), *beside()))
-        if observation is None:
-            return
-        if of is not observation:
-            known, of = list(families(observation)), observation
+        problems, known = observed() or ((), [])
+        yield problems_of((*problems, *beside()))
         yield from known
 
     return now
