@@ -1,25 +1,41 @@
 # The agent and the aggregator: Debian slim with Debian's Python, and Debian's pyverbs, whose private ABI no wheel matches.
 #
-# `make image` builds it without a registry, and lists what is in it.
+# `make image` builds it for amd64 and arm64 without a registry, and lists what is in it (docs/supply-chain.md).
 #
-#   docker build --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) --tag nvtopo:0.1.0 .
+#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) \
+#       --build-arg BASE=debian@sha256:… --tag nvtopo:0.1.0 .
 #
-# Two builds of one commit differ in what Debian and PyPI changed between them and in nothing of ours: Python packages are
-# pinned by constraints.txt, byte code is checked by content and not by time, and all files bear the commit's time. For the
-# same base too, pin it: --build-arg BASE=debian@sha256:…
+# Two builds of one commit differ in what Debian changed between them and in nothing else: each Python package is accepted
+# by its hash only (image/requirements.txt), byte code is checked by content and not by time, and all files bear the
+# commit's time. BASE by digest pins the base too; BUILD_BASE is the base of the machine that builds.
 ARG BASE=debian:bookworm-slim
+ARG BUILD_BASE=${BASE}
 
-FROM ${BASE} AS build
+FROM --platform=$BUILDPLATFORM ${BUILD_BASE} AS build
 ARG SOURCE_DATE_EPOCH=0
 RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-pip python3-venv
-COPY setup.cfg pyproject.toml constraints.txt README.md LICENSE /src/
+COPY image/requirements.txt image/requirements-build.txt /src/
+# What builds nvtopo's own wheel.
+RUN python3 -m venv /build \
+    && /build/bin/pip install --no-cache-dir --disable-pip-version-check --only-binary :all: \
+        --require-hashes --requirement /src/requirements-build.txt
+# Nothing here runs a program of the target, so that no part of this stage is emulated: pip takes the wheels of the target's
+# machine, and nvtopo's own has no machine. Without pip in it; of the kubernetes package without the half that is for asyncio,
+# which nvtopo does not import. Debian's own packages (pyverbs) come into sight only once everything is installed, so that
+# none of them stands in for a pinned one.
+ARG TARGETARCH
+RUN machine="$(python3 -c "print({'amd64': 'x86_64', 'arm64': 'aarch64'}['${TARGETARCH}'])")" \
+    && python3 -m venv --without-pip /opt/nvtopo \
+    && python3 -m pip install --no-cache-dir --no-compile --disable-pip-version-check --no-deps \
+        --only-binary :all: --platform "manylinux_2_28_${machine}" --platform "manylinux2014_${machine}" \
+        --target "$(echo /opt/nvtopo/lib/python3*/site-packages)" \
+        --require-hashes --requirement /src/requirements.txt \
+    && rm -rf /opt/nvtopo/lib/python3*/site-packages/bin /opt/nvtopo/lib/python3*/site-packages/kubernetes/aio
+COPY setup.cfg pyproject.toml README.md LICENSE /src/
 COPY nvtopo /src/nvtopo
-# Without pip in it; of the kubernetes package without the half that is for asyncio, which nvtopo does not import. Debian's
-# own packages (pyverbs) come into sight only once everything is installed, so that none of them stands in for a pinned one.
-RUN python3 -m venv --without-pip /opt/nvtopo \
-    && pip --python /opt/nvtopo/bin/python install --no-cache-dir --no-compile --disable-pip-version-check \
-        --constraint /src/constraints.txt '/src[kubernetes,aggregator]' \
-    && rm -rf /opt/nvtopo/lib/python3*/site-packages/kubernetes/aio \
+RUN /build/bin/pip wheel --no-cache-dir --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir /wheels /src \
+    && pip --python /opt/nvtopo/bin/python install --no-compile --disable-pip-version-check --no-deps \
+        --no-index --find-links /wheels nvtopo \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/nvtopo/lib \
     && sed -i 's/^include-system-site-packages = .*/include-system-site-packages = true/' /opt/nvtopo/pyvenv.cfg \
     && find /opt/nvtopo -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +

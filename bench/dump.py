@@ -156,7 +156,7 @@ def _fixture(host: Path) -> dict[str, str]:
 def _nvml_calls(host: Path, library: str) -> int:
     """How often the worker calls NVML for one reading."""
     with tempfile.NamedTemporaryFile("r", prefix="nvtopo-calls-", encoding="utf-8") as counts:
-        worker = [sys.executable, "-m", "nvtopo.sources.nvml_worker", library]
+        worker = [sys.executable, "-m", "nvtopo.sources.nvml.worker", library]
         environment = os.environ | _fixture(host) | {"NVTOPO_NVML_CALLS": counts.name}
         subprocess.run(worker, env=environment, check=True, stdout=subprocess.DEVNULL)
         return sum(sum(json.loads(session).values()) for session in counts)

@@ -100,7 +100,7 @@ def _measured(name: str, scrapes: int, quiet_seconds: float) -> Json:
 @contextlib.contextmanager
 def _agent(host: Path, calls: Path) -> Iterator[Exporter]:
     """``nvtopo agent`` on a recorded machine, without its other sinks."""
-    port = _free_port()
+    port = free_port()
     environment = {"NVTOPO_NVML_FIXTURE": str(host / "nvml.json"), "NVTOPO_NVML_CALLS": str(calls)}
     with tempfile.TemporaryDirectory(prefix="nvtopo-bench-", dir=IN_MEMORY) as root:
         sysfs_text.unpack((host / "sys.txt").read_text(encoding="utf-8"), Path(root))
@@ -117,12 +117,13 @@ def node_exporter() -> Iterator[Exporter | None]:
     if program is None:
         yield None
         return
-    port = _free_port()
+    port = free_port()
     with running((program, f"--web.listen-address=127.0.0.1:{port}"), port, {}) as exporter:
         yield exporter
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -17,10 +17,10 @@ from typing import Final
 from bench.soaking import apart
 from bench.soaking.calm import calm
 from bench.soaking.figures import Json, figures, table
-from bench.soaking.ordeal import DEADLINE_SECONDS, Ordeal
 from bench.soaking.places import install, place
+from bench.soaking.scenario import Machine
+from bench.soaking.soak_run import DEADLINE_SECONDS, SoakRun
 from bench.soaking.watched import Scraper
-from bench.soaking.weather import Machine
 from bench.timing import ProgramFailed
 from tests.lab import build
 from tests.lab.control_plane import ControlPlane
@@ -57,7 +57,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/soak", description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--json", action="store_true", help="print one JSON object of the figures as the last line")
     parser.add_argument("--seconds", type=float, default=SECONDS, metavar="S", help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="another number, another weather")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="another number, another scenario")
     options = parser.parse_args()
     if options.seconds <= 0:
         parser.error("--seconds: expected more than 0")
@@ -76,13 +76,13 @@ def measure(seconds: float, seed: int, directory: Path) -> Json:
             place(plane, directory / "soak", "soak", *pace) as soaked,
             Scraper(soaked, _SCRAPE_SECONDS) as scraper,
         ):
-            ordeal = Ordeal(soaked, Machine(soaked.node), scraper, seed)
-            ordeal.settle()
+            soak_run = SoakRun(soaked, Machine(soaked.node), scraper, seed)
+            soak_run.settle()
             began = time.monotonic()
             with beside:
-                ordeal.run(seconds)
+                soak_run.run(seconds)
             ended = time.monotonic()
-    return figures(ordeal, scraper, beside.figures, began, ended)
+    return figures(soak_run, scraper, beside.figures, began, ended)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from image.platforms import HOST, Platform
 from image.tools import Buildah, ImageError, run
 
-NAME: Final = "docker.io/library/debian:bookworm-slim"
+_NAME: Final = "docker.io/library/debian:bookworm-slim"
 SUITE: Final = "bookworm"
 _MMDEBSTRAP: Final = (
     "mmdebstrap",
@@ -27,21 +28,27 @@ _MMDEBSTRAP: Final = (
 )
 
 
+def name(platform: Platform) -> str:
+    """What it is called in the store: this machine's as the Dockerfile calls it."""
+    return _NAME if platform == HOST else f"localhost/debian-{platform.architecture}:{SUITE}-slim"
+
+
 def digest() -> str:
     """All that decides the base but Debian's own state."""
-    return hashlib.sha256(repr((NAME, SUITE, _MMDEBSTRAP)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((_NAME, SUITE, _MMDEBSTRAP)).encode()).hexdigest()[:16]
 
 
-def make(buildah: Buildah) -> None:
-    """Puts it into the store."""
+def make(buildah: Buildah, platform: Platform) -> None:
+    """Puts it into the store. Another machine's packages are set up under emulation (`image.emulation`)."""
     with tempfile.TemporaryDirectory() as temporary:
         archive = Path(temporary) / "base.tar"
-        run(*_MMDEBSTRAP, SUITE, str(archive), "-", stdin=_sources(), environment={"SOURCE_DATE_EPOCH": "0"})
-        container = buildah("from", "scratch")
+        words = (*_MMDEBSTRAP, f"--arch={platform.architecture}", SUITE, str(archive), "-")
+        run(*words, stdin=_sources(), environment={"SOURCE_DATE_EPOCH": "0"})
+        container = buildah("from", *platform.words, "scratch")
         try:
             buildah("add", "--quiet", container, str(archive), "/")
-            buildah("config", "--cmd", "bash", container)
-            buildah("commit", "--quiet", "--timestamp", "0", container, NAME)
+            buildah("config", *platform.words, "--cmd", "bash", container)
+            buildah("commit", "--quiet", "--timestamp", "0", container, name(platform))
         finally:
             buildah("rm", container)
 

@@ -1,7 +1,7 @@
 """The image by its Dockerfile, once for each content: an OCI archive, its figures, and the list of what is in it."""
 
 import contextlib
-import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -16,24 +16,24 @@ from typing import Final
 import msgspec
 
 import nvtopo
-from image import base, sbom
+from image import base, emulation, sbom
+from image.platforms import ALL, HOST, Platform
+from image.provenance import Source
 from image.tools import Buildah, ImageError, run
+from tests import build_cache
+from tests.build_cache import Report, locked
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
-CACHE: Final = REPOSITORY / ".cache" / "image"
+CACHE: Final = build_cache.CACHE / "image"
 #: What the manifests in daemonset/ ask for, as containerd and Docker spell it.
 NAME: Final = f"docker.io/library/nvtopo:{nvtopo.__version__}"
-_LOCAL: Final = f"localhost/nvtopo:{nvtopo.__version__}"
 _ARCHIVE: Final = "nvtopo.oci.tar"
 _SBOM: Final = "nvtopo.cdx.json"
 _FIGURES: Final = "figures.json"
 
 #: Finished images that stay, and images of the store (one for each instruction) above which leftovers go: about 4 GB.
-_KEPT: Final = 3
-_IMAGES: Final = 60
-
-#: Where a line of progress goes.
-Report = Callable[[str], None]
+_KEPT: Final = 4
+_IMAGES: Final = 90
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -68,17 +68,33 @@ class Image:
         return msgspec.json.decode((self.folder / _FIGURES).read_bytes(), type=Figures)
 
 
-def ensure(report: Report) -> Image:
-    """The image of what is in this folder now, built where it is missing."""
+def ensure(report: Report, platform: Platform | None = HOST) -> Image:
+    """The image of what is in this folder now for that machine, built where it is missing."""
     if os.geteuid() != 0:
         raise ImageError("the image is built as root: its base is put together in a chroot")
-    image = Image(CACHE / f"image-{_digest(context())}")
+    if HOST is None or platform is None:
+        raise ImageError("the image is built on amd64 or arm64")
+    image = Image(CACHE / f"image-{_digest(context())}-{platform.architecture}")
     if not image.folder.is_dir():
-        with _locked(report), _timed("image", report):
-            store, epoch = _store(report), _source_date_epoch()
-            identity = store.build(REPOSITORY, *_arguments(epoch), "--tag", _LOCAL)
+        what = f"image for {platform.architecture}"
+        with locked("image", "the image", report), emulation.of(platform), _timed(what, report):
+            store, epoch = _store(report, platform), source_date_epoch()
+            identity = _built(store, platform, epoch)
             _finish(store, identity, epoch, image.folder)
     return image
+
+
+@contextlib.contextmanager
+def opened(platform: Platform, report: Report) -> Iterator[Callable[..., str]]:
+    """The image's own container, under emulation if its machine is another: runs a program, gives what it prints."""
+    ensure(report, platform)
+    with locked("image", "the image", report), emulation.of(platform):
+        store = _store(report, platform)
+        container = store("from", *platform.words, "--pull-never", _local(platform))
+        try:
+            yield functools.partial(store, "run", "--isolation", "chroot", container, "--")
+        finally:
+            store("rm", container)
 
 
 def rebuilt(image: Image, report: Report) -> tuple[str, str]:
@@ -89,10 +105,10 @@ def rebuilt(image: Image, report: Report) -> tuple[str, str]:
     """
     digest = _digest([path for path in context() if "nvtopo" not in path.relative_to(REPOSITORY).parts])
     memory = CACHE / f"rebuilt-{digest}.json"
-    if not memory.is_file():
-        with _locked(report), _timed("image from nothing", report):
-            store = _store(report)
-            arguments = (*_arguments(image.figures.source_date_epoch), "--no-cache")
+    if not memory.is_file() and HOST is not None:
+        with locked("image", "the image", report), _timed("image from nothing", report):
+            store = _store(report, HOST)
+            arguments = (*_arguments(image.figures.source_date_epoch, HOST), "--no-cache")
             first, second = image.figures.image_id, store.build(REPOSITORY, *arguments)
             if first != second:
                 first, second = second, store.build(REPOSITORY, *arguments)
@@ -116,33 +132,87 @@ def _digest(files: list[Path]) -> str:
     return content.hexdigest()[:16]
 
 
-def _store(report: Report) -> Buildah:
-    """A store that holds the base."""
+def _built(store: Buildah, platform: Platform, epoch: int) -> str:
+    """The image's identity.
+
+    Debian's buildah has one machine for all stages of a build. So for another machine, the stage that builds is built
+    as this machine's, is then called the other's, and stands in for the stage of its name.
+    """
+    arguments = _arguments(epoch, platform)
+    if platform != HOST and HOST is not None:
+        native = ("--build-arg", f"TARGETARCH={platform.architecture}", "--target", "build")
+        stage = store.build(REPOSITORY, *_arguments(epoch, HOST), *native)
+        name = f"localhost/nvtopo-build-{platform.architecture}"
+        container = store("from", "--pull-never", stage)
+        try:
+            store("config", *platform.words, container)
+            store("commit", "--quiet", "--timestamp", str(epoch), container, name)
+        finally:
+            store("rm", container)
+        arguments += ("--build-context", f"build=container-image://{name}")
+    return store.build(REPOSITORY, *arguments, "--tag", _local(platform))
+
+
+def _local(platform: Platform) -> str:
+    return f"localhost/nvtopo-{platform.architecture}:{nvtopo.__version__}"
+
+
+def _store(report: Report, *platforms: Platform) -> Buildah:
+    """A store that holds the bases: this machine's, on which everything is built, and those of the given ones."""
     folder = CACHE / f"store-{base.digest()}"
     folder.mkdir(exist_ok=True)
     store = Buildah(folder)
     store.clear(_IMAGES)
-    if not store.has(base.NAME):
-        with _timed(f"base of {base.SUITE}", report):
-            base.make(store)
+    for platform in {HOST, *platforms} - {None}:
+        if platform and not store.has(base.name(platform)):
+            with _timed(f"base of {base.SUITE} for {platform.architecture}", report):
+                base.make(store, platform)
     return store
 
 
-def _arguments(epoch: int) -> tuple[str, ...]:
+def _arguments(epoch: int, platform: Platform) -> tuple[str, ...]:
     return (
+        *platform.words,
         *("--timestamp", str(epoch), "--build-arg", f"SOURCE_DATE_EPOCH={epoch}"),
+        *("--build-arg", f"BASE={base.name(platform)}"),
+        *(("--build-arg", f"BUILD_BASE={base.name(HOST)}") if HOST else ()),
         # Over a folder that the base has: a mount leaves nothing behind in a layer.
         *("--volume", f"{_home()}:/root:ro"),
     )
 
 
-def _source_date_epoch() -> int:
+def source_date_epoch() -> int:
     """When what is built was last changed, by git; 0 outside of a repository."""
     try:
-        names = [str(path.relative_to(REPOSITORY)) for path in context()]
-        return int(run("git", "-C", str(REPOSITORY), "log", "-1", "--format=%ct", "--", *names))
+        return int(_git("log", "-1", "--format=%ct", "--", *_names()))
     except (ImageError, ValueError):
         return 0
+
+
+def source() -> Source:
+    """What an image of this moment is built of."""
+    try:
+        commit = "" if _git("status", "--porcelain", "--", *_names()) else _git("rev-parse", "HEAD")
+    except ImageError:
+        commit = ""
+    files = {name: hashlib.sha256((REPOSITORY / name).read_bytes()).hexdigest() for name in _names()}
+    return Source(commit, source_date_epoch(), files)
+
+
+def bases(report: Report) -> dict[str, str]:
+    """The images that those of all platforms are built upon: name and digest."""
+    with locked("image", "the image", report):
+        store = _store(report, *ALL)
+        query = ("inspect", "--type", "image", "--format", "{{.FromImageID}}")
+        return {base.name(each): f"sha256:{store(*query, base.name(each))}" for each in ALL}
+
+
+def _names() -> list[str]:
+    return [path.relative_to(REPOSITORY).as_posix() for path in context()]
+
+
+def _git(*arguments: str) -> str:
+    return run("git", "-C", str(REPOSITORY), *arguments)
 
 
 def _home() -> Path:
@@ -190,17 +260,3 @@ def _timed(what: str, report: Report) -> Iterator[None]:
     started = time.monotonic()
     yield
     report(f"building the {what}: {time.monotonic() - started:.0f} s")
-
-
-@contextlib.contextmanager
-def _locked(report: Report) -> Iterator[None]:
-    """One build at a time; the kernel lets go of the lock however its holder ends."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    (CACHE.parent / ".gitignore").write_text("*\n")
-    with (CACHE / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report("waiting for another build of the image …")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

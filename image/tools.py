@@ -16,16 +16,23 @@ class ImageError(Exception):
 
 def run(*argv: str, environment: Mapping[str, str] | None = None, stdin: str | None = None) -> str:
     """What the program prints on standard output."""
+    given = None if stdin is None else stdin.encode()
+    return run_bytes(*argv, environment=environment, stdin=given).decode(errors="replace").strip()
+
+
+def run_bytes(*argv: str, environment: Mapping[str, str] | None = None, stdin: bytes | None = None) -> bytes:
+    """The same in bytes."""
     try:
         done = subprocess.run(
-            argv, env={**os.environ, **(environment or {})}, input=stdin, capture_output=True, text=True, check=False
+            argv, env={**os.environ, **(environment or {})}, input=stdin, capture_output=True, check=False
         )
     except FileNotFoundError:
         raise ImageError(f"{argv[0]} is missing: apt-get install -y {argv[0]}") from None
     if done.returncode:
-        words = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:])
+        said = (done.stdout + done.stderr).decode(errors="replace").strip()
+        words = "\n".join(said.splitlines()[-_LAST_LINES:])
         raise ImageError(f"{' '.join(argv)[:200]} ended with {done.returncode}:\n{words}")
-    return done.stdout.strip()
+    return done.stdout
 
 
 class Buildah:

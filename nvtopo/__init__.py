@@ -8,6 +8,7 @@ Four words carry the house: sources → model → sinks on a node, model → clu
 * ``cluster``   pure: an inventory folded from events → an immutable graph of tiers and domains
 * ``exporters`` what others read of that graph: text, JSON, a page
 * ``kube``      the Kubernetes API, thin
+* ``runtime``   what waits, retries and runs children
 * ``agent``, ``aggregator``, ``standalone``: the loops, where the parts meet
 """
 

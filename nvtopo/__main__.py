@@ -4,12 +4,20 @@ import errno
 import gc
 import os
 import sys
+from typing import TYPE_CHECKING
+
+from nvtopo.sources.nvml import head_start
+
+if TYPE_CHECKING:
+    import click
 
 EXIT_NO = 1
 EXIT_USAGE = 2
 EXIT_READ = 3
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
+#: What a file or a server says of itself may be longer than anyone reads.
+_LONGEST_LINE = 2000
 
 
 #: Imports make tens of thousands of objects and no garbage; the default, 700, collects thirty times in vain.
@@ -25,7 +33,9 @@ def run() -> None:
     gc.set_threshold(_COLLECT_AFTER_OBJECTS)
     if sys.stdout is None:  # started with it closed: what is printed is not wanted
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - lives as long as the process
+    head_start.begin(sys.argv[1:], os.environ)
     code = _flushed(_run())
+    head_start.end()
     os._exit(code)
 
 
@@ -47,12 +57,11 @@ def _run() -> int:  # noqa: PLR0911 - one line for each kind of ending
     from nvtopo.errors import NvtopoError, UsageError
 
     try:
-        result = cli.main(standalone_mode=False)
+        result = cli.main(prog_name=_program(), standalone_mode=False)
     except click.Abort:
         return EXIT_INTERRUPTED
     except click.ClickException as error:
-        error.show()
-        return EXIT_USAGE
+        return _usage(error)
     except UsageError as error:
         return _say(error, EXIT_USAGE)
     except NvtopoError as error:
@@ -70,8 +79,41 @@ def _run() -> int:  # noqa: PLR0911 - one line for each kind of ending
     return result if isinstance(result, int) else 0
 
 
+def _program() -> str:
+    """What the user typed, for usage lines: kubectl calls a plugin ``kubectl-nvtopo``."""
+    return "kubectl nvtopo" if os.path.basename(sys.argv[0]) == "kubectl-nvtopo" else "nvtopo"  # noqa: PTH119 - pathlib costs the start
+
+
+def _usage(error: "click.ClickException") -> int:
+    """Click's lines, which repeat what was typed or pasted."""
+    import io
+
+    from nvtopo.model.formats.printable import printable
+
+    said = io.StringIO()
+    error.show(said)
+    for line in (said.getvalue().rstrip("\n") + _from_environment(error)).splitlines():
+        print(printable(line), file=sys.stderr)  # noqa: T201 - this is where users are spoken to
+    return EXIT_USAGE
+
+
+def _from_environment(error: "click.ClickException") -> str:
+    """The variable that gave a wrong value, if one did: it is not in what the user typed."""
+    import click
+    from click.core import ParameterSource
+
+    if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None or not error.param.name:
+        return ""
+    if error.ctx.get_parameter_source(error.param.name) is not ParameterSource.ENVIRONMENT:
+        return ""
+    names = [error.param.envvar] if isinstance(error.param.envvar, str) else error.param.envvar or ()
+    return f" (from ${next((name for name in names if os.environ.get(name)), '')})"
+
+
 def _say(error: Exception, code: int) -> int:
-    line = " ".join(str(error).split())
+    from nvtopo.model.formats.printable import printable
+
+    line = printable(" ".join(str(error)[:_LONGEST_LINE].split()))
     print(f"nvtopo: {line}", file=sys.stderr)  # noqa: T201 - this is where users are spoken to
     return code
 

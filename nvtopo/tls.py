@@ -3,6 +3,7 @@
 import logging
 import os
 import ssl
+import stat
 from pathlib import Path
 
 from nvtopo.errors import ReadError
@@ -21,6 +22,7 @@ class TlsFiles:
         self._stamp = stamp(*self._paths)
         self._context = self._load()
         self._failed: Stamp | None = None
+        self._said = ""
 
     def __call__(self) -> ssl.SSLContext:
         """The context; the one before where the files changed into something that is no certificate with its key."""
@@ -30,8 +32,11 @@ class TlsFiles:
                 self._failed = now
                 self._context, self._stamp = self._load(), now
                 logger.info("certificate loaded", extra={"file": str(self._paths[0])})
+                self._said = ""
         except ReadError as error:
-            logger.warning("keeping the certificate before", extra={"reason": str(error)})
+            if self._said != str(error):  # not for each connection: a stranger may open many
+                self._said = str(error)
+                logger.warning("keeping the certificate before", extra={"reason": self._said})
         return self._context
 
     def _load(self) -> ssl.SSLContext:
@@ -51,6 +56,9 @@ def stamp(*paths: Path) -> Stamp:
         found = [os.stat(path) for path in paths]  # noqa: PTH116 - as Path.stat, for several
     except OSError as error:
         raise ReadError(f"{error.filename}: {error.strerror}") from error
+    for path, one in zip(paths, found, strict=True):
+        if not stat.S_ISREG(one.st_mode):  # opening a FIFO would wait for who writes to it
+            raise ReadError(f"{path}: expected a file, got a FIFO, a device, a socket or a directory")
     return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
 
 

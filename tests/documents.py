@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from nvtopo.model.spec import Spec, whole
+from nvtopo.model.records.spec import Spec, expand
 
 
 def facts(document: Any) -> Any:
     """The ``spec`` of a document with everything said with its device, as JSON has it."""
-    return msgspec.json.decode(msgspec.json.encode(whole(msgspec.convert(document["spec"], Spec))))
+    return msgspec.json.decode(msgspec.json.encode(expand(msgspec.convert(document["spec"], Spec))))

@@ -1,4 +1,4 @@
-"""Every series that nvtopo has, for docs/metrics.md and for the tests that look whether a name exists."""
+"""Every series that nvtopo has, for docs/metrics.md and for tests that check whether a name exists."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -9,6 +9,7 @@ from nvtopo.sinks.metrics import (
     deliveries,
     fabric,
     gpus,
+    health,
     links,
     nics,
     numa,
@@ -33,6 +34,7 @@ AGENT_PARTS: Final[dict[str, tuple[Series, ...]]] = {
     "Sinks": deliveries.SERIES,
     "Changes": changes.SERIES,
     "Versions": versions.SERIES,
+    "Health": health.SERIES,
     "GPUs and NVLinks as they are": links.SERIES,
     "GPU pairs": pairs.SERIES,
     "NVLink traffic and errors": nvlink.SERIES,
@@ -54,17 +56,19 @@ AGGREGATOR: Final = aggregator.SERIES
 
 _HEAD: Final = """# Metrics
 
-Written from the declarations in the code by `make golden`; a test keeps it true. Units are base units and stand in the
-name. A series of bytes counts one direction. What is not known has no series: absent is never 0. How a GPU is labelled
-(`gpu`, `UUID`) joins with dcgm-exporter, how a port is (`device`, `port`) with node_exporter.
+`make golden` writes this page from the declarations in the code, and a test keeps the two equal. Names carry base
+units. A series of bytes counts one direction. An unknown value has no series: absent never means 0. The HELP of each
+series gives the columns "what it says" and "absent when". GPU labels (`gpu`, `UUID`) join with dcgm-exporter's, port
+labels (`device`, `port`) with node_exporter's.
 
-How many series there are is bounded by what is soldered in: at most 24 for each NVLink, with everything that Blackwell
-answers, 75 for each GPU, 80 for each RDMA port, one for each CPU and 500 for the rest of the node. No label has free
-text; versions and models are in `_info` series. Containers that hold GPUs come and go, and their series with them:
-for each of at most 128, four for each NUMA node, one for each GPU and one more, so 8 containers of one GPU each on two
-sockets have 80. Their labels are names of Kubernetes without an ID: a container that is started anew goes on in its
-series, a pod of another name has series of its own. Where Prometheus gives targets the labels `namespace`, `pod` and
-`container`, it needs `honor_labels: true` (the component `service-monitor` has it): these are the GPUs' holders.
+The hardware bounds the number of series: at most 24 for each NVLink (with all of Blackwell's counters), 75 for each
+GPU, 80 for each RDMA port, one for each CPU and 500 for the rest of the node. No label holds free text; versions and
+models are in `_info` series. Series of containers that hold GPUs come and go with the containers: at most 128
+containers, each with four series for each NUMA node, one for each GPU and one more. For example, 8 containers with
+one GPU each on two sockets have 80 series. Their labels are Kubernetes names without an ID: a restarted container
+continues its series, a pod with another name starts new ones. The labels `namespace`, `pod` and `container` name the
+container that holds the GPU, so a Prometheus that adds such labels to its targets needs `honor_labels: true` (the
+component `service-monitor` sets it).
 """
 _COLUMNS: Final = "| series | type | labels | what it says | read from | absent when |\n|---|---|---|---|---|---|\n"
 
@@ -83,11 +87,9 @@ def _table(part: Iterable[Series]) -> str:
         f"| {series.words} | {_code(series.source)} | {_code(series.absent)} |\n"
         for series in part
     )
-    return "".join(
-        ("| series | type | labels | what it says | read from | absent when |\n|---|---|---|---|---|---|\n", *rows)
-    )
+    return "".join((_COLUMNS, *rows))
 
 
 def _code(words: str) -> str:
-    """A placeholder such as ``<device>`` is no HTML."""
+    """Escape a placeholder such as ``<device>``, which is not HTML."""
     return words.replace("<", "&lt;").replace(">", "&gt;")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -39,11 +41,44 @@ def test_the_contract_is_kept(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "line", "says"),
     [
-        ("sources/pci.py", "import nvtopo.sinks.nfd", "nvtopo.sources.pci -> nvtopo.sinks.nfd"),
-        ("model/locality.py", "import os", "nvtopo.model.locality -> os"),
+        (
+            "sources/linux/pci.py",
+            "import nvtopo.sinks.publish.nfd",
+            "nvtopo.sources.linux.pci -> nvtopo.sinks.publish.nfd",
+        ),
+        ("model/conclusions/locality.py", "import os", "nvtopo.model.conclusions.locality -> os"),
+        ("findings/finding.py", "import nvtopo.cluster.graph", "findings.finding -> nvtopo.cluster.graph"),
+        ("findings/expectation.py", "import os", "nvtopo.findings.expectation -> os"),
+        ("auth/verdicts.py", "import time", "nvtopo.auth.verdicts -> time"),
+        ("auth/authorizer.py", "import nvtopo.agent", "nvtopo.auth.authorizer -> nvtopo.agent"),
+        ("kube/client.py", "import nvtopo.auth.reviews", "nvtopo.kube.client -> nvtopo.auth.reviews"),
         ("cluster/graph.py", "import time", "nvtopo.cluster.graph -> time"),
-        ("model/node.py", "import nvtopo.kube.client", "nvtopo.model.node -> nvtopo.kube.client"),
+        ("model/records/node.py", "import nvtopo.kube.client", "nvtopo.model.records.node -> nvtopo.kube.client"),
         ("exporters/racks.py", "import kubernetes", "nvtopo.exporters.racks -> kubernetes"),
+        (
+            "model/records/facts/nvml.py",
+            "import nvtopo.model.conclusions.rails",
+            "facts.nvml -> nvtopo.model.conclusions",
+        ),
+        (
+            "model/conclusions/rails.py",
+            "import nvtopo.model.changes.topology",
+            "rails -> nvtopo.model.changes",
+        ),
+        (
+            "model/changes/topology.py",
+            "import nvtopo.model.observation",
+            "changes.topology -> nvtopo.model.observation",
+        ),
+        ("sources/rdma/verbs.py", "import nvtopo.sources.linux.pci", "sources.rdma.verbs -> nvtopo.sources.linux.pci"),
+        ("sources/linux/watch.py", "import nvtopo.kube.client", "sources.linux.watch -> nvtopo.kube.client"),
+        ("sinks/text/words.py", "import nvtopo.sinks.picture.svg", "sinks.text.words -> nvtopo.sinks.picture.svg"),
+        ("kube/election.py", "import time", "nvtopo.kube.election -> time"),
+        ("agent/delivery_policy.py", "import threading", "nvtopo.agent.delivery_policy -> threading"),
+        ("sinks/text/matrix.py", "import socket", "nvtopo.sinks.text.matrix -> socket"),
+        ("sinks/picture/svg.py", "import nvtopo.kube.client", "nvtopo.sinks.picture.svg -> nvtopo.kube.client"),
+        ("agent/parts/pods.py", "import nvtopo.agent.http.server", "parts.pods -> nvtopo.agent.http.server"),
+        ("runtime/wakeup.py", "import nvtopo.model.records.record", "runtime.wakeup -> nvtopo.model.records.record"),
     ],
 )
 def test_a_forbidden_import_breaks_it(copy: Path, module: str, line: str, says: str) -> None:

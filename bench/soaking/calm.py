@@ -1,10 +1,12 @@
 """An agent at default settings where nothing happens, beside Debian's node exporter: what the two cost."""
 
 import contextlib
+import re
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -12,6 +14,7 @@ from typing import Any, Final, Self
 from bench.exporter import Exporter
 from bench.scrape import node_exporter
 from bench.soaking import footprint
+from bench.soaking.footprint import Family
 from bench.soaking.places import Place, place
 from bench.soaking.watched import Scraper
 from tests.lab.control_plane import ControlPlane
@@ -52,7 +55,12 @@ class Calm:
             passed = time.monotonic() - began
             shares = {name: (cpu - before[name]) / passed for name, cpu in self._cpu_seconds().items()}
         sizes = [sample.family.all.pss_bytes for sample in scraper.samples]
-        agent = {"cpuShare": shares["agent"], "pssBytes": statistics.median(sizes), "mostPssBytes": max(sizes)}
+        agent = {
+            "cpuShare": shares["agent"],
+            "pssBytes": statistics.median(sizes),
+            "mostPssBytes": max(sizes),
+            "processes": _by_process(sample.family for sample in scraper.samples if sample.at_rest),
+        }
         self.figures = {"seconds": passed, "agent": agent}
         if self._exporter is not None:
             pss = self._exporter.use().pss_bytes
@@ -61,6 +69,24 @@ class Calm:
     def _cpu_seconds(self) -> dict[str, float]:
         found = {"agent": footprint.cpu_seconds(self._agent.process)}
         return found if self._exporter is None else found | {"nodeExporter": self._exporter.use().cpu_seconds}
+
+
+def _by_process(families: Iterable[Family]) -> dict[str, float]:
+    """Process → its PSS in bytes, the median; workers of the same module together."""
+    sizes: defaultdict[str, list[int]] = defaultdict(list)
+    for family in families:
+        now = Counter({"the agent itself": family.own.pss_bytes})
+        for command, child in family.children:
+            now[_worker(command)] += child.pss_bytes
+        for name, size in now.items():
+            sizes[name].append(size)
+    return {name: statistics.median(found) for name, found in sizes.items()}
+
+
+def _worker(command: str) -> str:
+    """A worker's module."""
+    found = re.search(r"\bnvtopo\.[a-z_.]+", command)
+    return found[0].rpartition(".")[2] if found else command
 
 
 @contextlib.contextmanager

@@ -5,13 +5,14 @@ from typing import Any, Final
 
 from bench.soaking.calm import SCRAPE_SECONDS
 from bench.soaking.footprint import Footprint
-from bench.soaking.ordeal import Ordeal
+from bench.soaking.soak_run import SoakRun
 from bench.soaking.watched import Sample, Scraper
 
 Json = dict[str, Any]
 
 #: The targets.
 MOST_PSS_BYTES: Final = 100_000_000
+MOST_PSS_AT_REST_BYTES: Final = 45_000_000
 MOST_CPU_SHARE: Final = 0.01
 MOST_GROWTH: Final = 0.01
 
@@ -30,16 +31,16 @@ _PARTS: Final = (
 )
 
 
-def figures(ordeal: Ordeal, scraper: Scraper, calm: Json, began: float, ended: float) -> Json:
+def figures(soak_run: SoakRun, scraper: Scraper, calm: Json, began: float, ended: float) -> Json:
     """All of them; times are in seconds, memory in bytes."""
-    timely = [seen for seen in ordeal.seen if seen.allowed_seconds is not None and seen.delays.get("labels")]
+    timely = [seen for seen in soak_run.seen if seen.allowed_seconds is not None and seen.delays.get("labels")]
     late = [seen for seen in timely if (seen.delays["labels"] or 0.0) > (seen.allowed_seconds or 0.0)]
-    missed = [seen for seen in ordeal.seen if None in seen.delays.values()]
+    missed = [seen for seen in soak_run.seen if None in seen.delays.values()]
     scrapes = [scrape for scrape in scraper.scrapes if scrape.began >= began]
     found: Json = {
         "seconds": ended - began,
-        "changes": len(ordeal.seen),
-        "faults": dict(ordeal.faults),
+        "changes": len(soak_run.seen),
+        "faults": dict(soak_run.faults),
         "missed": [{"kind": seen.kind, "delays": seen.delays} for seen in missed],
         "late": [{"kind": s.kind, "seconds": s.delays["labels"], "allowedSeconds": s.allowed_seconds} for s in late],
         "labelsWrongSeconds": _spread([seen.delays["labels"] or 0.0 for seen in timely]),
@@ -87,6 +88,7 @@ def _met(found: Json) -> dict[str, bool | None]:
         "descriptors flat": memory["descriptors"]["growth"] <= 0 if long else None,
         "threads flat": memory["threads"]["growth"] <= 0 if long else None,
         "memory at most 100 MB": max(memory["mostPssBytes"], agent["mostPssBytes"]) <= MOST_PSS_BYTES,
+        "memory at rest at most 45 MB": agent["pssBytes"] <= MOST_PSS_AT_REST_BYTES,
         "CPU at most 1 %": agent["cpuShare"] <= MOST_CPU_SHARE if long else None,
     }
 
@@ -122,6 +124,7 @@ def _calm(calm: Json) -> list[str]:
     lines = [f"{heading:32}CPU share   PSS MB"]
     both = {name: calm[name] for name in ("agent", "nodeExporter") if name in calm}
     lines += [f"  {name:30}{part['cpuShare']:9.2%}{part['pssBytes'] / 1e6:9.1f}" for name, part in both.items()]
+    lines += [f"  {name:39}{pss / 1e6:9.1f}" for name, pss in both["agent"]["processes"].items()]
     if "nodeExporter" in both:
         ratios = (both["agent"][key] / both["nodeExporter"][key] for key in ("cpuShare", "pssBytes"))
         lines.append(f"  {'agent/nodeExporter':30}" + "".join(f"{ratio:9.2f}" for ratio in ratios))

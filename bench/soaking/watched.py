@@ -7,10 +7,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from bench.soaking import footprint, weather
+from bench.soaking import footprint, scenario
 from bench.soaking.footprint import Family
 from bench.soaking.places import Place
-from bench.soaking.weather import Machine, View
+from bench.soaking.scenario import Machine, View
 
 SINKS: Final = ("labels", "resource", "metrics")
 
@@ -39,7 +39,7 @@ class Sample(NamedTuple):
     @property
     def at_rest(self) -> bool:
         """Whether only those workers are there that stay: none that reads the machine once and ends."""
-        return not any("nvtopo.sources.nvml_worker" in command for command, _ in self.family.children)
+        return not any("nvml import worker" in command for command, _ in self.family.children)
 
 
 class Scraper:
@@ -70,7 +70,7 @@ class Scraper:
         """What the last page says; None where no scrape began since then, or it failed."""
         if not self.scrapes or self.scrapes[-1].began < since or not self.scrapes[-1].whole:
             return None
-        return weather.of_page(self._page)
+        return scenario.of_page(self._page)
 
     def _scrape(self) -> None:
         while not self._stop.wait(self._interval):
@@ -78,7 +78,7 @@ class Scraper:
             page = self._ask()
             self._page = page or ""
             self.scrapes.append(Scrape(began, time.monotonic() - began, page is not None))
-            self.longest_pass_seconds = max(self.longest_pass_seconds, *weather.values(self._page, _LAST_READING), 0.0)
+            self.longest_pass_seconds = max(self.longest_pass_seconds, *scenario.values(self._page, _LAST_READING), 0.0)
 
     def _ask(self) -> str | None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_SCRAPE_SECONDS)
@@ -122,7 +122,7 @@ class Sight:
 
     def _resource(self) -> View | None:
         document = self._place.api.find(self._place.path)
-        return None if document is None else weather.of_resource(document)
+        return None if document is None else scenario.of_resource(document)
 
 
 def _seldom(look: Callable[[], View | None]) -> Callable[[], View | None]:

@@ -1,21 +1,21 @@
-"""Problems in the log: when one comes and when it goes, and not at each reading between."""
+"""Logs a problem when it appears and when it disappears, not at each reading between."""
 
 import logging
 from collections.abc import Iterable
 
-from nvtopo.model.record import Problem
+from nvtopo.model.records.record import Problem
 
 logger = logging.getLogger(__name__)
 
 
 class ProblemLog:
-    """What was said last."""
+    """Remembers the problems of the last reading."""
 
     def __init__(self) -> None:
         self._known: frozenset[Problem] = frozenset()
 
     def say(self, problems: Iterable[Problem]) -> None:
-        """Log what differs from the last time."""
+        """Log the problems that appeared or disappeared since the last call."""
         before, self._known = self._known, frozenset(problems)
         for problem in self._known - before:
             logger.warning(

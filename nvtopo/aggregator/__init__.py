@@ -1,5 +1,5 @@
-"""The cluster loop: events of the store → inventory → graph → whoever waits for it, and the HTTP API on top.
+"""The cluster loop: events of the store → inventory → graph, and the HTTP API that serves it.
 
 ``loop.Aggregator`` folds and publishes, ``server.Server`` serves what it published; both run until they are told to
-stop. The one is useful without the other.
+stop. Each works without the other.
 """

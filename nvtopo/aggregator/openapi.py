@@ -1,41 +1,29 @@
 """The OpenAPI description of the HTTP API: a table of operations, and the schemas of the documents themselves."""
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from nvtopo import __version__
-from nvtopo.exporters.document import GraphDocument, NodeEntry
-from nvtopo.model.derive import Derived
-from nvtopo.model.record import Record
-from nvtopo.model.spec import Spec
+from nvtopo.aggregator import served
+from nvtopo.auth.rights import METRICS, Right, TopologyRight
+from nvtopo.cluster.claims import TIERS
+from nvtopo.exporters.change_records import GraphChange
+from nvtopo.exporters.document import GraphDocument
+from nvtopo.exporters.history_document import HistoryDocument
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
 
 
-class Error(Record, frozen=True, kw_only=True, omit_defaults=False):
-    """What went wrong, in one line."""
+class Query(NamedTuple):
+    """A parameter of the query string."""
 
-    error: str
-
-
-class NodesDocument(Record, frozen=True, kw_only=True, omit_defaults=False):
-    """Every node of the graph."""
-
-    generation: int
-    nodes: dict[str, NodeEntry]
-
-
-class NodeDocument(Record, frozen=True, kw_only=True, omit_defaults=False):
-    """One node: its facts, what follows from them, and its place in the graph."""
-
-    generation: int
     name: str
-    spec: Spec | None
-    """Null where the node's object cannot be read; the entry's problems say why."""
-    derived: Derived | None
-    entry: NodeEntry
+    says: str
+    allowed: tuple[str, ...] = ()
+    """The values that it may have; any if there are none."""
 
 
 class Operation(NamedTuple):
@@ -47,28 +35,72 @@ class Operation(NamedTuple):
     refusals: tuple[int, ...] = ()
     tagged: bool = False
     """Whether the answer's ETag is the generation of the graph."""
-    right: str = ""
-    """What a caller must be allowed to do to NodeTopologies, where callers are asked; empty: anybody may read it."""
+    right: Right | None = None
+    """What a caller must be allowed to do; for a path with a name, to the node of that name. None: anybody may read."""
+    query: tuple[Query, ...] = ()
+    more: tuple[type, ...] = ()
+    """What else it speaks of: described among the schemas."""
 
 
-PATHS: Final = {
+def _listing(summary: str, answer: type, *refusals: int) -> Operation:
+    return Operation(summary, answer=answer, refusals=(400, *refusals, 503), tagged=True, right=TopologyRight("list"))
+
+
+def _node(summary: str, answer: type) -> Operation:
+    return Operation(summary, answer=answer, refusals=(400, 404, 503), tagged=True, right=TopologyRight("get"))
+
+
+PATHS: Final[Mapping[str, Operation]] = {
     "/": Operation("The rack graph as a page.", "text/html"),
     "/page/{file}": Operation("What the page consists of.", "text/css", refusals=(404,)),
-    "/v1/graph": Operation("The cluster's graph.", answer=GraphDocument, refusals=(503,), tagged=True, right="list"),
-    "/v1/graph/watch": Operation(
-        "The generation, at once and on every change.", EVENTS, refusals=(503,), right="watch"
+    "/v1/graph": Operation(
+        "The cluster's graph, or a part of it.",
+        answer=GraphDocument,
+        refusals=(400, 404, 503),
+        tagged=True,
+        right=TopologyRight("list"),
+        query=(
+            Query("domain", "Only the nodes of this domain, by its ID, and the domains that lie in it."),
+            Query("tier", "Only the domains of this tier, and the nodes that are in one.", TIERS),
+            Query("node", "Only this node, and the domains that it is in."),
+        ),
     ),
-    "/v1/nodes": Operation("Every node.", answer=NodesDocument, refusals=(503,), tagged=True, right="list"),
-    "/v1/nodes/{name}": Operation("One node.", answer=NodeDocument, refusals=(404, 503), tagged=True, right="get"),
-    "/healthz": Operation("Whether the process serves."),
+    "/v1/graph/watch": Operation(
+        "What changes, as server-sent events. `reset` has a GraphDocument, for who is new or was away too long. "
+        "`change` has a GraphChange, to be applied to generation `previous`; `dropped` says why it is the last event. "
+        "Last-Event-ID goes on after the event of that ID.",
+        EVENTS,
+        refusals=(400, 503),
+        right=TopologyRight("watch"),
+        more=(GraphChange,),
+    ),
+    "/v1/nodes": _listing("Every node.", served.NodesDocument),
+    "/v1/nodes/{name}": _node("One node.", served.NodeDocument),
+    "/v1/nodes/{name}/pairs": _node("The GPU pairs of one node, and what they talk over.", served.PairsDocument),
+    "/v1/domains": _listing("Every domain of every tier.", served.DomainsDocument),
+    "/v1/domains/{id}": _listing("One domain, by its ID, and what lies in it.", served.DomainDocument, 404),
+    "/v1/drift": _listing("Everything that does not fit.", served.DriftDocument),
+    "/v1/history": Operation(
+        "What changed, oldest first: of one node, of the nodes of a rack or domain, or of all.",
+        answer=HistoryDocument,
+        refusals=(400, 404, 503),
+        right=TopologyRight("list"),
+        query=(
+            Query("node", "A node's name, or that of a rack or other domain."),
+            Query("rack", "The ID or short name of a rack or other domain, or a node's name."),
+        ),
+    ),
+    "/healthz": Operation("Whether the process serves, and all of its threads run."),
     "/readyz": Operation("Whether the store has been listed.", refusals=(503,)),
-    "/metrics": Operation("Prometheus metrics.", "text/plain"),
+    "/metrics": Operation("Prometheus metrics.", "text/plain", right=METRICS),
     "/openapi.json": Operation("This description."),
 }
 
 _REASONS: Final = {
+    400: "A parameter of the query that is not known, that is there twice, or whose value is not expected.",
     401: "No bearer token, or none that the API server knows.",
-    403: "The token's holder may not do that to NodeTopologies.",
+    403: "The token's holder does not have the right, which is named.",
+    429: "Too many tokens to review from one address.",
     404: "No such thing.",
     503: "Not listed yet, too many watchers, or the API server does not review the token.",
 }
@@ -79,7 +111,8 @@ _SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {}]
 def description() -> dict[str, Any]:
     """The OpenAPI document."""
     answers = [operation.answer for operation in PATHS.values() if operation.answer is not None]
-    types = [*answers, Error]
+    more = [one for operation in PATHS.values() for one in operation.more]
+    types = [*answers, *more, served.Error]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     by_type = dict(zip(types, schemas, strict=True))
     return {
@@ -93,16 +126,25 @@ def description() -> dict[str, Any]:
 def _operation(path: str, operation: Operation, schemas: dict[type, dict[str, Any]]) -> dict[str, Any]:
     schema = {} if operation.answer is None else {"schema": schemas[operation.answer]}
     responses: dict[str, Any] = {"200": {"description": operation.summary, "content": {operation.content: schema}}}
-    refusals = (401, 403, *operation.refusals) if operation.right else operation.refusals
+    refusals = (401, 403, 429, *operation.refusals) if operation.right else operation.refusals
     for status in refusals:
-        responses[str(status)] = {"description": _REASONS[status], "content": {JSON: {"schema": schemas[Error]}}}
+        responses[str(status)] = {"description": _REASONS[status], "content": {JSON: {"schema": schemas[served.Error]}}}
     if operation.tagged:
-        responses["200"]["headers"] = {"ETag": {"schema": {"type": "string"}}}
+        says = "The graph's generation; weak if the answer is compressed."
+        responses["200"]["headers"] = {"ETag": {"description": says, "schema": {"type": "string"}}}
         responses["304"] = {"description": "The graph is still of the generation in If-None-Match."}
-    described = {"summary": operation.summary, "parameters": _parameters(path), "responses": responses}
+    described = {"summary": operation.summary, "parameters": _parameters(path, operation.query), "responses": responses}
     return described | {"security": _SECURITY} if operation.right else described
 
 
-def _parameters(path: str) -> list[dict[str, Any]]:
+def _parameters(path: str, query: tuple[Query, ...]) -> list[dict[str, Any]]:
     names = [part.strip("{}") for part in path.split("/") if part.startswith("{")]
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    in_path = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    return in_path + [
+        {"name": name, "in": "query", "description": says, "schema": {"type": "string"} | _enumerated(allowed)}
+        for name, says, allowed in query
+    ]
+
+
+def _enumerated(allowed: tuple[str, ...]) -> dict[str, Any]:
+    return {"enum": [*allowed]} if allowed else {}

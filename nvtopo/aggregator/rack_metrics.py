@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from nvtopo.cluster import tiers
+from nvtopo.cluster.claims import NVLINK_DOMAIN
 from nvtopo.cluster.domains import Domain
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.cluster.nodes import GraphNode
@@ -18,37 +18,49 @@ _NONE: Final = "no node names an NVLink domain"
 
 NODE = info(
     "nvtopo_graph_node_info",
-    "A node and its place; rack is the domain's short name.",
+    "NVLink domain, rack, chassis and tray of the node, as labels; the value is always 1. Rack is the "
+    "domain's short name.",
     ("node", *_DOMAIN, "chassis", "tray"),
     source="the NodeTopologies",
     absent="there are no nodes",
 )
 NODE_GPUS = gauge(
     "nvtopo_graph_node_gpus",
-    "GPUs that answer, of one node.",
+    "Number of the node's GPUs that answer.",
     ("node",),
     source="the NodeTopologies",
-    absent="the node's object cannot be read",
+    absent="the node's object can't be read",
+)
+STALE = gauge(
+    "nvtopo_node_stale",
+    "1 for a node whose agent is not heard any more.",
+    ("node",),
+    source="the Ready condition of the agents' pods",
+    absent="the node's agent is heard, or the agents' pods can't be followed",
 )
 DOMAIN_NODES = gauge(
-    "nvtopo_graph_domain_nodes", "Nodes of an NVLink domain.", _DOMAIN, source="the graph", absent=_NONE
+    "nvtopo_graph_domain_nodes", "Number of nodes in the NVLink domain.", _DOMAIN, source="the graph", absent=_NONE
 )
 DOMAIN_GPUS = gauge(
-    "nvtopo_graph_domain_gpus", "GPUs that answer, of an NVLink domain.", _DOMAIN, source="the graph", absent=_NONE
+    "nvtopo_graph_domain_gpus",
+    "Number of GPUs in the NVLink domain that answer.",
+    _DOMAIN,
+    source="the graph",
+    absent=_NONE,
 )
 SILENT_TRAYS = gauge(
     "nvtopo_graph_domain_silent_trays",
-    "Compute trays numbered between others of which no node is known.",
+    "Number of compute trays between known trays of the NVLink domain from which no node is known.",
     _DOMAIN,
     source="the trays' numbers, by NVML's platform information",
     absent=_NONE,
 )
 DOMAIN_HEALTH = gauge(
     "nvtopo_graph_domain_gpu_health",
-    "GPUs of an NVLink domain by health.",
+    "Number of GPUs in the NVLink domain, by health.",
     (*_DOMAIN, "health"),
     source="the NodeTopologies",
-    absent="no GPU of the domain is so",
+    absent="no GPU of the domain has that health",
 )
 SERIES = declared(globals())
 
@@ -60,11 +72,16 @@ def families(graph: ClusterGraph) -> Iterator[Family]:
     for node in graph.nodes.values():
         gpus.add(node.gpus, node.name)
     yield gpus
+    stale = Family(STALE)
+    for node in graph.nodes.values():
+        if node.stale:
+            stale.add(1, node.name)
+    yield stale
     yield from _domains(graph)
 
 
 def _place(node: GraphNode, graph: ClusterGraph) -> tuple[str, ...]:
-    domain = node.tiers.get(tiers.NVLINK_DOMAIN, "")
+    domain = node.tiers.get(NVLINK_DOMAIN, "")
     rack = graph.domains[domain].name if domain else ""
     tray = node.position.tray
     return node.name, domain, rack, node.position.chassis or "", "" if tray is None else str(tray)
@@ -74,6 +91,8 @@ def _domains(graph: ClusterGraph) -> Iterator[Family]:
     nodes, gpus = Family(DOMAIN_NODES), Family(DOMAIN_GPUS)
     silent, health = Family(SILENT_TRAYS), Family(DOMAIN_HEALTH)
     for domain in graph.domains.values():
+        if domain.tier != NVLINK_DOMAIN:
+            continue
         labels = (domain.id, domain.name)
         members = [graph.nodes[name] for name in domain.nodes]
         nodes.add(len(members), *labels)

@@ -1,26 +1,39 @@
 """The HTTP server: uvicorn in a thread of its own, on a socket that is bound before the thread starts."""
 
+import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Final, Self
 
 import uvicorn
+from starlette.routing import Route
 
+from nvtopo.aggregator import api
 from nvtopo.aggregator.access import Access
-from nvtopo.aggregator.api import application
+from nvtopo.aggregator.guest import Guest
 from nvtopo.aggregator.loop import Aggregator
-from nvtopo.aggregator.watch import HEARTBEAT_SECONDS, MOST_CLIENTS, Watch
+from nvtopo.aggregator.own_host import OwnHost
+from nvtopo.aggregator.reception import LIMITS, Reception
+from nvtopo.aggregator.watch import HEARTBEAT_SECONDS, Subscribers
+from nvtopo.auth.hosts import is_loopback
+from nvtopo.auth.review_budget import client_of
 from nvtopo.errors import ReadError
+from nvtopo.runtime.connection_slots import Limits
+from nvtopo.runtime.front import BACKLOG, Door, Front
+from nvtopo.runtime.seats import Seats
+from nvtopo.runtime.visit import Visit
+from nvtopo.sinks.metrics import connections
+from nvtopo.sinks.metrics.series import Part
 
 #: How long an answer under way may take to end when the server does.
 _GRACE_SECONDS: Final = 2
-_BACKLOG: Final = 128
 
 
-class Server:
+class GraphServer:
     """Serves a loop's graph while it is open; ``port`` 0 takes a free one."""
 
     def __init__(  # noqa: PLR0913 - address and limits, each with a default
@@ -30,11 +43,17 @@ class Server:
         address: str = "127.0.0.1",
         port: int = 0,
         access: Access | None = None,
+        parts: Sequence[Part] = (),
         tls: Callable[[], ssl.SSLContext] | None = None,
-        most_clients: int = MOST_CLIENTS,
+        alive: Callable[[], bool] = lambda: True,
+        more: Sequence[Route] = (),
+        limits: Limits = LIMITS,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
-        """Binds at once. Without ``access`` it asks nobody who they are; ``tls`` gives each connection its context.
+        """Binds at once. Without ``access`` everybody may read; ``tls`` gives each connection its context.
+
+        ``parts`` of the metrics page come beside those of the graph; ``alive`` answers ``/healthz``; ``more`` are
+        routes of their own (``Placements.routes``).
 
         Raises:
             ReadError: the address cannot be bound.
@@ -44,24 +63,25 @@ class Server:
         self.port: int = self._socket.getsockname()[1]
         self._scheme = "https" if tls else "http"
         self._aggregator = aggregator
-        self._watch = Watch(lambda: aggregator.graph, most_clients=most_clients, heartbeat_seconds=heartbeat_seconds)
-        self._uvicorn = uvicorn.Server(
-            uvicorn.Config(
-                application(aggregator, self._watch, access),
-                http="h11",
-                ws="none",
-                loop="asyncio",
-                lifespan="off",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_graceful_shutdown=_GRACE_SECONDS,
-                ssl_context_factory=None if tls is None else lambda *_: _of_the_moment(tls),
-            )
+        self._watch = Subscribers(lambda: aggregator.graph, heartbeat_seconds=heartbeat_seconds)
+        seats = Seats(limits)
+        all_parts = (*parts, lambda: connections.families(len(seats), seats.dropped))
+        application = api.application(aggregator, self._watch, access, all_parts, alive, more)
+        config = uvicorn.Config(
+            OwnHost(application) if access is None and is_loopback(address) else application,
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            log_level="error",  # what strangers send is counted, not logged
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
         )
-        self._thread = threading.Thread(target=self._uvicorn.run, args=([self._socket],), name="http", daemon=True)
+        self._uvicorn = _Server(config, seats, tls)
+        self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
 
     @property
     def url(self) -> str:
@@ -71,6 +91,7 @@ class Server:
 
     def __enter__(self) -> Self:
         self._end_listening = self._aggregator.listen(self._watch.wake)
+        self._watch.wake()
         self._thread.start()
         return self
 
@@ -81,22 +102,52 @@ class Server:
         self._thread.join()
         self._socket.close()
 
+    def _serve(self) -> None:
+        try:
+            self._uvicorn.run([self._socket])
+        except SystemExit as error:  # which ends a thread without a word
+            raise RuntimeError("the HTTP server gave up") from error
 
-def _of_the_moment(tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """A context that gives each connection the one that is right when it begins: certificates are rotated."""
 
-    def replace(connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
-        connection.context = tls()
+class _Server(uvicorn.Server):
+    """uvicorn, but for who is let in: a thread of its own accepts, and gives on who asks something."""
 
-    context = tls()
-    context.sni_callback = replace  # called for every client, whether it names a server or not
-    return context
+    def __init__(self, config: uvicorn.Config, seats: Seats, tls: Callable[[], ssl.SSLContext] | None) -> None:
+        super().__init__(config)
+        self._seats = seats
+        self._tls = tls
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept. What takes long is computed by one thread beside the event loop."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1, thread_name_prefix="documents"))
+        self.servers = []
+        self._reception = Reception(self.config.loaded_app, self._seats, self._guest, self._tls)
+        door = Door(client_of, only_begun=self._tls is not None)
+        self._fronts = [Front(one, self._seats, door, self._reception.come) for one in sockets or ()]
+        self._threads = [threading.Thread(target=front.run, name="front", daemon=True) for front in self._fronts]
+        for thread in self._threads:
+            thread.start()
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nobody any more; answers under way may end."""
+        for front in self._fronts:
+            front.stop()
+        for thread in self._threads:
+            thread.join()
+        self._reception.close()
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+    def _guest(self, visit: Visit) -> Guest:
+        return Guest(self.config, self.server_state, self._seats, visit)
 
 
 def _bound(address: str, port: int) -> socket.socket:
-    """A socket that listens: whoever connects before the thread runs waits and is served."""
+    """A listening socket. Clients that connect before the thread runs wait and are served."""
     try:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        return socket.create_server((address, port), family=family, backlog=_BACKLOG)
+        return socket.create_server((address, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise ReadError(f"cannot listen on {address}:{port}: {error.strerror}") from error

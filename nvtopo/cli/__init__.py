@@ -1,6 +1,6 @@
-"""The command line: one module for each verb, imported when the verb is asked for.
+"""The command line: one module for each verb, imported only when that verb runs.
 
-Exit codes: 0 fine, 1 the answer is no, 2 wrong usage, 3 cannot read or reach, 70 a bug.
+Exit codes: 0 success, 1 the answer is no, 2 wrong usage, 3 something can't be read or reached, 70 a bug.
 """
 
 from importlib import import_module
@@ -10,18 +10,34 @@ import click
 
 from nvtopo import __version__
 
-#: Verb → (module with a click command named ``command``, help line). The line stands here so that ``--help`` imports
-#: nothing else.
+#: Verb → (module with a click command named ``command``, help line). The help lines are here so that ``--help``
+#: imports no verb.
 VERBS: Final = {
     "dump": ("nvtopo.cli.dump", "Show the topology of this node."),
     "capture": ("nvtopo.cli.capture", "Write this node's facts to a file."),
-    "diff": ("nvtopo.cli.diff", "Say what differs between two captures or resources."),
-    "convert": ("nvtopo.cli.convert", "Turn `nvidia-smi topo -m` and the like into labels or scheduler policy."),
-    "agent": ("nvtopo.cli.agent", "Keep this node's labels, resource and metrics true."),
-    "aggregator": ("nvtopo.cli.aggregator", "Assemble the cluster's graph and serve it."),
-    "graph": ("nvtopo.cli.graph", "Show the rack graph."),
-    "nfd-hook": ("nvtopo.cli.nfd_hook", "Print features for NFD releases that still run hooks."),
-    "standalone": ("nvtopo.cli.standalone", "Agent and aggregator in one process, without Kubernetes."),
+    "doctor": ("nvtopo.cli.doctor", "Say whether this node, or each of many, is ready."),
+    "why": ("nvtopo.cli.why", "Say why a node is not ready, a label not there, or a pod does not fit."),
+    "inventory": ("nvtopo.cli.inventory", "List the hardware of this node, or of many."),
+    "bundle": ("nvtopo.cli.bundle", "Write what a maintainer needs into one file, scrubbed."),
+    "diff": ("nvtopo.cli.diff", "Show what differs between two captures or resources."),
+    "convert": ("nvtopo.cli.convert", "Convert `nvidia-smi topo -m` or similar output to labels or scheduler policy."),
+    "agent": ("nvtopo.cli.agent", "Keep this node's labels, resource and metrics up to date."),
+    "aggregator": ("nvtopo.cli.aggregator", "Build the graph of the cluster and serve it."),
+    "graph": ("nvtopo.cli.graph", "Show the cluster's nodes rack by rack."),
+    "accept": ("nvtopo.cli.accept", "Accept what is observed of nodes as what is expected."),
+    "compare": ("nvtopo.cli.compare", "Compare canary nodes with the rest of the cluster."),
+    "history": ("nvtopo.cli.history", "Show what changed on a node or in a rack."),
+    "export": ("nvtopo.cli.export", "Write the cluster's topology as a scheduler reads it."),
+    "place": ("nvtopo.cli.place", "Find the best GPUs for a gang."),
+    "pods": ("nvtopo.cli.pods", "Show which GPUs and NICs each pod holds."),
+    "release": ("nvtopo.cli.release", "Leave gangs that wait for a place to kube-scheduler."),
+    "simulate": ("nvtopo.cli.simulate", "Replay a trace of gangs on a cluster, and compare policies."),
+    "nfd-hook": ("nvtopo.cli.nfd_hook", "Print this node's labels for NFD releases that run hooks."),
+    "standalone": ("nvtopo.cli.standalone", "Run agent and aggregator in one process, without Kubernetes."),
+    "completion": ("nvtopo.cli.completion", "Print the completion script for bash, zsh or fish."),
+    "man": ("nvtopo.cli.man", "Print or write the manual pages."),
+    "version": ("nvtopo.cli.version", "Print the version."),
+    "help": ("nvtopo.cli.help", "Print the help of a verb."),
 }
 
 
@@ -33,20 +49,41 @@ class Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the verb's module; None where there is no such verb."""
+        """Import the verb's module; None if there is no such verb."""
         if cmd_name not in VERBS:
             return None
+        from nvtopo.cli.habits import shared
+
         command = import_module(VERBS[cmd_name][0]).command
         assert isinstance(command, click.Command)
-        return command
+        return shared(command, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; a verb that does not exist is refused with those that look like it."""
+        typed = args[0]
+        if typed not in VERBS and not typed.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(typed.lower(), VERBS)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            ctx.fail(f"No such command '{typed}'.{hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of verbs, from the table and without importing them."""
+        """Write the list of verbs from the table, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="nvtopo")
+_HELP: Final = """Show how the GPUs, NICs and links of a node are connected, and how the nodes of a cluster are.
+
+Each option can be given in the environment too: NVTOPO_DUMP_FORMAT=tree is `nvtopo dump --format tree`.
+"""
+
+
+@click.group(cls=Verbs, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="nvtopo")
 def main() -> None:
-    """What the GPUs, NICs and links of this node, and of the cluster, really are."""
+    """The options of nvtopo itself."""

@@ -1,226 +1,228 @@
-"""``nvtopo agent``: the node loop."""
+"""``nvtopo agent``: read this node again and again, and publish what it is."""
 
 import logging
 import os
 import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from nvtopo.cli.lasting import settle
+from nvtopo.agent.parts.rdma import RdmaOptions
+from nvtopo.cli.agent_options import (
+    DriverOptions,
+    LldpOptions,
+    LoopOptions,
+    SinkOptions,
+    driver_options,
+    lldp_options,
+    loop_options,
+    rdma_options,
+    sink_options,
+)
 from nvtopo.cli.machine import live_options, machine_of
-from nvtopo.cli.page import authorize_of, listen_of, page_options
+from nvtopo.cli.page import PageOptions, page_options
+from nvtopo.runtime.gc_tuning import freeze_startup
+from nvtopo.runtime.switching import switch_often
 
 if TYPE_CHECKING:
     from nvtopo.agent import Agent
-    from nvtopo.agent.delivery import Sink
-    from nvtopo.agent.hearing import Hearing
-    from nvtopo.agent.page import Listen
-    from nvtopo.agent.rdma import RdmaOptions
-    from nvtopo.sinks.events import EventSink
+    from nvtopo.agent.expectations import AgentExpectations
+    from nvtopo.agent.holders import Asking
+    from nvtopo.agent.http.page import Listen
+    from nvtopo.agent.nvml_event_listener import NvmlEventListener
+    from nvtopo.kube.client import Client
+    from nvtopo.sinks.publish.events import EventSink
+    from nvtopo.sinks.publish.sink import Sink
     from nvtopo.sources.machine import Machine
 
 logger = logging.getLogger(__name__)
 
 
 @click.command("agent")
-@click.option("--once", is_flag=True, help="One pass, then end: exit 3 if a sink could not be written.")
-@click.option(
-    "--features-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("/etc/kubernetes/node-feature-discovery/features.d"),
-    show_default=True,
-    help="Where NFD's worker reads feature files.",
-)
-@click.option("--features/--no-features", default=True, help="Write the feature file.")
-@click.option("--resource/--no-resource", default=True, help="Keep the NodeTopology resource.")
-@click.option(
-    "--events/--no-events",
-    default=None,
-    help="Tell of changes in Kubernetes Events on the Node. By default where the resource is kept.",
-)
-@click.option("--node-feature/--no-node-feature", default=False, help="Keep an NFD NodeFeature object.")
-@click.option(
-    "--node-feature-namespace", envvar="POD_NAMESPACE", default="nvtopo", show_default=True, help="Where it is kept."
-)
-@click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Instead of the pod's own account.")
+@loop_options
+@sink_options
 @page_options
-@click.option(
-    "--interval", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds between passes."
-)
-@click.option(
-    "--boot-grace",
-    type=click.FloatRange(min=0),
-    default=300.0,
-    show_default=True,
-    help="Seconds after boot in which NVLinks that are not up count as training, and no label says ready or degraded.",
-)
-@click.option(
-    "--label-lifetime",
-    type=click.FloatRange(min=60),
-    default=900.0,
-    show_default=True,
-    help="Seconds a label lives on.",
-)
-@click.option(
-    "--sample-interval",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
-    help="Seconds between samples of GPU counters, while somebody scrapes them; 0 for none.",
-)
-@click.option(
-    "--nvml-events/--no-nvml-events",
-    default=True,
-    help="Listen to NVML's events (XIDs), which keeps the driver open: it can't be unloaded meanwhile.",
-)
-@click.option(
-    "--nvml-deadline",
-    type=click.FloatRange(min=1),
-    default=20.0,
-    show_default=True,
-    help="Seconds the driver has for an answer; more where many GPUs start without persistence mode.",
-)
-@click.option(
-    "--rdma-traffic/--no-rdma-traffic",
-    default=True,
-    help="Count bytes and packets of RDMA ports; not needed where node_exporter does.",
-)
-@click.option(
-    "--rdma-queue-pairs/--no-rdma-queue-pairs",
-    default=False,
-    help="Count RDMA queue pairs by type and state; each costs its NIC's firmware a question at each scrape.",
-)
-@click.option(
-    "--rdma-pause/--no-rdma-pause", default=True, help="Count pause frames of RoCE ports (ethtool -S), by priority."
-)
+@driver_options
+@rdma_options
+@lldp_options
 @live_options
-def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    once: bool,
-    features_dir: Path,
-    features: bool,
-    resource: bool,
-    events: bool | None,
-    node_feature: bool,
-    node_feature_namespace: str,
-    kubeconfig: Path | None,
-    listen: str,
-    tls_cert_file: Path | None,
-    tls_private_key_file: Path | None,
-    bearer_token_file: Path | None,
-    require_token: bool,
-    audiences: tuple[str, ...],
-    interval: float,
-    boot_grace: float,
-    label_lifetime: float,
-    sample_interval: float,
-    rdma_traffic: bool,
-    rdma_queue_pairs: bool,
-    rdma_pause: bool,
-    nvml_events: bool,
-    nvml_deadline: float,
+def command(  # noqa: PLR0913 - one for each group of options, and which machine
+    *,
+    loop: LoopOptions,
+    publish: SinkOptions,
+    page: PageOptions,
+    driver: DriverOptions,
+    rdma: RdmaOptions,
+    hear: LldpOptions,
     root: str,
     nvml: str | None,
     node_name: str | None,
 ) -> None:
-    """Keep this node's labels, resource and metrics true to what the machine is."""
-    from nvtopo import telemetry
+    """Keep this node's labels, resource and metrics up to date with the machine."""
     from nvtopo.agent import Agent
-    from nvtopo.agent.rdma import RdmaOptions
+    from nvtopo.cli import logs
     from nvtopo.errors import ReadError
 
-    telemetry.log_to_stderr()
-    authorize = authorize_of(bearer_token_file, audiences if require_token else None, kubeconfig)
-    page = listen_of(listen, tls_cert_file, tls_private_key_file, authorize)
+    logs.begin()
+    api = cache(partial(_connect, publish.kubeconfig))
+    listen = page.listen_with(api)
     name = node_name or os.uname().nodename
-    sinks: list[Sink] = []
-    if features:
-        from nvtopo.sinks.nfd import FeatureFile
-
-        sinks.append(FeatureFile(features_dir, timedelta(seconds=label_lifetime), lambda: datetime.now(UTC)))
-    if resource:
-        sinks.append(_resource(kubeconfig, name))
-    if node_feature:
-        sinks.append(_node_feature(kubeconfig, name, node_feature_namespace))
-    machine = machine_of(root, nvml, node_name, nvml_deadline)
-    hearing = _hearing(machine) if nvml_events and not once else None
-    told = _events(kubeconfig, name) if (resource if events is None else events) and not once else None
-    if told is not None:
-        sinks.append(told)
-        if hearing is not None:
-            hearing.tell(told.hear)
-    agent = Agent(machine, sinks, boot_grace_seconds=boot_grace, hearing=hearing, on_change=told.see if told else None)
-    if once:
+    sinks = list(_sinks(publish, api, name))
+    machine = machine_of(root, nvml, node_name, driver.nvml_deadline)
+    if hear.lldp and not loop.once:
+        machine = _with_ears(machine, hear.lldp_ports)
+    listener = _nvml_event_listener(machine) if driver.nvml_events and not loop.once else None
+    sends_events = publish.resource if publish.events is None else publish.events
+    events = _events(api(), name) if sends_events and not loop.once else None
+    if events is not None:
+        sinks.append(events)
+        if listener is not None:
+            listener.subscribe(events.on_event)
+    if publish.allocations:
+        sinks.append(_allocation(api(), name, machine))
+    due = _expectations(loop, sinks)
+    agent = Agent(machine, sinks, boot_grace_seconds=loop.boot_grace, listener=listener, expectations=due)
+    if loop.once:
         agent.step()
         if not agent.delivered:
-            raise ReadError("agent: not every sink could be written; the log above says which and why")
+            raise ReadError("agent: a sink could not be written; the log above names it and the reason")
         return
-    rdma_options = RdmaOptions(rdma_traffic, rdma_queue_pairs, rdma_pause)
-    _serve(agent, machine, page, interval, sample_interval, hearing, rdma_options)
-    if told is not None and told.waiting:
-        logger.warning("events not told", extra={"count": told.waiting})
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.stop())
+    asking = _asking(agent) if publish.allocations else nullcontext()
+    with asking, _hearing(machine, agent), _served(agent, machine, listen, listener, driver.sample_interval, rdma):
+        freeze_startup()
+        with switch_often():
+            agent.run(loop.interval)
+    if events is not None and events.waiting:
+        logger.warning("events not sent", extra={"count": events.waiting})
 
 
-def _resource(kubeconfig: Path | None, name: str) -> "Sink":
+def _sinks(publish: SinkOptions, api: "Callable[[], Client]", name: str) -> "Iterator[Sink]":
+    if publish.features:
+        from nvtopo.sinks.publish.nfd import FeatureFile
+
+        lifetime = timedelta(seconds=publish.label_lifetime)
+        yield FeatureFile(publish.features_dir, lifetime, lambda: datetime.now(UTC))
+    if publish.resource:
+        yield _resource(api(), name)
+    if publish.node_feature:
+        yield _node_feature(api(), name, publish.node_feature_namespace)
+
+
+def _expectations(loop: LoopOptions, sinks: "Iterable[Sink]") -> "AgentExpectations":
+    from nvtopo.agent.expectation_file import ExpectationFile
+    from nvtopo.agent.expectations import AgentExpectations
+    from nvtopo.sinks.publish.resource import ResourceSink
+
+    own = [] if loop.expect is None else [ExpectationFile(loop.expect)]
+    resource = next((sink for sink in sinks if isinstance(sink, ResourceSink)), None)
+    files = [*own, ExpectationFile(loop.expectations, optional=True)]
+    return AgentExpectations(files) if resource is None else AgentExpectations(files, lambda: resource.standing)
+
+
+def _connect(kubeconfig: Path | None) -> "Client":
     from nvtopo.kube.client import connect
+
+    return connect(kubeconfig)
+
+
+def _resource(client: "Client", name: str) -> "Sink":
     from nvtopo.kube.store import KubeStore
-    from nvtopo.sinks.resource import ResourceSink
+    from nvtopo.sinks.publish.resource import ResourceSink
 
-    return ResourceSink(KubeStore(connect(kubeconfig)), name)
-
-
-def _events(kubeconfig: Path | None, name: str) -> "EventSink":
-    from nvtopo.kube.client import connect
-    from nvtopo.sinks.events import EventSink
-
-    return EventSink(connect(kubeconfig), name)
+    return ResourceSink(KubeStore(client), name)
 
 
-def _node_feature(kubeconfig: Path | None, name: str, namespace: str) -> "Sink":
-    from nvtopo.kube.client import connect
-    from nvtopo.sinks.node_feature import NodeFeatureSink
+def _events(client: "Client", name: str) -> "EventSink":
+    from nvtopo.sinks.publish.events import EventSink
 
-    return NodeFeatureSink(connect(kubeconfig), name, namespace)
+    return EventSink(client, name)
 
 
-def _hearing(machine: "Machine") -> "Hearing | None":
-    """Of the driver that the machine asks; None where it asks none."""
-    from nvtopo.agent.hearing import Hearing
-    from nvtopo.sources.nvml import NvmlWorker
+def _node_feature(client: "Client", name: str, namespace: str) -> "Sink":
+    from nvtopo.sinks.publish.node_feature import NodeFeatureSink
+
+    return NodeFeatureSink(client, name, namespace)
+
+
+def _allocation(client: "Client", name: str, machine: "Machine") -> "Sink":
+    from nvtopo.agent.holders import held
+    from nvtopo.sinks.publish.allocation import AllocationSink
+
+    return AllocationSink(client, name, partial(held, machine.root))
+
+
+def _asking(agent: "Agent") -> "Asking":
+    """Who holds what is asked for more often than the machine is read."""
+    from nvtopo.agent.holders import Asking
+    from nvtopo.sinks.publish.allocation import AllocationSink
+
+    return Asking(partial(agent.offer_again, AllocationSink.name))
+
+
+def _nvml_event_listener(machine: "Machine") -> "NvmlEventListener | None":
+    """The listener on the machine's driver; None if the machine asks no driver."""
+    from nvtopo.agent.nvml_event_listener import NvmlEventListener
+    from nvtopo.sources.nvml.topology import NvmlWorker
 
     nvml = machine.nvml
-    return Hearing(nvml.library, nvml.deadline_seconds) if isinstance(nvml, NvmlWorker) else None
+    return NvmlEventListener(nvml) if isinstance(nvml, NvmlWorker) else None
 
 
-def _serve(  # noqa: PLR0913, PLR0917 - what the page is made of
+def _with_ears(machine: "Machine", names: tuple[str, ...]) -> "Machine":
+    """The machine with a listener for LLDP, which ``_hearing`` starts."""
+    from nvtopo.sources.linux.lldp import LldpListener, ports
+
+    return machine._replace(lldp=LldpListener((lambda: names) if names else (lambda: ports(machine.root))))
+
+
+@contextmanager
+def _hearing(machine: "Machine", agent: "Agent") -> Iterator[None]:
+    """Listen for LLDP meanwhile, if the machine has a listener; what changes is a reason to read again."""
+    from nvtopo.sources.linux.lldp import LldpListener
+
+    if not isinstance(machine.lldp, LldpListener):
+        yield
+        return
+    machine.lldp.wake(agent.wake)
+    with machine.lldp:
+        yield
+
+
+@contextmanager
+def _served(  # noqa: PLR0913, PLR0917 - what the page is made of
     agent: "Agent",
     machine: "Machine",
     listen: "Listen | None",
-    interval: float,
+    listener: "NvmlEventListener | None",
     sample_interval: float,
-    hearing: "Hearing | None",
-    rdma_options: "RdmaOptions",
-) -> None:
-    """Run until SIGTERM or SIGINT, with the metrics page beside the loop."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: agent.stop())
+    rdma: RdmaOptions,
+) -> Iterator[None]:
+    """Serve the metrics page meanwhile, if there is one."""
     if listen is None:
-        settle()
-        agent.run(interval)
+        yield
         return
-    from nvtopo.agent import process
-    from nvtopo.agent.page import Page
-    from nvtopo.agent.parts import parts
-    from nvtopo.agent.pods import PodsWatch
-    from nvtopo.agent.sampler import sampling
+    from nvtopo.agent.http.page import MetricsPage
+    from nvtopo.agent.parts import process
+    from nvtopo.agent.parts.all_parts import parts
+    from nvtopo.agent.parts.pods import PodsWatch
+    from nvtopo.agent.parts.sampler import sampling
+    from nvtopo.runtime.fallen_threads import FallenThreads
 
-    with sampling(machine, agent.latest, sample_interval) as sampled, PodsWatch(agent.root) as watch:
-        heard = () if hearing is None else (hearing.part,)
-        read = parts(agent.root, agent.latest, agent.changes, watch.latest, rdma_options)
-        page = (*read, agent.sinks_part, process.part, *heard, *sampled)
-        with Page(page, lambda: agent.delivered, lambda: agent.alive, listen=listen) as served:
+    with (
+        FallenThreads() as threads,
+        sampling(machine, agent.latest, sample_interval) as sampled,
+        PodsWatch(agent.root) as watch,
+    ):
+        events = () if listener is None else (listener.part,)
+        read = parts(agent.root, agent.latest, agent.changes, watch.latest, rdma)
+        page = (*read, agent.sinks_part, process.part, *events, *sampled)
+        with MetricsPage(page, lambda: agent.ready, lambda: agent.alive and threads.all_run(), listen=listen) as served:
             logger.info("serving", extra={"url": served.url})
-            settle()
-            agent.run(interval)
+            yield

@@ -1,4 +1,4 @@
-"""``nvtopo aggregator``: the cluster loop, with its API and page."""
+"""``nvtopo aggregator``: the graph of the cluster, with its API and page."""
 
 import contextlib
 import logging
@@ -6,30 +6,87 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from nvtopo.cli.lasting import settle
-from nvtopo.cli.listen import is_loopback, parse_listen
-from nvtopo.cli.page import tls_of, tls_options
+from nvtopo.auth.hosts import is_loopback
+from nvtopo.cli import logs
+from nvtopo.cli.common_options import kubeconfig_option
+from nvtopo.cli.export_keeping import apply_option, kept_applied
+from nvtopo.cli.listen import parse_listen
+from nvtopo.cli.page import audience_option, tls_of, tls_options
+from nvtopo.cli.placing import PlacingOptions, placing_options
+from nvtopo.cli.placing import placing as placing_of
+from nvtopo.cli.tier_sources import Sources, loops, source_options
+from nvtopo.runtime.gc_tuning import freeze_settled, freeze_startup
+from nvtopo.runtime.switching import switch_often
+
+if TYPE_CHECKING:
+    from nvtopo.aggregator.event_writer import EventWriter
+    from nvtopo.aggregator.loop import Aggregator
+    from nvtopo.aggregator.trail import Trail
+    from nvtopo.kube.client import Client
 
 logger = logging.getLogger(__name__)
 
 
 @click.command("aggregator")
-@click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Instead of the pod's own account.")
-@click.option("--listen", default="127.0.0.1:8080", show_default=True, help="Address of the API and the page.")
-@click.option("--namespace", envvar="POD_NAMESPACE", default="nvtopo", show_default=True, help="Where the Lease is.")
+@kubeconfig_option
+@click.option(
+    "--listen", default="127.0.0.1:8080", show_default=True, help="Address of the API and the page, as HOST:PORT."
+)
+@click.option(
+    "--namespace",
+    envvar="POD_NAMESPACE",
+    default="nvtopo",
+    show_default=True,
+    help="Namespace of the leader election's Lease and of the agents' pods.",
+)
 @click.option(
     "--require-token/--anonymous",
     default=None,
-    help="Whether readers need a bearer token, which the API server reviews.  [default: unless it listens on loopback]",
+    help="Require a bearer token, which the API server reviews.  [default: require, unless listening on loopback]",
+)
+@audience_option("Audience that the readers' tokens must name. May be repeated.")
+@click.option(
+    "--stale-after",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    show_default=True,
+    help="Seconds that an agent's pod may be not ready, or missing, before its node is stale.",
 )
 @click.option(
-    "--audience", "audiences", multiple=True, default=("nvtopo",), show_default=True, help="Whom their tokens are for."
+    "--drift-after",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds that a difference from what is expected must last to be drift.",
 )
+@click.option(
+    "--boot-grace",
+    type=click.FloatRange(min=0),
+    default=600.0,
+    show_default=True,
+    help="Seconds after a node appeared, or is heard again, in which nothing of it becomes drift.",
+)
+@placing_options
+@source_options
+@apply_option
+@click.option(
+    "--history-entries",
+    type=click.IntRange(0, 256),
+    default=32,
+    show_default=True,
+    help="Changes that are kept of each node; 0 keeps none.",
+)
+@click.option(
+    "--history-days", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Days that they are kept."
+)
+@click.option("--no-events", is_flag=True, help="Don't send Kubernetes Events when drift begins or ends.")
 @tls_options
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     kubeconfig: Path | None,
@@ -37,46 +94,114 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     namespace: str,
     require_token: bool | None,
     audiences: tuple[str, ...],
+    stale_after: float,
+    drift_after: float,
+    boot_grace: float,
+    place: PlacingOptions,
+    sources: Sources,
+    history_entries: int,
+    history_days: float,
+    applied: tuple[str, ...],
+    no_events: bool,
     tls_cert_file: Path | None,
     tls_private_key_file: Path | None,
 ) -> None:
-    """Assemble the cluster's graph from all NodeTopologies, and serve it."""
-    from nvtopo import telemetry
-    from nvtopo.aggregator.access import Access
+    """Build the graph of the cluster from all NodeTopologies, and serve it."""
+    from nvtopo.aggregator import writer_metrics
+    from nvtopo.aggregator.access import LIFETIMES, Access
+    from nvtopo.aggregator.admission_watch import AdmissionWatch
+    from nvtopo.aggregator.drift_parts import DriftParts
     from nvtopo.aggregator.loop import Aggregator
-    from nvtopo.aggregator.server import Server
+    from nvtopo.aggregator.server import GraphServer
+    from nvtopo.aggregator.signs_of_life import SignsOfLife
     from nvtopo.aggregator.status import StatusWriter
+    from nvtopo.auth.authorizer import Authorizer
+    from nvtopo.auth.reviews import Reviewer
+    from nvtopo.cluster.drift import Timing
+    from nvtopo.kube import admission
+    from nvtopo.kube.agent_pods import AgentPods
+    from nvtopo.kube.applier import Applier
     from nvtopo.kube.client import connect
     from nvtopo.kube.lease import Leadership
-    from nvtopo.kube.review import Reviewer
     from nvtopo.kube.store import KubeStore
+    from nvtopo.runtime.fallen_threads import FallenThreads
 
     address, port = parse_listen(listen)
     tls = tls_of(tls_cert_file, tls_private_key_file)
-    telemetry.log_to_stderr()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with connect(kubeconfig) as client:
+    logs.begin()
+    threads = FallenThreads()
+    stop = _stopped_by_signals()
+    with threads, connect(kubeconfig) as client:
         store = KubeStore(client)
-        aggregator = Aggregator(store, first_generation=generation_at(time.time()))
-        leadership = Leadership(client, namespace, "nvtopo-aggregator", f"{os.uname().nodename}-{os.getpid()}")
-        writer = StatusWriter(aggregator, store, lambda: leadership.leading)
+        aggregator = Aggregator(
+            store,
+            first_generation=generation_at(time.time()),
+            settle=freeze_settled,
+            trail=_trail(history_entries, history_days),
+        )
+        leadership = Leadership(client, namespace, "nvtopo-aggregator", _identity(), fit=threads.all_run)
+        applier = Applier("status", store.set_status, lambda: leadership.term)
+        writer = StatusWriter(aggregator, applier, lambda: leadership.term, has=store.has)
+        signs = SignsOfLife(
+            AgentPods(client, namespace), partial(_names, aggregator), aggregator.silence, grace_seconds=stale_after
+        )
+        policies = AdmissionWatch(partial(admission.look, client), lambda: store.foreign)
+        drift = DriftParts(
+            client,
+            namespace,
+            aggregator,
+            Timing(drift_after, boot_grace),
+            events=None if no_events else _events(client, _identity(), lambda: leadership.term),
+        )
+        kept = kept_applied(aggregator, client, lambda: leadership.term, applied, namespace)
+        placing = placing_of(aggregator, client, lambda: leadership.term, namespace, place)
+        figures = partial(writer_metrics.families, leadership, applier)
         with contextlib.ExitStack() as open_while_running:
             enter = open_while_running.enter_context
             asks = not is_loopback(address) if require_token is None else require_token
-            access = enter(Access(Reviewer(client, audiences))) if asks else None
-            server = enter(Server(aggregator, address=address, port=port, access=access, tls=tls))
-            enter(_running(stop, leadership.run, writer.run))
+            access = enter(Access(Authorizer(Reviewer(client, audiences), LIFETIMES))) if asks else None
+            server = enter(
+                GraphServer(
+                    aggregator,
+                    address=address,
+                    port=port,
+                    access=access,
+                    parts=(figures, policies.families, drift.families, *kept.families, *placing.families),
+                    tls=tls,
+                    alive=threads.all_run,
+                    more=enter(placing.placements(access)).routes,
+                )
+            )
+            enter(_running(threading.Event(), leadership.run))  # left last: who writes has ended before it lets go
+            own = (writer.run, applier.run, signs.run, policies.run, *drift.loops, *placing.loops, *kept.loops)
+            enter(_running(stop, *own, *loops(aggregator, client, sources)))
             logger.info("serving", extra={"url": server.url, "requires_token": asks})
-            settle()
-            aggregator.run(stop)
+            freeze_startup()
+            with switch_often():
+                aggregator.run(stop)
+
+
+def _identity() -> str:
+    return f"{os.uname().nodename}-{os.getpid()}"
+
+
+def _stopped_by_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _events(client: "Client", identity: str, term: Callable[[], int | None]) -> "EventWriter":
+    from nvtopo.aggregator.event_writer import EventWriter
+
+    return EventWriter(client, identity, term)
 
 
 @contextlib.contextmanager
 def _running(stop: threading.Event, *loops: Callable[[threading.Event], None]) -> Iterator[None]:
-    """The loops in threads of their own; stopped and joined at the end."""
-    threads = [threading.Thread(target=loop, args=(stop,), name=loop.__qualname__) for loop in loops]
+    """Run each loop in a thread; stop and join them at the end."""
+    threads = [threading.Thread(target=loop, args=(stop,), name=_called(loop)) for loop in loops]
     for thread in threads:
         thread.start()
     try:
@@ -87,6 +212,27 @@ def _running(stop: threading.Event, *loops: Callable[[threading.Event], None]) -
             thread.join()
 
 
+def _called(loop: Callable[[threading.Event], None]) -> str:
+    """``StatusWriter.run``: by the object's own class, so that two that inherit one ``run`` are told apart."""
+    owner = getattr(loop, "__self__", None)
+    return loop.__qualname__ if owner is None else f"{type(owner).__name__}.{loop.__name__}"
+
+
+def _trail(entries: int, days: float) -> "Trail":
+    from nvtopo.aggregator.trail import Trail
+    from nvtopo.cluster.history import Limits
+
+    return Trail(Limits(entries, days))
+
+
+def _names(aggregator: "Aggregator") -> Collection[str]:
+    """The nodes of the graph; none before the first."""
+    return () if aggregator.graph is None else aggregator.graph.nodes.keys()
+
+
 def generation_at(seconds: float) -> int:
-    """Where generations start: milliseconds, so that no ETag of an earlier life of the process is met again."""
-    return int(seconds * 1000)
+    """The first generation: Unix microseconds, so that a restarted process never reuses an ETag.
+
+    Nor does another replica: one that started a second earlier comes to these numbers after a million graphs.
+    """
+    return int(seconds * 1_000_000)

@@ -12,9 +12,9 @@ from nvtopo.cli.machine import begin, live_options
 @live_options
 def command(file: Path, root: str, nvml: str | None, node_name: str | None) -> None:
     """Write this node's facts to FILE ('-' is standard output)."""
-    snapshot = begin(root, nvml, node_name)
-    from nvtopo.sinks.document import capture_json
-    from nvtopo.sinks.files import replace_file
+    snapshot = begin(root, nvml, node_name, everything=True)
+    from nvtopo.sinks.document.node import capture_json
+    from nvtopo.sinks.publish.files import replace_file
 
     content = capture_json(snapshot())
     if str(file) == "-":

@@ -1,15 +1,16 @@
-"""``nvtopo diff A B``: what differs between two captures, resources or other tools' outputs of one node, in words."""
+"""``nvtopo diff A B``: what differs between two captures, resources or other tools' outputs, in words."""
 
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from nvtopo.cli.common_options import text_or_json_option
 from nvtopo.cli.machine import found_in
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
-    from nvtopo.model.changes import Change
+    from nvtopo.model.changes.change import Change
 
 _FILE = click.Path(exists=False, dir_okay=False, allow_dash=True)
 _DIFFERS = 1
@@ -19,19 +20,17 @@ _EQUAL = 0
 @click.command("diff")
 @click.argument("before", type=_FILE)
 @click.argument("after", type=_FILE)
-@click.option(
-    "--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True, help="What to print."
-)
+@text_or_json_option
 def command(before: str, after: str, form: str) -> int:
-    """Say what differs between BEFORE and AFTER, one line a change.
+    """Show what differs between BEFORE and AFTER, one change on each line.
 
-    Each is a capture, a NodeTopology as `kubectl get ntopo NODE -o json` (or yaml) prints it, the output of
-    `nvtopo dump --format json`, or what another tool wrote; '-' is standard input. Exits 0 where nothing differs, and
-    1 where something does.
+    Each file is a capture, a NodeTopology (`kubectl get ntopo NODE -o json` or yaml), the output of
+    `nvtopo dump --format json`, or another tool's output; '-' is standard input. Exits 0 if nothing differs, 1 if
+    something does.
     """
     if before == after == "-":
-        raise UsageError("diff: standard input can be one of the two, not both")
-    from nvtopo.model.changes import changes
+        raise UsageError("diff: expected at most one '-': standard input can be read only once")
+    from nvtopo.model.changes.topology import changes
 
     found = changes(found_in(before).node, found_in(after).node)
     click.echo(_json(found) if form == "json" else _text(found), nl=False)
@@ -39,14 +38,17 @@ def command(before: str, after: str, form: str) -> int:
 
 
 def _text(found: "tuple[Change, ...]") -> str:
-    from nvtopo.sinks.matrix import printable
+    from nvtopo.model.changes import words
+    from nvtopo.model.formats.printable import printable
 
-    lines = "".join(f"{printable(change.text)}\n" for change in found)
+    lines = "".join(f"{printable(words.text(change))}\n" for change in found)
     return lines or ("nothing differs\n" if sys.stdout.isatty() else "")
 
 
 def _json(found: "tuple[Change, ...]") -> bytes:
     import msgspec
 
-    entries = [{**msgspec.to_builtins(change), "text": change.text} for change in found]
+    from nvtopo.model.changes import words
+
+    entries = [{**msgspec.to_builtins(one), "fact": words.fact(one), "text": words.text(one)} for one in found]
     return msgspec.json.format(msgspec.json.encode({"changes": entries}), indent=2) + b"\n"

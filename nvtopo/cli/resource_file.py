@@ -1,42 +1,43 @@
-"""A node as a document with a ``spec``: a NodeTopology as kubectl prints it, or our own dump, in JSON or YAML."""
-
-import importlib.util
-from collections.abc import Callable
-from functools import partial
+"""A node from a document with a ``spec``: a NodeTopology as kubectl prints it, or a dump, in JSON or YAML."""
 
 import msgspec
 
 from nvtopo.errors import ParseError
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.spec import Spec, whole
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.spec import Spec, expand
+from nvtopo.wire import yaml
+from nvtopo.wire.documents import Json, one_line, reason
 
 _EXPECTED = "a NodeTopology (`kubectl get ntopo NODE -o json`) or a dump (`nvtopo dump --format json`)"
 
+_KIND = "NodeTopology"
+
 
 class _Document(msgspec.Struct, frozen=True):
-    """What resources and dumps have in common."""
+    """The part that resources and dumps have in common."""
 
     spec: Spec
+    kind: str = _KIND
 
 
 def resource_in(content: bytes, source: str) -> NodeTopology | None:
-    """The node, or None where the content claims to be something else.
+    """The node; None if the content does not look like a resource.
 
     Raises:
-        ParseError: it claims to be a resource and is none, or is YAML and there is no PyYAML.
+        ParseError: it looks like a resource and is not one, or it is YAML and PyYAML is not installed.
     """
     if content.lstrip()[:1] == b"{":
-        return _decoded(partial(msgspec.json.decode, content, type=_Document), source) if b'"spec"' in content else None
-    # No other tool's output has such a line at its margin.
+        return _node(Json(_Document, _EXPECTED).read(content, source), source) if b'"spec"' in content else None
+    # No other tool writes this line without indentation.
     if b"\nspec:" not in b"\n" + content:
         return None
-    if importlib.util.find_spec("yaml") is None:
-        raise ParseError(f"{source}: YAML needs PyYAML (pip install 'nvtopo[kubernetes]'); JSON does not")
-    return _decoded(partial(msgspec.yaml.decode, content, type=_Document), source)
+    return _node(yaml.read(content, _Document, _EXPECTED, source), source)
 
 
-def _decoded(decode: Callable[[], _Document], source: str) -> NodeTopology:
+def _node(document: _Document, source: str) -> NodeTopology:
+    if document.kind != _KIND:
+        raise ParseError(f"{source}: expected {_EXPECTED}, got a {one_line(document.kind)}")
     try:
-        return whole(decode().spec)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ParseError(f"{source}: expected {_EXPECTED}: {error}") from error
+        return expand(document.spec)
+    except ValueError as error:
+        raise ParseError(f"{source}: expected {_EXPECTED}: {reason(error)}") from error

@@ -1,89 +1,118 @@
 """``nvtopo standalone``: agent and aggregator in one process, without Kubernetes."""
 
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from nvtopo.cli.lasting import settle
+from nvtopo.cli import logs
 from nvtopo.cli.machine import live_options, machine_of
+from nvtopo.cli.tier_sources import topology_option
+from nvtopo.runtime.gc_tuning import freeze_startup
+from nvtopo.runtime.switching import switch_often
 
 if TYPE_CHECKING:
     from nvtopo.standalone import Running
+
+_LARGEST_PROVENANCE_BYTES = 1 << 16
 
 
 @click.command("standalone")
 @click.option(
     "--fleet",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of captures: recorded nodes that stand beside this machine.",
+    help="Directory of captures: recorded nodes to show beside this machine.",
 )
-@click.option("--oneshot", is_flag=True, help="Print and end, instead of serving until Ctrl-C.")
-@click.option("--address", default="127.0.0.1", show_default=True, help="Where the page and the metrics are served.")
-@click.option("--page-port", type=click.IntRange(0, 65535), default=8745, show_default=True, help="0: any free one.")
-@click.option("--metrics-port", type=click.IntRange(0, 65535), default=9745, show_default=True, help="0: any free one.")
+@click.option(
+    "--stale", multiple=True, metavar="NODE", help="Show this recorded node as not heard from. May be repeated."
+)
+@click.option("--oneshot", is_flag=True, help="Print and exit instead of serving until Ctrl-C.")
+@click.option("--address", default="127.0.0.1", show_default=True, help="Address to serve the page and the metrics on.")
+@click.option(
+    "--page-port",
+    type=click.IntRange(0, 65535),
+    default=8745,
+    show_default=True,
+    help="Port of the page; 0 for any free port.",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    default=9745,
+    show_default=True,
+    help="Port of the metrics; 0 for any free port.",
+)
+@topology_option
 @live_options
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     fleet: Path | None,
+    stale: tuple[str, ...],
     oneshot: bool,
     address: str,
     page_port: int,
     metrics_port: int,
+    topology: Path | None,
     root: str,
     nvml: str | None,
     node_name: str | None,
 ) -> None:
-    """Show this machine, and a fleet of recorded ones, as a cluster would: matrix, labels, racks, page, metrics."""
+    """Show this machine, and recorded ones, as a cluster would: matrix, labels, racks, page and metrics."""
     try:
         from nvtopo import standalone
     except ImportError as error:
         from nvtopo.errors import UsageError
+        from nvtopo.extras import how_to_install
 
-        raise UsageError(f"standalone needs the aggregator: pip install 'nvtopo[aggregator]' ({error.name})") from error
+        raise UsageError(f"standalone needs {error.name}: {how_to_install('aggregator')}") from error
 
+    logs.begin()
     ports = {"page_port": 0, "metrics_port": 0} if oneshot else {"page_port": page_port, "metrics_port": metrics_port}
-    with standalone.running(machine_of(root, nvml, node_name), fleet, address=address, **ports) as up:
+    with standalone.running(
+        machine_of(root, nvml, node_name), fleet, stale=stale, address=address, topology=topology, **ports
+    ) as up:
         _print(up, fleet)
         if not oneshot:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: up.agent.stop())
-            click.echo(f"\nPage:    {up.page_url}/\nMetrics: {up.metrics_url}/metrics\nCtrl-C ends.")
-            settle()
-            up.agent.run(interval_seconds=15.0)
+            click.echo(f"\nPage:    {up.page_url}/\nMetrics: {up.metrics_url}/metrics\nStop with Ctrl-C.")
+            freeze_startup()
+            with switch_often():
+                up.agent.run(interval_seconds=15.0)
 
 
 def _print(up: "Running", fleet: Path | None) -> None:
-    from nvtopo.cli.colour import matrix_style
+    from nvtopo.cli.colour import style
     from nvtopo.exporters import document, racks
-    from nvtopo.model.features import features
-    from nvtopo.sinks import matrix
+    from nvtopo.model.conclusions.features import features
+    from nvtopo.model.formats.printable import printable
+    from nvtopo.sinks.text import matrix
 
-    terminal = sys.stdout.isatty()
     observation = up.observation
     _head("This machine")
-    click.echo(matrix.render(observation.node, observation.derived, matrix_style(terminal=terminal)))
+    click.echo(matrix.render(observation.topology, observation.derived, style))
     _head("Its node labels")
-    labels = features(observation.node, observation.derived)
+    labels = features(observation.topology, observation.derived)
     click.echo("".join(f"{name}={value}\n" for name, value in labels.items()))
     _head("The rack graph")
     if fleet is not None:
-        click.echo(f"with the recorded nodes of {fleet}{_provenance(fleet)}\n")
+        click.echo(f"with the recorded nodes of {printable(str(fleet))}{_provenance(fleet)}\n")
     graph = document.of(up.graph)
-    if terminal:
-        from rich.console import Console
-
-        Console().print(racks.rich_text(graph), end="", soft_wrap=True)
-    else:
-        click.echo(racks.render(graph), nl=False)
+    click.echo(racks.render(graph, style), nl=False)
 
 
 def _head(text: str) -> None:
-    click.echo(click.style(text, bold=True) if sys.stdout.isatty() else f"== {text} ==")
+    from nvtopo.cli.colour import style
+
+    styled = style(text, "head")
+    click.echo(styled if styled != text else f"== {text} ==")
 
 
 def _provenance(fleet: Path) -> str:
-    """The first line of the folder's PROVENANCE, which says whether its machines are recorded or invented."""
+    """The first line of the directory's PROVENANCE, which says whether its machines are recorded or synthetic."""
+    from nvtopo.model.formats.printable import printable
+    from nvtopo.wire.files import read_file
+
     path = fleet / "PROVENANCE"
-    return f": {path.read_text(encoding='utf-8').splitlines()[0]}" if path.is_file() else ""
+    lines = read_file(path, _LARGEST_PROVENANCE_BYTES).decode("utf-8", "replace").splitlines() if path.is_file() else []
+    return f": {printable(lines[0])}" if lines else ""

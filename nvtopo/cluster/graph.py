@@ -1,101 +1,143 @@
-"""``ClusterGraph``: every node with its tiers, every domain with its nodes, and what does not fit together.
+"""``ClusterGraph``: every node with its tiers, every domain with its nodes, and all findings.
 
-Built whole from an inventory, immutable, swapped by one assignment: whoever holds one holds a consistent answer that
-names its generation. The same inventory gives the same graph, whatever the order in which its nodes arrived.
+A graph is built from an inventory, immutable, and replaced by one assignment, so every reader has a consistent graph of
+one generation. The same inventory gives the same graph, in whatever order its nodes arrived. What did not change is
+taken from the graph before, so one node's change costs as much as that node, its domains and its claims.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from nvtopo.cluster import domains as grouping
-from nvtopo.cluster import nodes as concluding
+from immutables import Map
+
+from nvtopo.cluster import identifiers, standing
+from nvtopo.cluster.claims import TIERS, Cable, Reading
 from nvtopo.cluster.domains import Domain
-from nvtopo.cluster.findings import Finding
+from nvtopo.cluster.findings import NodeFinding
 from nvtopo.cluster.inventory import Inventory
 from nvtopo.cluster.nodes import GraphNode
-from nvtopo.model.node import NodeTopology
+from nvtopo.cluster.ordered import Ordered
+from nvtopo.cluster.records import NodeRecord
+from nvtopo.cluster.standing import Conclude, Context, Standing, concluded
+
+Names = tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClusterGraph:
     """The cluster at one generation of the inventory."""
 
     generation: int
     nodes: Mapping[str, GraphNode]
-    """By name, in the order of names; nodes without tiers and unreadable ones included."""
+    """By name, in the order of names: without tiers, unreadable, and named by others only, all are included."""
     domains: Mapping[str, Domain]
-    """By ID, in the order of their short names."""
-    drift: tuple[Finding, ...]
-    alone: Mapping[str, GraphNode] = field(repr=False)
-    """The nodes before any other node was looked at: what the next build takes over for those that did not change."""
+    """By ID, of all tiers: by tier, closest first, and in the order of their short names."""
+    edges: tuple[Cable, ...]
+    """Between nodes and switches, as the sources say; a cable that should be there and is not is one of them."""
+    records: Map[str, NodeRecord]
+    """What should be recorded of the nodes."""
+    delta: "Delta"
+    """What differs from the graph before."""
+    standing: Standing = field(repr=False)
+    """What the next build takes over."""
+
+    def identifier(self, domain: Domain) -> str | None:
+        """Of a domain: sorts in physical order, and never changes. None if none of its nodes has a NodeTopology."""
+        number = self.standing.numbers.get((domain.tier, domain.id))
+        return None if number is None else identifiers.text(domain.tier, number)
+
+    @property
+    def local(self) -> Mapping[str, GraphNode]:
+        """The nodes by themselves, without what others say."""
+        return self.standing.local
+
+    @cached_property
+    def drift(self) -> tuple[NodeFinding, ...]:
+        """All findings, in order."""
+        own = (finding for findings in self.standing.ill.values() for finding in findings)
+        return tuple(sorted({*own, *self.standing.shared}))
 
 
-def build(inventory: Inventory, previous: ClusterGraph | None = None) -> ClusterGraph:
-    """The graph of an inventory.
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What differs between two graphs; from nothing, all."""
 
-    ``previous`` only saves work: nodes whose topology is the very same object are not looked at again.
+    since: int | None
+    """The generation of the graph before; None from nothing."""
+    nodes: frozenset[str]
+    """Nodes that are new, gone, or seen otherwise."""
+    recorded: frozenset[str]
+    """Nodes of which something else is recorded."""
+    domains: bool
+    """Whether a domain came or went."""
+    moved: frozenset[str]
+    """Domains that are new, gone, or otherwise, by ID."""
+    appeared: frozenset[NodeFinding]
+    settled: frozenset[NodeFinding]
+
+
+def build(
+    inventory: Inventory,
+    previous: ClusterGraph | None = None,
+    readings: Mapping[str, Reading] | None = None,
+    now: str | None = None,
+    conclude: Conclude = concluded,
+) -> ClusterGraph:
+    """The graph of an inventory, and of what other sources say: name → reading; by default those of the inventory.
+
+    ``previous`` only saves work. ``now``, RFC 3339, is when new claims are recorded; without it nothing is.
+    ``conclude`` never raises.
     """
-    alone = MappingProxyType(dict(_alone(inventory, {} if previous is None else previous.alone)))
-    shared = tuple(sorted({*_same_place(alone.values()), *_same_gpu(alone.values())}))
-    own = (finding for node in alone.values() for finding in node.findings)
+    before = Standing() if previous is None else previous.standing
+    after, changed, recorded = standing.step(
+        before, inventory, Context(inventory.readings if readings is None else readings, now, conclude)
+    )
     return ClusterGraph(
         generation=inventory.generation,
-        nodes=_told(alone, shared),
-        domains=grouping.of(alone.values()),
-        drift=tuple(sorted((*own, *shared))),
-        alone=alone,
+        nodes=Ordered(after.nodes, str, _names(before, after, previous, changed)),
+        domains=Ordered(after.domains.domains, lambda domain: _order(after.domains.domains[domain])),
+        edges=after.placed.edges,
+        records=after.records,
+        delta=_delta(previous, after, changed, recorded),
+        standing=after,
     )
 
 
-def _alone(inventory: Inventory, known: Mapping[str, GraphNode]) -> Iterator[tuple[str, GraphNode]]:
-    for name in sorted({*inventory.nodes, *inventory.unreadable}):
-        if name in inventory.unreadable:
-            yield name, concluding.unreadable(name, inventory.unreadable[name])
-            continue
-        topology, before = inventory.nodes[name], known.get(name)
-        unchanged = before is not None and before.topology is topology
-        yield name, before if before is not None and unchanged else _concluded(name, topology)
+def _names(before: Standing, after: Standing, previous: ClusterGraph | None, changed: Iterable[str]) -> Names:
+    """The nodes' names in order, if they are those of the graph before, and somebody asked for them."""
+    if previous is None or not isinstance(previous.nodes, Ordered):
+        return None
+    same = all((name in before.nodes) == (name in after.nodes) for name in changed)
+    return previous.nodes.names if same else None
 
 
-def _concluded(name: str, topology: NodeTopology) -> GraphNode:
-    """The node; where its text fields are not what they should be, which the schema cannot say, an unreadable one."""
-    try:
-        return concluding.readable(name, topology)
-    except ValueError as error:
-        return concluding.unreadable(name, str(error))
+def _order(domain: Domain) -> tuple[int, str, str]:
+    return TIERS.index(domain.tier), domain.name, domain.id
 
 
-def _told(alone: Mapping[str, GraphNode], shared: Iterable[Finding]) -> Mapping[str, GraphNode]:
-    """The nodes, those concerned with what was found by comparing them with others."""
-    nodes = dict(alone)
-    for finding in shared:
-        for name in finding.nodes:
-            node = nodes[name]
-            nodes[name] = replace(node, problems=(*node.problems, concluding.as_problem(finding)))
-    return MappingProxyType(nodes)
+def _delta(previous: ClusterGraph | None, after: Standing, changed: frozenset[str], recorded: frozenset[str]) -> Delta:
+    before = Standing() if previous is None else previous.standing
+    was = {finding for name in changed for finding in before.ill.get(name, ())}
+    now = {finding for name in changed for finding in after.ill.get(name, ())}
+    if after.shared is not before.shared:
+        was |= before.shared
+        now |= after.shared
+    return Delta(
+        since=None if previous is None else previous.generation,
+        nodes=changed,
+        recorded=recorded,
+        domains=after.domains.births != before.domains.births,
+        moved=_moved(before, after),
+        appeared=frozenset(now - was),
+        settled=frozenset(was - now),
+    )
 
 
-def _same_place(nodes: Iterable[GraphNode]) -> Iterator[Finding]:
-    claims: dict[object, list[str]] = {}
-    for node in nodes:
-        if node.position.exact:
-            claims.setdefault(node.position, []).append(node.name)
-    for place, names in claims.items():
-        if len(names) > 1:
-            yield Finding(tuple(names), "same-place", f"{', '.join(names)} claim one place: {place}")
-
-
-def _same_gpu(nodes: Iterable[GraphNode]) -> Iterator[Finding]:
-    claims: dict[str, list[str]] = {}
-    for node in nodes:
-        for gpu in node.topology.gpus if node.topology is not None else ():
-            if gpu.uuid:
-                claims.setdefault(gpu.uuid, []).append(node.name)
-    shared: dict[tuple[str, ...], list[str]] = {}
-    for uuid, names in claims.items():
-        if len(names) > 1:
-            shared.setdefault(tuple(sorted(set(names))), []).append(uuid)
-    for claimants, uuids in shared.items():
-        which = f"{uuids[0]} is" if len(uuids) == 1 else f"{len(uuids)} GPUs, {min(uuids)} the first, are"
-        yield Finding(claimants, "same-gpu", f"{which} claimed by {', '.join(claimants)}")
+def _moved(before: Standing, after: Standing) -> frozenset[str]:
+    """By ID, the domains that are otherwise, or have another number."""
+    moved = frozenset[str]() if after.domains is before.domains else after.domains.changed
+    if after.numbers is before.numbers:
+        return moved
+    homes = {*before.numbers, *after.numbers}
+    return moved | {home[1] for home in homes if before.numbers.get(home) != after.numbers.get(home)}

@@ -4,21 +4,23 @@ Rendered from the document, so a graph from an aggregator's API reads as one tha
 with and without colour, and every state has a glyph of its own: colour is never the only sign.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from nvtopo.cluster.claims import NVLINK_DOMAIN
 from nvtopo.exporters.document import DomainEntry, GraphDocument, NodeEntry, SilentTrays
+from nvtopo.model.formats.printable import printable
 
-if TYPE_CHECKING:
-    from rich.text import Text
+Style = Callable[[str, str], str]
+"""What makes a piece of text look so: as a health (``GLYPHS``), or as ``head``, ``quiet``, ``trouble``."""
 
 
 class Span(NamedTuple):
-    """A piece of a line, and how it looks on a terminal."""
+    """A piece of a line, and how it looks on a terminal; as any text where that is empty."""
 
     text: str
-    style: str = ""
+    look: str = ""
 
 
 Line = tuple[Span, ...]
@@ -27,46 +29,52 @@ Row = tuple[tuple[int, int], Line]
 
 GLYPHS: Mapping[str, Span] = MappingProxyType(
     {
-        "ok": Span("■", "green"),
-        "degraded": Span("◧", "yellow"),
-        "registering": Span("◌", "cyan"),
-        "fault": Span("✗", "bold red"),
-        "unknown": Span("?", "magenta"),
+        "ok": Span("■", "ok"),
+        "degraded": Span("◧", "degraded"),
+        "registering": Span("◌", "registering"),
+        "fault": Span("✗", "fault"),
+        "unknown": Span("?", "unknown"),
+        "stale": Span("~", "stale"),
     }
 )
 
-_TIER = "nvlinkDomain"
-_HEAD = "bold"
-_QUIET = "dim"
-_TROUBLE = "yellow"
-_SHARED = ("same-place", "same-gpu")
-"""What several nodes have to do with is told once, below the racks."""
+_TIER = NVLINK_DOMAIN
+_HEAD = "head"
+_QUIET = "quiet"
+_TROUBLE = "trouble"
+_SHARED = ("same-place", "same-gpu", "tier", "cabling", "source")
+"""What is not a matter of one node's own GPUs is told once, below the racks."""
 
 
-def render(document: GraphDocument) -> str:
-    """The racks as plain text, ending in a newline."""
-    return "".join("".join(span.text for span in line).rstrip() + "\n" for line in lines(document))
-
-
-def rich_text(document: GraphDocument) -> "Text":
-    """The same text in colour, for a ``rich`` console."""
-    from rich.text import Text
-
-    text = Text(end="")
-    for line in lines(document):
-        for span in line:
-            text.append(span.text, span.style)
-        text.append("\n")
+def plain(text: str, look: str) -> str:
+    """The style of a pipe: none."""
+    del look
     return text
+
+
+def render(document: GraphDocument, style: Style = plain) -> str:
+    """The racks as text, ending in a newline."""
+    return "".join(_styled(line, style) + "\n" for line in lines(document))
+
+
+def _styled(line: Line, style: Style) -> str:
+    """Without blanks at the end."""
+    bare = "".join(span.text for span in line).rstrip()
+    styled, left = [], len(bare)
+    for span in line:
+        text = span.text[:left]
+        left -= len(text)
+        styled.append(style(text, span.look) if text and span.look else text)
+    return "".join(styled)
 
 
 def lines(document: GraphDocument) -> Iterator[Line]:
     """All lines: the count of everything, the racks, the nodes in none, what does not fit, the legend."""
     yield from _summary(document)
-    strays = _strays(document)
+    trays_outside = _trays_outside(document)
     for domain, rack in _racks(document):
         yield ()
-        yield from _rack(document, domain, rack, strays)
+        yield from _rack(document, domain, rack, trays_outside)
     yield from _outside(document)
     yield from _drift(document)
     yield from _legend(document)
@@ -91,7 +99,7 @@ def _summary(document: GraphDocument) -> Iterator[Line]:
 
 
 def _rack(
-    document: GraphDocument, domain: str, rack: DomainEntry, strays: Mapping[str | None, list[Row]]
+    document: GraphDocument, domain: str, rack: DomainEntry, trays_outside: Mapping[str | None, list[Row]]
 ) -> Iterator[Line]:
     members = [(name, document.nodes[name]) for name in rack.nodes if name in document.nodes]
     gpus = sum(node.gpus or 0 for _, node in members)
@@ -103,7 +111,7 @@ def _rack(
     for chassis in (*rack.chassis, None):
         seated = [(name, node) for name, node in members if node.position.chassis == chassis]
         if seated:
-            between = [*_gaps(rack, chassis), *strays.get(chassis, ())]
+            between = [*_gaps(rack, chassis), *trays_outside.get(chassis, ())]
             yield from _chassis(chassis, seated, between, several=len(rack.chassis) > 1)
 
 
@@ -113,7 +121,7 @@ def _gaps(rack: DomainEntry, chassis: str | None) -> Iterator[Row]:
             yield (gap.first, 0), _silent(gap)
 
 
-def _strays(document: GraphDocument) -> Mapping[str | None, list[Row]]:
+def _trays_outside(document: GraphDocument) -> Mapping[str | None, list[Row]]:
     """Chassis → its trays that are in no domain: they are neither silent nor part of a rack."""
     found: dict[str | None, list[Row]] = {}
     for name, node in document.nodes.items():
@@ -155,7 +163,7 @@ def _seat(node: NodeEntry) -> str:
 
 def _silent(gap: SilentTrays) -> Line:
     which = f"tray {gap.first:02}" if gap.first == gap.last else f"trays {gap.first:02}-{gap.last:02}"
-    return (Span(f"  no word from {which}", _TROUBLE),)
+    return (Span(f"  no node reports {which}", _TROUBLE),)
 
 
 def _node(name: str, node: NodeEntry, width: int) -> Line:
@@ -163,9 +171,13 @@ def _node(name: str, node: NodeEntry, width: int) -> Line:
     shared = any(problem.source == "graph" and problem.subject in _SHARED for problem in node.problems)
     troubles = "; ".join((*_trouble(node), *(["see below"] if shared else [])))
     label = Span(f"{printable(name):<{width}}  ")
+    unreadable = any(problem.subject == "resource" for problem in node.problems)
+    if node.gpus is None and not unreadable:
+        more = (Span(f"  {troubles}", _TROUBLE),) if troubles else ()
+        return (label, Span("has said nothing itself", _QUIET), *more)
     if node.gpus is None:
         return (label, Span(f"not readable: {troubles}", _TROUBLE))
-    if node.gpus == 0:
+    if node.gpus == 0 and not node.health:
         return (label, Span("no GPU"), Span(f"  {troubles}", _TROUBLE))
     return (label, *glyphs, Span(f" {troubles}", _TROUBLE))
 
@@ -199,7 +211,7 @@ def _address(node: NodeEntry) -> Line:
 
 
 def _drift(document: GraphDocument) -> Iterator[Line]:
-    shared = [drift for drift in document.drift if len(drift.nodes) > 1]
+    shared = [drift for drift in document.drift if len(drift.nodes) > 1 or drift.kind in _SHARED]
     if shared:
         yield ()
         yield (Span("does not fit together", _HEAD),)
@@ -214,11 +226,6 @@ def _legend(document: GraphDocument) -> Iterator[Line]:
         used: Iterable[tuple[str, Span]] = ((word, glyph) for word, glyph in GLYPHS.items() if word in seen)
         yield ()
         yield tuple(span for word, glyph in used for span in (glyph, Span(f" {word}   ", _QUIET)))
-
-
-def printable(text: str) -> str:
-    """Text of other nodes without anything that could steer a terminal."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _count(number: int, word: str) -> str:

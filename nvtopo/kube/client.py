@@ -1,54 +1,61 @@
-"""The API server: paths in, bytes out. Thin over the ``kubernetes`` package.
+"""The API server: paths in, bytes out. Thin over urllib3, which is imported on connecting and not before.
 
-Of that package this uses what is hard to get right: kubeconfig files with their certificates and credential plugins,
-the pod's own account, proxies, TLS. Its generated models stay out of the way: documents are
-bytes that msgspec encodes and decodes, about a hundred times faster. The package is imported on connecting and not
-before: it takes a quarter of a second.
+Where the server is and who we are, the ``kubernetes`` package finds out (``connection``). Its generated models are not
+used: documents are bytes that msgspec encodes and decodes, about a hundred times faster.
 
-Every request has a deadline. Nothing is retried here: urllib3's own retries would sleep where nobody can end them.
+Every request has a deadline. Nothing is retried here: urllib3's own retries would sleep and could not be interrupted.
 """
 
 import contextlib
 import os
-import socket
 import threading
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, Final, NamedTuple, Self, cast
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from urllib.parse import urlencode
 
 import msgspec
 
 from nvtopo import __version__
-from nvtopo.errors import ParseError, ReadError, UsageError
-from nvtopo.kube import strays, stream
-from nvtopo.kube.refusal import one_line, refusal, unanswered
+from nvtopo.errors import ApiError
+from nvtopo.kube import stream, unowned_fields
+from nvtopo.kube.connection import Connection, resolve
+from nvtopo.kube.refusal import refusal, unanswered
 from nvtopo.kube.stream import WatchEvent
+from nvtopo.runtime.ahead import Ahead
+from nvtopo.wire.documents import MOST_BYTES, Json
+
+if TYPE_CHECKING:
+    from nvtopo.kube.session import Session
 
 PAGE_SIZE: Final = 500
-"""Objects a list answer holds at most; 500 nodes are about 4 MB."""
+"""Objects a list answer holds at most; 500 nodes are about 4 MB. Where they are larger, fewer are asked for."""
+#: As long as an API server works on a request, unless told otherwise.
+_PAGE_SECONDS: Final = 60.0
+#: Of one collection. Ten thousand nodes are twenty pages of five hundred.
+_MOST_PAGES: Final = 10_000
+_MOST_OBJECTS: Final = 200_000
+_SMALLER: Final = 8
 _CONNECT_SECONDS: Final = 5.0
-_READ_SECONDS: Final = 30.0
+READ_SECONDS: Final = 30.0
+"""How long an answer may take, connecting included, where the caller does not say."""
 #: The API server ends a watch after this time; the next one resumes where it ended.
 _WATCH_SECONDS: Final = 290
 #: How long a watch may stay silent beyond that before the connection counts as dead.
 _WATCH_GRACE_SECONDS: Final = 15.0
 _OK: Final = range(200, 300)
-#: A peer that vanished is noticed after idle + count x interval = 60 s, although a watch never sends.
-_KEEP_ALIVE: Final = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-)
+_JSON: Final = "application/json"
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What the API server answered: ``status`` tells 200 from 201, created."""
 
     status: int
     body: bytes
+
+
+class TooLarge(ApiError):
+    """The answer is larger than any that is read."""
 
 
 class ListMetadata(msgspec.Struct, rename="camel"):
@@ -58,7 +65,7 @@ class ListMetadata(msgspec.Struct, rename="camel"):
     continue_: str = msgspec.field(default="", name="continue")
 
 
-class Page(msgspec.Struct):
+class ListPage(msgspec.Struct):
     """One page of a list; its items as they came."""
 
     metadata: ListMetadata
@@ -73,7 +80,8 @@ class _Request(NamedTuple):
     query: Mapping[str, str]
     body: bytes | None = None
     content_type: str = "application/json"
-    read_seconds: float = _READ_SECONDS
+    seconds: float = READ_SECONDS
+    accept: str = _JSON
 
     @property
     def what(self) -> str:
@@ -85,20 +93,19 @@ class _Request(NamedTuple):
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
 
-_PAGE: Final = msgspec.json.Decoder(Page)
+_PAGE: Final = Json(ListPage, "a list of objects", has_raw=True)
 
 
 class Client:
     """One API server as one identity sees it. Usable from several threads at once."""
 
-    def __init__(self, configuration: Any) -> None:
-        """``configuration`` is a ``kubernetes.client.Configuration``; ``connect`` makes one."""
-        from kubernetes.client import ApiClient
+    def __init__(self, connection: Connection, renewed: Callable[[], Connection] | None = None) -> None:
+        """``renewed`` gives a connection whose credentials are new, once these expire; ``connect`` gives both."""
+        from nvtopo.kube.session import Session
 
-        configuration.socket_options = list(_KEEP_ALIVE)
-        self._configuration = configuration
-        self._api: Any = ApiClient(configuration)
-        self._pool = self._api.rest_client.pool_manager
+        self._session = Session(connection)
+        self._renewed = renewed
+        self._renewing = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -108,25 +115,25 @@ class Client:
 
     def close(self) -> None:
         """Ends the idle connections."""
-        self._api.close()
+        self._session.close()
 
-    def get(self, path: str) -> bytes:
+    def get(self, path: str, *, seconds: float = READ_SECONDS) -> bytes:
         """One object, or any other answer to GET."""
-        return self.request("GET", path).body
+        return self.request("GET", path, seconds=seconds).body
 
-    def create(self, path: str, document: bytes, *, read_seconds: float = _READ_SECONDS) -> bytes:
+    def create(self, path: str, document: bytes, *, seconds: float = READ_SECONDS) -> bytes:
         """POST: a new object in the collection at ``path``; also how reviews are asked for."""
-        return self._answer(_Request("POST", path, {}, document, read_seconds=read_seconds)).body
+        return self.request("POST", path, body=document, seconds=seconds).body
 
-    def replace(self, path: str, document: bytes) -> bytes:
+    def replace(self, path: str, document: bytes, *, seconds: float = READ_SECONDS) -> bytes:
         """PUT: ``Conflict`` where the document's resource version is not the newest."""
-        return self.request("PUT", path, body=document).body
+        return self.request("PUT", path, body=document, seconds=seconds).body
 
     def delete(self, path: str) -> None:
         """The object and what it owns, in the background; ``NotFound`` where there is none."""
         self.request("DELETE", path, query={"propagationPolicy": "Background"})
 
-    def apply(self, path: str, document: bytes, *, manager: str) -> Answer:
+    def apply(self, path: str, document: bytes, *, manager: str, seconds: float = READ_SECONDS) -> Response:
         """Server-side apply of a part with one writer: ``manager`` takes over what others set in it.
 
         What they added in it, which applying leaves, is removed by a second request. Labels and the like stay theirs.
@@ -137,28 +144,58 @@ class Client:
             query={"fieldManager": manager, "force": "true"},
             body=document,
             content_type="application/apply-patch+yaml",
+            seconds=seconds,
         )
-        removal = strays.removal(document, answer.body)
+        removal = unowned_fields.removal(document, answer.body)
         if removal is not None:
-            query = {"fieldManager": manager}
-            self.request("PATCH", path, query=query, body=removal, content_type="application/json-patch+json")
+            self.request(
+                "PATCH",
+                path,
+                query={"fieldManager": manager},
+                body=removal,
+                content_type="application/json-patch+json",
+                seconds=seconds,
+            )
         return answer
 
-    def pages(self, path: str) -> Iterator[Page]:
-        """The whole collection, page by page. ``Gone`` where a later page came too late to be consistent."""
-        query = {"limit": str(PAGE_SIZE)}
-        while True:
-            answer = self.request("GET", path, query=query)
-            try:
-                page = _PAGE.decode(answer.body)
-            except msgspec.MsgspecError as error:
-                raise ParseError(f"GET {path}: expected a list of objects: {error}") from error
-            yield page
+    def pages(self, path: str, *, selector: str = "", fields: str = "", accept: str = _JSON) -> Iterator[ListPage]:
+        """The whole collection, or what of it ``selector`` (of labels) and ``fields`` match, page by page.
+
+        The next page is asked for while the caller reads one. ``Gone`` where a later page came too late to be
+        consistent; ApiError where there is no end of it.
+        """
+        query = _selected(selector) | ({"fieldSelector": fields} if fields else {})
+        (page, size), objects = self._page(path, query, PAGE_SIZE, accept), 0
+        for _ in range(_MOST_PAGES):
+            objects += len(page.items)
+            if objects > _MOST_OBJECTS:
+                break
             if not page.metadata.continue_:
+                yield page
                 return
             query["continue"] = page.metadata.continue_
+            following = Ahead(partial(self._page, path, {**query}, size, accept))
+            yield page
+            page, size = following.result()
+        raise ApiError(f"GET {path}: expected at most {_MOST_OBJECTS} objects in {_MOST_PAGES} pages, got more")
 
-    def watch(self, path: str, resource_version: str, stop: threading.Event) -> Iterator[WatchEvent]:
+    def _page(self, path: str, query: Mapping[str, str], size: int, accept: str) -> tuple[ListPage, int]:
+        """A page of at most that many objects, or of as many as one answer holds; and how many that are."""
+        while True:
+            try:
+                answer = self.request(
+                    "GET", path, query={**query, "limit": str(size)}, accept=accept, seconds=_PAGE_SECONDS
+                )
+            except TooLarge:
+                if size == 1:
+                    raise
+                size = max(1, size // _SMALLER)
+            else:
+                return _PAGE.read(answer.body, f"GET {path}"), size
+
+    def watch(
+        self, path: str, resource_version: str, stop: threading.Event, *, selector: str = "", accept: str = _JSON
+    ) -> Iterator[WatchEvent]:
         """What happens to the collection after ``resource_version``, until the server ends it or ``stop`` is set.
 
         Raises:
@@ -169,13 +206,13 @@ class Client:
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
             "timeoutSeconds": str(_WATCH_SECONDS),
-        }
-        read_seconds = _WATCH_SECONDS + _WATCH_GRACE_SECONDS
-        response = self._open(_Request("GET", path, query, read_seconds=read_seconds))
+        } | _selected(selector)
+        seconds = _WATCH_SECONDS + _WATCH_GRACE_SECONDS
+        response = self._open(_Request("GET", path, query, seconds=seconds, accept=accept))
         with contextlib.closing(response), stream.ended_by(stop, response):
             yield from stream.events(path, response, stop)
 
-    def request(
+    def request(  # noqa: PLR0913 - what a request of HTTP has
         self,
         method: str,
         path: str,
@@ -183,30 +220,35 @@ class Client:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
-    ) -> Answer:
-        """Any request that is answered at once.
+        seconds: float = READ_SECONDS,
+        accept: str = _JSON,
+    ) -> Response:
+        """Any request that is answered at once, or given up after ``seconds``: connecting is part of them.
 
         Raises:
             ApiError: the server refused (see ``errors`` for its kinds), or did not answer: ``status`` 0.
         """
-        return self._answer(_Request(method, path, query or {}, body, content_type))
-
-    def _answer(self, request: _Request) -> Answer:
+        request = _Request(method, path, query or {}, body, content_type, seconds, accept)
         response = self._open(request)
         with contextlib.closing(response):
-            return Answer(response.status, _content(request.what, response))
+            return Response(response.status, _content(request.what, response))
 
     def _open(self, request: _Request) -> Any:
         """The answer, its body still to be read; it is 2xx."""
         from urllib3 import Timeout
 
         with unanswered(request.what):
-            response = self._pool.request(
+            session = self._current()
+            response = session.pool.request(
                 request.method,
-                self._configuration.host + request.target,
+                session.connection.host + request.target,
                 body=request.body,
-                headers={"Content-Type": request.content_type, **self._headers()},
-                timeout=Timeout(connect=_CONNECT_SECONDS, read=request.read_seconds),
+                headers={
+                    "Content-Type": request.content_type,
+                    "Accept": request.accept,
+                    **_headers(session.connection),
+                },
+                timeout=Timeout(connect=min(_CONNECT_SECONDS, request.seconds), total=request.seconds),
                 retries=False,
                 redirect=False,
                 preload_content=False,
@@ -216,13 +258,14 @@ class Client:
         with contextlib.closing(response):
             raise refusal(request.what, response.status, response.headers, _content(request.what, response))
 
-    def _headers(self) -> dict[str, str]:
-        """With the token of this moment: asking for the settings calls ``refresh_api_key_hook``."""
-        headers = {"Accept": "application/json", "User-Agent": f"nvtopo/{__version__}"}
-        for setting in self._configuration.auth_settings().values():
-            if setting["value"]:
-                headers[setting["key"]] = setting["value"]
-        return headers
+    def _current(self) -> "Session":
+        """The session, with credentials that have not expired. What other threads do in the one before, goes on."""
+        with self._renewing:
+            if self._renewed is not None and self._session.outdated:
+                from nvtopo.kube.session import Session
+
+                self._session = Session(self._renewed())
+            return self._session
 
 
 def connect(kubeconfig: str | os.PathLike[str] | None = None, *, context: str | None = None) -> Client:
@@ -232,37 +275,24 @@ def connect(kubeconfig: str | os.PathLike[str] | None = None, *, context: str | 
         UsageError: the ``kubernetes`` package is not installed.
         ReadError: there is no usable configuration.
     """
-    try:
-        import kubernetes.client
-        import kubernetes.config
-    except ImportError as error:
-        raise UsageError("kubernetes: the package is not installed; pip install 'nvtopo[kubernetes]'") from error
-    configuration, config = cast("Any", kubernetes.client.Configuration()), cast("Any", kubernetes.config)
-    try:
-        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-            config.load_incluster_config(client_configuration=configuration, try_refresh_token=False)
-            configuration.refresh_api_key_hook = _read_token
-        else:
-            file = None if kubeconfig is None else os.fspath(kubeconfig)
-            config.load_kube_config(file, context, client_configuration=configuration)
-    except Exception as error:  # the package lets through whatever YAML, base64, OpenSSL and its plugins raise
-        raise ReadError(one_line(f"{kubeconfig or 'Kubernetes configuration'}: {error}")) from error
-    return Client(configuration)
+    renewed = partial(resolve, None if kubeconfig is None else os.fspath(kubeconfig), context)
+    return Client(renewed(), renewed)
 
 
-def _read_token(configuration: Any) -> None:
-    """The pod's token, read for each request: the kubelet replaces it about every hour.
+def _selected(selector: str) -> dict[str, str]:
+    return {"labelSelector": selector} if selector else {}
 
-    The package would read it once a minute by the wall clock: set back, that is hours after the token has expired.
-    """
-    from kubernetes.config import incluster_config
 
-    file = Path(cast("Any", incluster_config).SERVICE_TOKEN_FILENAME)
-    token = "".join(file.read_text(encoding="ascii", errors="ignore").split())
-    configuration.api_key["BearerToken"] = f"Bearer {token}"
+def _headers(connection: Connection) -> dict[str, str]:
+    headers = {"User-Agent": f"nvtopo/{__version__}"}
+    authorization = connection.authorization_now()
+    return headers | {"Authorization": authorization} if authorization else headers
 
 
 def _content(what: str, response: Any) -> bytes:
+    """The whole body, which some proxy may have written."""
     with unanswered(what):
-        content: bytes = response.read()
+        content: bytes = response.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise TooLarge(f"{what}: expected an answer of at most {MOST_BYTES >> 20} MiB, got more")
     return content

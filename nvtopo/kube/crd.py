@@ -1,4 +1,6 @@
-"""The CustomResourceDefinition, derived from the records: ``python -m nvtopo.kube.crd > daemonset/crd.yaml``.
+"""The CustomResourceDefinitions, derived from the records: ``python -m nvtopo.kube.crd > daemonset/crd.yaml``.
+
+``python -m nvtopo.kube.crd allocations`` is the one of ``daemonset/components/allocations``.
 
 A structural schema (https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/)
 knows no ``$ref``, no union and no null, and every value has a ``type``. So references are written out, an optional
@@ -13,19 +15,24 @@ import ast
 import inspect
 import itertools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec.inspect import DictType, StructType, Type, UnionType, VarTupleType
 
 from nvtopo.errors import UsageError
-from nvtopo.kube.v1alpha1 import GROUP, KIND, PLURAL, SHORT_NAME, SINGULAR, VERSION, Status
-from nvtopo.model.node import Gpu, Nic
-from nvtopo.model.record import Record
-from nvtopo.model.spec import GpuCommon, NicCommon, Spec
+from nvtopo.kube import allocations, v1alpha1
+from nvtopo.kube.v1alpha1 import GROUP, VERSION, Status
+from nvtopo.model.formats import limits
+from nvtopo.model.records import soundness
+from nvtopo.model.records.allocation import Allocation
+from nvtopo.model.records.node import Gpu, Nic
+from nvtopo.model.records.record import Record
+from nvtopo.model.records.spec import GpuCommon, NicCommon, Spec
 
 Schema = dict[str, Any]
+_Column = tuple[str, str, str, int]
 
 _REF: Final = "#/$defs/"
 #: What only JSON Schema has. The rest of what msgspec writes means the same in a structural schema.
@@ -38,8 +45,11 @@ _DROPPED: Final = (
     "items",
     "additionalProperties",
     "required",
+    "propertyNames",
 )
 _NULL: Final = {"type": "null"}
+#: What a plain value may be where it has no type: no list and no object with anything in it, and no long text.
+_PLAIN: Final = {"maxLength": limits.LONGEST_REASON, "maxItems": 0, "maxProperties": 0}
 
 #: Records whose fields are some of another's and mean the same.
 _ALIKE: Final[Mapping[type[msgspec.Struct], tuple[type[Record], ...]]] = {GpuCommon: (Gpu,), NicCommon: (Nic,)}
@@ -62,49 +72,60 @@ _COLUMNS: Final = (
 )
 
 
+#: The same, of a NodeAllocation; of a list the API server would print the first alone.
+_ALLOCATION_COLUMNS: Final = (
+    ("Unknown", ".spec.unknown", "string", 0),
+    ("Age", ".metadata.creationTimestamp", "date", 0),
+)
+
+
 def crd() -> dict[str, Any]:
-    """The whole definition, ready for the API server."""
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
-        "spec": {
-            "group": GROUP,
-            "scope": "Cluster",
-            "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": SINGULAR,
-                "shortNames": [SHORT_NAME],
-            },
-            "versions": [
-                {
-                    "name": VERSION,
-                    "served": True,
-                    "storage": True,
-                    "subresources": {"status": {}},
-                    "additionalPrinterColumns": [_column(*column) for column in _COLUMNS],
-                    "schema": {"openAPIV3Schema": object_schema()},
-                }
-            ],
-        },
-    }
+    """The definition of a NodeTopology, ready for the API server."""
+    names = _names(v1alpha1.KIND, v1alpha1.PLURAL, v1alpha1.SINGULAR, v1alpha1.SHORT_NAME)
+    return _definition(names, _COLUMNS, object_schema())
+
+
+def allocation_crd() -> dict[str, Any]:
+    """The definition of a NodeAllocation."""
+    names = _names(allocations.KIND, allocations.PLURAL, allocations.SINGULAR, allocations.SHORT_NAME)
+    description = "Which containers hold which GPUs and NICs of the node of this name."
+    schema = _object_schema(description, {"spec": structural_schema(Allocation)})
+    definition = _definition(names, _ALLOCATION_COLUMNS, schema)
+    del definition["spec"]["versions"][0]["subresources"]
+    return definition
 
 
 def object_schema() -> Schema:
-    """The schema of a whole object."""
+    """The schema of a whole NodeTopology."""
+    return _object_schema(
+        "What the GPUs, NICs and links of the node of this name really are.",
+        {"spec": structural_schema(Spec), "status": structural_schema(Status)},
+    )
+
+
+def _object_schema(description: str, parts: Mapping[str, Schema]) -> Schema:
+    plain = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
+    return {"description": description, "type": "object", "properties": {**plain, **parts}, "required": ["spec"]}
+
+
+def _names(kind: str, plural: str, singular: str, short: str) -> dict[str, Any]:
+    return {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": singular, "shortNames": [short]}
+
+
+def _definition(names: Mapping[str, Any], columns: Iterable[_Column], schema: Schema) -> dict[str, Any]:
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [_column(*column) for column in columns],
+        "schema": {"openAPIV3Schema": schema},
+    }
     return {
-        "description": "What the GPUs, NICs and links of the node of this name really are.",
-        "type": "object",
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            "spec": structural_schema(Spec),
-            "status": structural_schema(Status),
-        },
-        "required": ["spec"],
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names['plural']}.{GROUP}"},
+        "spec": {"group": GROUP, "scope": "Cluster", "names": {**names}, "versions": [version]},
     }
 
 
@@ -170,11 +191,13 @@ def _structural(schema: Schema, components: Mapping[str, Schema]) -> Schema:
     result = {"description": description.replace("``", "`")} if description else {}
     result |= {key: value for key, value in target.items() if key not in _DROPPED}
     if "anyOf" in target:  # a union of plain values, which a structural schema can't tell apart
-        return result | {"x-kubernetes-preserve-unknown-fields": True}
+        return result | {"x-kubernetes-preserve-unknown-fields": True} | _PLAIN
     if "enum" in target:
         result["type"] = "string"
     if target.get("type") == "integer":
         result["format"] = "int64"
+    if rules := soundness.RULES.get(target.get("title", "")):
+        result["x-kubernetes-validations"] = [{"rule": rule, "message": message} for rule, message in rules]
     return result | _content(target, components)
 
 
@@ -201,15 +224,18 @@ def _resolved(schema: Schema, components: Mapping[str, Schema]) -> Schema:
     return schema
 
 
-def to_yaml(document: Mapping[str, Any]) -> str:
+def to_yaml(document: Mapping[str, Any], made_by: str = "python -m nvtopo.kube.crd > daemonset/crd.yaml") -> str:
     """The document as people read it."""
     try:
         import yaml
     except ImportError as error:
         raise UsageError("yaml: writing the CRD needs PyYAML; pip install PyYAML") from error
     text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
-    return "# Generated: python -m nvtopo.kube.crd > daemonset/crd.yaml\n" + text
+    return f"# Generated: {made_by}\n{text}"
 
 
 if __name__ == "__main__":
-    sys.stdout.write(to_yaml(crd()))
+    if sys.argv[1:] == ["allocations"]:
+        sys.stdout.write(to_yaml(allocation_crd(), "make golden"))
+    else:
+        sys.stdout.write(to_yaml(crd()))

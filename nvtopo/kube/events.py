@@ -12,31 +12,42 @@ from urllib.parse import quote
 import msgspec
 
 from nvtopo.kube import v1alpha1
-from nvtopo.model.happenings import Happening
+from nvtopo.model.changes.node_events import NodeEvent
 
 NAMESPACE: Final = "default"
 COLLECTION: Final = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
 CONTROLLER: Final = "nvtopo.io/agent"
+AGGREGATOR: Final = "nvtopo.io/aggregator"
 #: ``action`` must be there: what was done when it happened.
-_ACTION: Final = "Observe"
+_ACTION: Final = {CONTROLLER: "Observe", AGGREGATOR: "Compare"}
 _LONGEST_INSTANCE: Final = 128
 _LONGEST_PREFIX: Final = 220
 
 
 class Occurrence(NamedTuple):
-    """A happening, how often so far, and from when to when."""
+    """A node_event, how often so far, and from when to when."""
 
-    happening: Happening
+    node: str
+    """The Node that it is about."""
+    node_event: NodeEvent
     first: datetime
     last: datetime
     times: int = 1
 
 
-def name_of(node: str, occurrence: Occurrence) -> str:
+class Reporter(NamedTuple):
+    """Who tells."""
+
+    instance: str
+    """The agent's node, or the aggregator's replica."""
+    controller: str = CONTROLLER
+
+
+def name_of(occurrence: Occurrence) -> str:
     """Its own for each moment and what happened then, and the same whenever it is asked for."""
-    happening = occurrence.happening
-    what = zlib.crc32(f"{happening.reason} {happening.note}".encode())
-    return f"{node[:_LONGEST_PREFIX]}.{int(occurrence.first.timestamp() * 1_000_000):x}.{what:08x}"
+    node_event = occurrence.node_event
+    what = zlib.crc32(f"{node_event.reason} {node_event.note}".encode())
+    return f"{occurrence.node[:_LONGEST_PREFIX]}.{int(occurrence.first.timestamp() * 1_000_000):x}.{what:08x}"
 
 
 def path(name: str) -> str:
@@ -44,22 +55,22 @@ def path(name: str) -> str:
     return f"{COLLECTION}/{quote(name, safe='')}"
 
 
-def document(node: str, node_uid: str, occurrence: Occurrence) -> bytes:
-    """A new Event about this Node; ``related`` is the NodeTopology that has the facts."""
-    happening = occurrence.happening
+def document(reporter: Reporter, node_uid: str, occurrence: Occurrence) -> bytes:
+    """A new Event about its Node; ``related`` is the NodeTopology that has the facts."""
+    node, node_event = occurrence.node, occurrence.node_event
     event = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": name_of(node, occurrence), "namespace": NAMESPACE},
+        "metadata": {"name": name_of(occurrence), "namespace": NAMESPACE},
         "regarding": {"apiVersion": "v1", "kind": "Node", "name": node, "uid": node_uid},
         "related": {"apiVersion": v1alpha1.API_VERSION, "kind": v1alpha1.KIND, "name": node},
-        "type": happening.type,
-        "reason": happening.reason,
-        "note": happening.note,
-        "action": _ACTION,
+        "type": node_event.type,
+        "reason": node_event.reason,
+        "note": node_event.note,
+        "action": _ACTION[reporter.controller],
         "eventTime": _time(occurrence.first),
-        "reportingController": CONTROLLER,
-        "reportingInstance": node[:_LONGEST_INSTANCE],
+        "reportingController": reporter.controller,
+        "reportingInstance": reporter.instance[:_LONGEST_INSTANCE],
     }
     if occurrence.times > 1:
         event["series"] = _series(occurrence)

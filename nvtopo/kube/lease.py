@@ -1,8 +1,4 @@
-"""Leadership among replicas through a Lease, by the rules of client-go's leader election.
-
-Whoever holds the Lease renews it; whoever does not takes it once the holder has not renewed for the Lease's duration,
-by its own clock: clocks of different machines are never compared.
-"""
+"""Leadership among replicas through a Lease: the requests and the log of an ``election.Election``."""
 
 import logging
 import threading
@@ -13,14 +9,14 @@ from typing import Final
 
 import msgspec
 
-from nvtopo.errors import ApiError, Conflict, NotFound, ParseError
+from nvtopo.errors import ApiError, Conflict, NotFound, NvtopoError, ParseError
 from nvtopo.kube.client import Client
-from nvtopo.model.record import Record
+from nvtopo.kube.election import Election, LeaseSpec, Timing
+from nvtopo.kube.refusal import Throttled
+from nvtopo.model.records.record import Record
+from nvtopo.wire.documents import Json
 
 logger = logging.getLogger(__name__)
-
-DURATION_SECONDS: Final = 15
-RENEW_SECONDS: Final = 5.0
 
 
 class LeaseMetadata(Record, frozen=True, kw_only=True):
@@ -29,16 +25,6 @@ class LeaseMetadata(Record, frozen=True, kw_only=True):
     name: str = ""
     namespace: str = ""
     resource_version: str = ""
-
-
-class LeaseSpec(Record, frozen=True, kw_only=True):
-    """``coordination.k8s.io/v1`` LeaseSpec."""
-
-    holder_identity: str | None = None
-    lease_duration_seconds: int | None = None
-    acquire_time: str | None = None
-    renew_time: str | None = None
-    lease_transitions: int | None = None
 
 
 class LeaseObject(Record, frozen=True, kw_only=True):
@@ -50,12 +36,11 @@ class LeaseObject(Record, frozen=True, kw_only=True):
     spec: LeaseSpec = LeaseSpec()
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+_LEASE: Final = Json(LeaseObject, "a Lease")
 
 
 class Leadership:
-    """One replica's part in the election: ``leading`` says whether it may write now."""
+    """One replica's part in the election. ``run`` has a thread of its own; the properties are read from any."""
 
     def __init__(  # noqa: PLR0913 - names, and what a test replaces
         self,
@@ -64,94 +49,104 @@ class Leadership:
         name: str,
         identity: str,
         *,
-        duration_seconds: int = DURATION_SECONDS,
+        timing: Timing | None = None,
         clock: Callable[[], float] = time.monotonic,
+        fit: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``fit`` says whether this process can do a leader's work; one that can't gives the Lease up for good."""
         self._client = client
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-        self._metadata = LeaseMetadata(name=name, namespace=namespace)
+        self._path = f"{self._collection}/{name}"
+        self._new = LeaseMetadata(name=name, namespace=namespace)
         self._identity = identity
-        self._duration = duration_seconds
+        self._timing = timing or Timing()
+        self._election = Election(identity, self._timing)
         self._clock = clock
-        self._seen: LeaseSpec | None = None
-        self._seen_at = 0.0
-        self._renewed_at: float | None = None
+        self._fit = fit
+        self._led = False
+        self._answered = True
 
     @property
-    def leading(self) -> bool:
-        """Whether this replica holds the Lease: its renewal is younger than two thirds of the duration."""
-        return self._renewed_at is not None and self._clock() - self._renewed_at < self._duration * 2 / 3
+    def term(self) -> int | None:
+        """Which of its terms this replica leads in at this moment; None where it may not write."""
+        return self._election.term(self._clock()) if self._fit() else None
 
-    def run(self, stop: threading.Event, renew_seconds: float = RENEW_SECONDS) -> None:
-        """Take part until ``stop`` is set, and then let go of the Lease."""
+    @property
+    def transitions(self) -> int | None:
+        """How often the Lease changed hands, as it says; None where it has not been read."""
+        return self._election.transitions
+
+    def run(self, stop: threading.Event) -> None:
+        """Take part until ``stop`` is set, then release the Lease. All writers must have ended before that."""
         while not stop.is_set():
-            before = self.leading
-            self.attempt()
-            if self.leading != before:
-                logger.info("leadership", extra={"leading": self.leading, "identity": self._identity})
-            stop.wait(renew_seconds)
-        self._release()
+            stop.wait(self.attempt())
+        self.release()
 
-    def attempt(self) -> None:
-        """Renew the Lease, or take it if it is free; what the API server refuses is tried again at the next attempt."""
-        began = self._clock()
+    def attempt(self) -> float:
+        """Renew the Lease, or take it if it is free. Seconds until the next attempt."""
+        asked = 0.0
+        if not self._fit():
+            self.release()
+            return self._timing.retry
         try:
-            held = self._read()
-            if held is None:
-                self._client.create(self._collection, self._document(LeaseObject(metadata=self._metadata)))
-            elif not self._may_take(held.spec):
-                self._renewed_at = None
-                return
-            else:
-                self._client.replace(self._path, self._document(held))
-        except (Conflict, NotFound):
-            self._renewed_at = None
+            self._renew()
+        except Conflict:
+            pass  # another replica was faster; the next attempt reads which
         except (ApiError, ParseError) as error:
-            logger.warning("cannot renew the lease", extra={"reason": str(error)})
+            asked = error.retry_after if isinstance(error, Throttled) else 0.0
+            self._say_answered(error)
         else:
-            self._renewed_at = began
+            self._say_answered(None)
+        self._say_leading()
+        return max(asked, self._election.seconds_until_next())
 
-    @property
-    def _path(self) -> str:
-        return f"{self._collection}/{self._metadata.name}"
-
-    def _read(self) -> LeaseObject | None:
-        try:
-            lease = msgspec.json.decode(self._client.get(self._path), type=LeaseObject)
-        except NotFound:
-            return None
-        except msgspec.MsgspecError as error:
-            raise ParseError(f"{self._path}: expected a Lease: {error}") from error
-        if lease.spec != self._seen:
-            self._seen, self._seen_at = lease.spec, self._clock()
-        return lease
-
-    def _may_take(self, spec: LeaseSpec) -> bool:
-        if not spec.holder_identity or spec.holder_identity == self._identity:
-            return True
-        return self._clock() - self._seen_at >= (spec.lease_duration_seconds or self._duration)
-
-    def _document(self, held: LeaseObject) -> bytes:
-        mine = held.spec.holder_identity == self._identity
-        now = _now()
-        spec = LeaseSpec(
-            holder_identity=self._identity,
-            lease_duration_seconds=self._duration,
-            acquire_time=held.spec.acquire_time if mine else now,
-            renew_time=now,
-            lease_transitions=(held.spec.lease_transitions or 0) + (0 if mine else 1),
-        )
-        return msgspec.json.encode(LeaseObject(metadata=held.metadata, spec=spec))
-
-    def _release(self) -> None:
+    def release(self) -> None:
         """Let another replica take over at once."""
-        if not self.leading:
+        if self._election.term(self._clock()) is None:
             return
         try:
             held = self._read()
-            if held is not None and held.spec.holder_identity == self._identity:
-                free = LeaseObject(metadata=held.metadata, spec=LeaseSpec(holder_identity="", lease_duration_seconds=1))
-                self._client.replace(self._path, msgspec.json.encode(free))
+            free = self._election.release(datetime.now(UTC))
+            if held is not None and free is not None:
+                self._replace(held.metadata, free)
         except (ApiError, ParseError) as error:
             logger.warning("cannot release the lease", extra={"reason": str(error)})
-        self._renewed_at = None
+        self._say_leading()
+
+    def _renew(self) -> None:
+        lease = self._read()
+        spec = self._election.bid(self._clock(), datetime.now(UTC))
+        if spec is None:
+            return
+        sent_at = self._clock()
+        if lease is None:
+            body = msgspec.json.encode(LeaseObject(metadata=self._new, spec=spec))
+            self._client.create(self._collection, body, seconds=self._timing.request)
+        else:
+            self._replace(lease.metadata, spec)
+        self._election.won(spec, sent_at, self._clock())
+
+    def _read(self) -> LeaseObject | None:
+        try:
+            lease = _LEASE.read(self._client.get(self._path, seconds=self._timing.request), self._path)
+        except NotFound:
+            lease = None
+        self._election.read(None if lease is None else lease.spec, self._clock())
+        return lease
+
+    def _replace(self, metadata: LeaseMetadata, spec: LeaseSpec) -> None:
+        body = msgspec.json.encode(LeaseObject(metadata=metadata, spec=spec))
+        self._client.replace(self._path, body, seconds=self._timing.request)
+
+    def _say_answered(self, error: NvtopoError | None) -> None:
+        """Transitions only."""
+        before, self._answered = self._answered, error is None
+        if before and error is not None:
+            logger.warning("cannot renew the lease, trying on", extra={"reason": str(error)})
+        elif error is None and not before:
+            logger.info("the lease is renewed again")
+
+    def _say_leading(self) -> None:
+        before, self._led = self._led, self.term is not None
+        if self._led != before:
+            logger.info("leadership", extra={"leading": self._led, "identity": self._identity})

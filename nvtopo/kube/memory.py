@@ -5,10 +5,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from nvtopo.cluster.inventory import Applied, Deleted, Event, Listed
+from nvtopo.cluster.events import Applied, Deleted, Event, Listed
+from nvtopo.cluster.records import EMPTY
 from nvtopo.errors import NotFound
 from nvtopo.kube.v1alpha1 import Status
-from nvtopo.model.node import NodeTopology
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.standing import Standing
 
 #: How soon a reader notices that it should stop: an Event and a Queue can't be waited for together.
 _STOP_SECONDS: Final = 0.1
@@ -30,12 +32,13 @@ class MemoryStore:
         with self._lock:
             return dict(self._statuses)
 
-    def apply(self, name: str, topology: NodeTopology) -> None:
+    def apply(self, name: str, topology: NodeTopology) -> Standing | None:
         """Keeps a node's topology; an equal one changes nothing and is no event."""
         with self._lock:
             if self._topologies.get(name) != topology:
                 self._topologies[name] = topology
                 self._tell(Applied(name, topology))
+            return self._statuses[name].expected if name in self._statuses else None
 
     def set_status(self, name: str, status: Status) -> None:
         """Keeps what the aggregator concluded.
@@ -59,7 +62,8 @@ class MemoryStore:
         """``Listed``, then what happens, until ``stop`` is set. Every reader gets every event."""
         mine: queue.SimpleQueue[Event] = queue.SimpleQueue()
         with self._lock:
-            mine.put(Listed(dict(self._topologies)))
+            records = {name: status.record for name, status in self._statuses.items() if status.record != EMPTY}
+            mine.put(Listed(dict(self._topologies), records=records))
             self._readers.append(mine)
         try:
             while not stop.is_set():

@@ -5,14 +5,15 @@ cut, so that no answer can flood a log.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 import msgspec
 
-from nvtopo.errors import ApiError, Conflict, Forbidden, Gone, NotFound
+from nvtopo.errors import ApiError, Conflict, Forbidden, Gone, NotFound, ParseError, ReadError
+from nvtopo.wire.documents import Json, one_line
 
-_LONGEST: Final = 200
 _CLASSES: Final[Mapping[int, type[ApiError]]] = {
     401: Forbidden,
     403: Forbidden,
@@ -26,6 +27,9 @@ _TOO_MANY_REQUESTS: Final = 429
 _DEFAULT_RETRY_SECONDS: Final = 1.0
 #: A server that asks for more than this is asked again all the same.
 _LONGEST_RETRY_SECONDS: Final = 120.0
+_SECONDS: Final = re.compile(r"[ \t]*([0-9]+)[ \t]*")
+#: What HTTP has for a status.
+_STATUSES: Final = range(100, 600)
 
 
 class Throttled(ApiError):
@@ -45,12 +49,15 @@ class StatusBody(msgspec.Struct):
     code: int = 0
 
 
+_STATUS: Final = Json(StatusBody, "a Status")
+
+
 def refusal(what: str, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
     """The exception for an answer to ``what`` (method and path)."""
     said = _status(body)
     text = f"{what}: {status}"
     if said is not None:
-        text = " ".join((text, *said.reason.split())) + f": {one_line(said.message)}"
+        text = " ".join(part for part in (text, one_line(said.reason)) if part) + f": {one_line(said.message)}"
     seconds = _retry_after(headers.get("Retry-After"), status)
     if seconds is not None:
         return Throttled(text, status=status, retry_after=seconds)
@@ -60,35 +67,30 @@ def refusal(what: str, status: int, headers: Mapping[str, str], body: bytes) -> 
 def watch_refusal(what: str, body: bytes) -> ApiError:
     """The exception for the object of a watch's ERROR event."""
     said = _status(body)
-    return refusal(what, said.code if said is not None else 0, {}, body)
+    return refusal(what, said.code if said is not None and said.code in _STATUSES else 0, {}, body)
 
 
 @contextlib.contextmanager
 def unanswered(what: str) -> Iterator[None]:
     """Turns what the network and the credentials raise into ``ApiError`` without a status."""
-    from kubernetes.config import ConfigException
     from urllib3.exceptions import HTTPError
 
     try:
         yield
-    except (HTTPError, OSError, ConfigException) as error:
+    except (HTTPError, OSError, ReadError) as error:
         raise ApiError(one_line(f"{what}: no answer: {error}")) from error
-
-
-def one_line(text: str) -> str:
-    """``text`` with its line ends folded, cut to what a log line bears."""
-    return " ".join(text.split())[:_LONGEST]
 
 
 def _status(body: bytes) -> StatusBody | None:
     try:
-        return msgspec.json.decode(body, type=StatusBody)
-    except msgspec.MsgspecError:
+        return _STATUS.read(body)
+    except ParseError:
         return None
 
 
 def _retry_after(value: str | None, status: int) -> float | None:
     """Seconds; None where nothing was asked for. A date, which the API server never sends, counts as unreadable."""
-    if value is not None and value.strip().isdecimal():
-        return min(float(value), _LONGEST_RETRY_SECONDS)
+    found = _SECONDS.fullmatch(value or "")
+    if found is not None:
+        return min(float(found[1]), _LONGEST_RETRY_SECONDS)
     return _DEFAULT_RETRY_SECONDS if status == _TOO_MANY_REQUESTS else None

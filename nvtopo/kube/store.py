@@ -9,17 +9,18 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-import msgspec
-
-from nvtopo.cluster.inventory import Event
+from nvtopo.cluster.events import Event
 from nvtopo.errors import ApiError, NvtopoError, ParseError
 from nvtopo.kube import v1alpha1
-from nvtopo.kube.backoff import Backoff
-from nvtopo.kube.client import Client
+from nvtopo.kube.client import Client, Response
+from nvtopo.kube.node_uid import node_uid
 from nvtopo.kube.reader import Reader
 from nvtopo.kube.refusal import Throttled
-from nvtopo.kube.v1alpha1 import Head, Status
-from nvtopo.model.node import NodeTopology
+from nvtopo.kube.standing import standing_in
+from nvtopo.kube.v1alpha1 import Status
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.standing import Standing
+from nvtopo.runtime.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,9 @@ AGGREGATOR: Final = "nvtopo-aggregator"
 """Field manager of ``status``."""
 
 _CREATED: Final = 201
+#: A write under way when leadership is lost has ended, or was given up, before another replica may lead: a leader that
+#: can't renew its Lease stops five seconds earlier (``election.Timing``).
+_STATUS_SECONDS: Final = 5.0
 #: Refusals after which the place in the history is worth nothing: a resource version that is malformed (400), too old
 #: (410) or of another life of etcd (504 "too large"), and a collection that is not there (404). After all others the
 #: watch resumes.
@@ -40,8 +44,10 @@ _SHORTEST_WATCH_SECONDS: Final = 1.0
 class TopologyStore(Protocol):
     """One NodeTopology for each node; ``spec`` written by its agent alone, ``status`` by the aggregator alone."""
 
-    def apply(self, name: str, topology: NodeTopology) -> None:
+    def apply(self, name: str, topology: NodeTopology) -> Standing | None:
         """Writes a node's topology; an equal one that is there already changes nothing and is no event.
+
+        The answer is what the aggregator says of the node; None if it says nothing.
 
         Raises:
             ApiError: it was not written.
@@ -76,8 +82,18 @@ class KubeStore:
         self._backoff = backoff
         self._clock = clock
         self._node_uids: dict[str, str] = {}
+        self._reader: Reader | None = None
 
-    def apply(self, name: str, topology: NodeTopology) -> None:
+    @property
+    def foreign(self) -> frozenset[str] | None:
+        """The objects that do not go with the Node of their name alone; None before ``events`` has listed."""
+        return None if self._reader is None else self._reader.foreign
+
+    def has(self, name: str, status: Status) -> bool:
+        """Whether the API server has this very status, as far as ``events`` has told."""
+        return self._reader is not None and self._reader.statuses.get(name) == v1alpha1.digest(status)
+
+    def apply(self, name: str, topology: NodeTopology) -> Standing | None:
         """Server-side apply, owned by the Node of that name, so that it goes with the Node.
 
         The Node's uid is read once. When this creates the object although a uid was known, the object was collected as
@@ -88,11 +104,12 @@ class KubeStore:
         """
         known = self._node_uids.get(name)
         uid = known or self._node_uid(name)
-        created = self._apply(name, topology, uid)
-        if created and known is not None:
+        answer = self._apply(name, topology, uid)
+        if answer.status == _CREATED and known is not None:
             current = self._node_uid(name)
             if current != uid:
-                self._apply(name, topology, current)
+                answer = self._apply(name, topology, current)
+        return standing_in(answer.body)
 
     def set_status(self, name: str, status: Status) -> None:
         """Server-side apply to the ``status`` subresource.
@@ -101,11 +118,13 @@ class KubeStore:
             NotFound: the node has no topology.
         """
         document = v1alpha1.status_document(name, status)
-        self._client.apply(f"{v1alpha1.path(name)}/status", document, manager=AGGREGATOR)
+        path = f"{v1alpha1.path(name)}/status"
+        self._client.apply(path, document, manager=AGGREGATOR, seconds=_STATUS_SECONDS)
 
     def events(self, stop: threading.Event) -> Iterator[Event]:
         """List, watch, resume; see ``TopologyStore``. What fails is tried again for as long as it takes."""
         reader, attempts = Reader(self._client), _Attempts(self._backoff())
+        self._reader = reader
         while not stop.is_set():
             try:
                 if reader.lost:
@@ -129,19 +148,13 @@ class KubeStore:
             raise ApiError(f"watch {v1alpha1.COLLECTION}: the server ended it at once")
         yield None
 
-    def _apply(self, name: str, topology: NodeTopology, uid: str) -> bool:
-        """Whether that created the object."""
+    def _apply(self, name: str, topology: NodeTopology, uid: str) -> Response:
         document = v1alpha1.spec_document(name, topology, uid)
-        return self._client.apply(v1alpha1.path(name), document, manager=AGENT).status == _CREATED
+        return self._client.apply(v1alpha1.path(name), document, manager=AGENT)
 
     def _node_uid(self, name: str) -> str:
-        path = f"/api/v1/nodes/{name}"
         self._node_uids.pop(name, None)
-        try:
-            uid = msgspec.json.decode(self._client.get(path), type=Head).metadata.uid
-        except msgspec.MsgspecError as error:
-            raise ParseError(f"GET {path}: expected an object with metadata: {error}") from error
-        self._node_uids[name] = uid
+        uid = self._node_uids[name] = node_uid(self._client, name)
         return uid
 
 

@@ -8,11 +8,15 @@ from typing import Any, Final
 import msgspec
 
 from nvtopo.errors import ApiError, ParseError
-from nvtopo.kube.refusal import one_line, unanswered, watch_refusal
+from nvtopo.kube.refusal import unanswered, watch_refusal
+from nvtopo.runtime.line_buffer import LineBuffer, LineTooLong
+from nvtopo.wire.documents import Json, one_line
 
 #: How soon the thread beside a watch notices that the watch has ended. Stopping does not wait for it.
 _WATCH_OVER_SECONDS: Final = 0.5
 _CHUNK: Final = 1 << 16
+#: etcd holds objects of 1.5 MiB.
+_LONGEST_EVENT_BYTES: Final = 16 << 20
 
 
 class WatchEvent(msgspec.Struct):
@@ -23,7 +27,7 @@ class WatchEvent(msgspec.Struct):
     object: msgspec.Raw
 
 
-_WATCH_EVENT: Final = msgspec.json.Decoder(WatchEvent)
+_WATCH_EVENT: Final = Json(WatchEvent, "an event", has_raw=True)
 
 
 def events(path: str, response: Any, stop: threading.Event) -> Iterator[WatchEvent]:
@@ -39,12 +43,15 @@ def events(path: str, response: Any, stop: threading.Event) -> Iterator[WatchEve
 
 def _lines(what: str, response: Any, stop: threading.Event) -> Iterator[bytes]:
     """Whole lines as they come. A last one that was cut is dropped: the next watch brings it again."""
-    rest = b""
+    buffer = LineBuffer(_LONGEST_EVENT_BYTES)
     try:
         with unanswered(what):
             for chunk in response.stream(_CHUNK):
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from (line for line in lines if line.strip())
+                yield from (line for line in buffer.take(chunk) if line.strip())
+    except LineTooLong as error:
+        raise ParseError(
+            f"{what}: expected an event, got a line of more than {_LONGEST_EVENT_BYTES >> 20} MiB"
+        ) from error
     except (ApiError, ValueError):  # ValueError: what TLS raises when it is shut down while being read
         if not stop.is_set():
             raise
@@ -52,9 +59,9 @@ def _lines(what: str, response: Any, stop: threading.Event) -> Iterator[bytes]:
 
 def _event(path: str, line: bytes) -> WatchEvent:
     try:
-        event = _WATCH_EVENT.decode(line)
-    except msgspec.MsgspecError as error:
-        raise ParseError(one_line(f"watch {path}: expected an event, got {line[:80]!r}: {error}")) from error
+        event = _WATCH_EVENT.read(line)
+    except ParseError as error:
+        raise ParseError(one_line(f"watch {path}: {error}, got {line[:80]!r}")) from error
     if event.type == "ERROR":
         raise watch_refusal(f"watch {path}", bytes(event.object))
     return event

@@ -1,18 +1,22 @@
 """``nvtopo.io/v1alpha1``: what surrounds a ``NodeTopology`` when it is an object of the API server.
 
 Two documents are written and one is read, because there are two writers: the agent applies ``metadata`` and ``spec``,
-the aggregator applies ``status``. Whoever reads sees both in ``Envelope``.
+the aggregator applies ``status``. Readers get both in ``Envelope``.
 """
 
-from typing import Final, Literal
+from hashlib import blake2b
+from typing import Annotated, Final, Literal
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Meta
 
-from nvtopo.model.facts import Count
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.record import Record
-from nvtopo.model.spec import Spec, folded
+from nvtopo.cluster.history import History
+from nvtopo.cluster.records import Claims, Identifiers, NodeRecord
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.record import Count, Name, Record, ShortWord, Text
+from nvtopo.model.records.spec import Spec, compact
+from nvtopo.model.records.standing import Standing
 
 GROUP: Final = "nvtopo.io"
 VERSION: Final = "v1alpha1"
@@ -31,7 +35,7 @@ def path(name: str) -> str:
 
 
 class OwnerReference(Record, frozen=True, kw_only=True):
-    """Whom an object goes with: the garbage collector deletes it once no object has this ``uid``."""
+    """The owner of an object: the garbage collector deletes the object once its owner is gone."""
 
     api_version: str
     kind: str
@@ -46,46 +50,99 @@ class Metadata(Record, frozen=True, kw_only=True):
     """Empty in a bookmark only."""
     uid: str = ""
     resource_version: str = ""
-    """Where in the history of the whole collection this is; opaque."""
+    """The object's place in the history of the collection; opaque."""
     generation: int = 0
     """Counts the changes of ``spec``; a change of ``status`` leaves it alone."""
     owner_references: tuple[OwnerReference, ...] = ()
+    finalizers: tuple[str, ...] = ()
+    """What keeps a deleted object there; none is ours."""
+
+    @property
+    def goes_with_its_node(self) -> bool:
+        """Whether its one owner is the Node of its name and nothing else holds it."""
+        owners = [(owner.api_version, owner.kind, owner.name) for owner in self.owner_references]
+        return owners == [("v1", "Node", self.name)] and not self.finalizers
 
 
 class Condition(Record, frozen=True, kw_only=True):
     """One condition, by the conventions of the Kubernetes API."""
 
-    type: str
+    type: Name
     """CamelCase, one of a kind within its object."""
     status: Literal["True", "False", "Unknown"]
     """``True``, ``False`` or ``Unknown``."""
-    reason: str = ""
+    reason: Name = ""
     """One CamelCase word for programs."""
-    message: str = ""
+    message: Text = ""
     """A sentence for people."""
-    last_transition_time: str = ""
+    last_transition_time: ShortWord = ""
     """RFC 3339, when ``status`` last changed."""
-    observed_generation: int = 0
-    """The ``metadata.generation`` that this was concluded from."""
+    observed_generation: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 0
+    """The ``metadata.generation`` that the condition describes."""
 
 
 class Status(Record, frozen=True, kw_only=True):
-    """What the aggregator concluded of this node among the others."""
+    """The aggregator's conclusions about the node."""
 
     gpus: Count | None = None
-    """How many GPUs the node has; absent where its object can't be read."""
+    """Number of the node's GPUs; absent if its object can't be read."""
     nics: Count | None = None
-    """How many NICs; absent likewise."""
-    domain: str | None = None
-    """NVLink domain, ``<clusterUUID>.<cliqueID>``; absent where the node is in none."""
-    conditions: tuple[Condition, ...] = ()
-    """``Ready``: whether a job can use all that the node has."""
+    """Number of the node's NICs; absent if its object can't be read."""
+    domain: Name | None = None
+    """NVLink domain, ``<clusterUUID>.<cliqueID>``; absent if the node is in none."""
+    conditions: Annotated[tuple[Condition, ...], Meta(max_length=8)] = ()
+    """``Ready``: whether a job can use all that the node has. ``Drift``, only while the node is otherwise than is
+    expected of its shape."""
+    expected: Standing | None = None
+    """What the node should have, if no file of the operator's says otherwise."""
+    claims: Claims = ()
+    """What the node claims for itself, oldest first: who came first is right when another node claims the same."""
+    identifiers: Identifiers = ()
+    """The numbers of its domains, in physical order, zero-padded where they are shown; they never change."""
+
+    history: History = ()
+    """What changed on the node, oldest first; older entries are left off."""
+
+    @property
+    def kept(self) -> "Kept":
+        """What outlives the aggregator."""
+        return Kept(claims=self.claims, identifiers=self.identifiers, history=self.history)
+
+    @property
+    def record(self) -> NodeRecord:
+        """What of it a graph is made of."""
+        return NodeRecord(claims=self.claims, identifiers=self.identifiers)
 
 
 class Head(Record, frozen=True, kw_only=True):
     """As much of any object as is read before its content is trusted."""
 
     metadata: Metadata
+
+
+class Written(Record, frozen=True, kw_only=True):
+    """An object of which nothing but ``status`` matters."""
+
+    status: Status = Status()
+
+
+class Kept(Record, frozen=True, kw_only=True):
+    """As much of ``status`` as outlives the aggregator."""
+
+    claims: Claims = ()
+    identifiers: Identifiers = ()
+    history: History = ()
+
+    @property
+    def record(self) -> NodeRecord:
+        """What of it a graph is made of."""
+        return NodeRecord(claims=self.claims, identifiers=self.identifiers)
+
+
+class Memory(Record, frozen=True, kw_only=True):
+    """An object of which nothing but what is kept matters."""
+
+    status: Kept = Kept()
 
 
 class Envelope(Record, frozen=True, kw_only=True):
@@ -118,8 +175,13 @@ def spec_document(name: str, topology: NodeTopology, node_uid: str) -> bytes:
     """The agent's document; the object goes with the Node that has this ``uid``."""
     owner = OwnerReference(api_version="v1", kind="Node", name=name, uid=node_uid)
     metadata = Metadata(name=name, owner_references=(owner,))
-    document = SpecDocument(api_version=API_VERSION, kind=KIND, metadata=metadata, spec=folded(topology))
+    document = SpecDocument(api_version=API_VERSION, kind=KIND, metadata=metadata, spec=compact(topology))
     return msgspec.json.encode(document, order="deterministic")
+
+
+def digest(status: Status) -> bytes:
+    """Tells one status from another in 16 bytes."""
+    return blake2b(msgspec.json.encode(status, order="deterministic"), digest_size=16).digest()
 
 
 def status_document(name: str, status: Status) -> bytes:

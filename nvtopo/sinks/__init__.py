@@ -1,1 +1,1 @@
-"""Edge out of a node: rendering is pure, writing is atomic."""
+"""Outputs of a node: rendering is pure, writing is atomic."""

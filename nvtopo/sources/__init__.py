@@ -1,1 +1,1 @@
-"""Edge in: one module for each thing read, named as the thing."""
+"""Inputs: one module for each thing that is read, named after it."""

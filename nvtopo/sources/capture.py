@@ -1,17 +1,15 @@
 """Capture files: a snapshot as JSON, written by ``nvtopo capture``."""
 
-import os
-import sys
 from pathlib import Path
 
-import msgspec
+from nvtopo.errors import ParseError
+from nvtopo.model.records.snapshot import VERSION, Snapshot
+from nvtopo.wire.documents import MOST_BYTES, Json
+from nvtopo.wire.files import read_file
 
-from nvtopo.errors import ParseError, ReadError
-from nvtopo.model.snapshot import VERSION, Snapshot
-
-#: A node with a thousand PCI functions captures to less than a megabyte.
-_LARGEST_BYTES = 64 << 20
-STANDARD_INPUT = "-"
+#: The capture of a node with a thousand PCI functions is smaller than a megabyte.
+_LARGEST_BYTES = MOST_BYTES
+_SNAPSHOT = Json(Snapshot, "a capture (JSON by `nvtopo capture`)")
 
 
 def read_capture(path: Path | str) -> Snapshot:
@@ -28,16 +26,9 @@ def read_input(path: Path | str) -> bytes:
     """The whole file, or standard input.
 
     Raises:
-        ReadError: it can't be read, or is larger than anything we read.
+        ReadError: it can't be read, is no file, or is too large.
     """
-    try:
-        with sys.stdin.buffer if str(path) == STANDARD_INPUT else Path(path).open("rb") as file:
-            content = file.read(_LARGEST_BYTES + 1)
-    except OSError as error:
-        raise ReadError(f"{path}: {os.strerror(error.errno) if error.errno else error}") from error
-    if len(content) > _LARGEST_BYTES:
-        raise ReadError(f"{path}: larger than {_LARGEST_BYTES >> 20} MiB, which no capture is")
-    return content
+    return read_file(path, _LARGEST_BYTES)
 
 
 def is_capture(content: bytes) -> bool:
@@ -49,14 +40,9 @@ def parse_capture(content: bytes, name: str) -> Snapshot:
     """The snapshot in ``content``; ``name`` says where it came from.
 
     Raises:
-        ParseError: it is not JSON, not a capture, or a capture of a version that we do not know.
+        ParseError: the content is not JSON, not a capture, or a capture of an unknown version.
     """
-    try:
-        snapshot = msgspec.json.decode(content, type=Snapshot)
-    except msgspec.DecodeError as error:
-        raise ParseError(f"{name}: expected a capture (JSON by `nvtopo capture`): {error}") from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise ParseError(f"{name}: expected a capture (JSON by `nvtopo capture`), got other bytes") from error
+    snapshot = _SNAPSHOT.read(content, name)
     if snapshot.capture != VERSION:
         raise ParseError(f"{name}: expected a capture of version {VERSION} (field 'capture'), got {snapshot.capture}")
     return snapshot

@@ -1,21 +1,21 @@
-"""The machine that sources read: a rooted ``/sys`` and ``/proc``, and a way to ask NVML."""
+"""The machine that sources read: a rooted ``/sys`` and ``/proc``, and access to NVML."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from nvtopo.model.facts import NvmlFacts
-from nvtopo.model.record import Problem, Record
-from nvtopo.model.snapshot import Attributes
+from nvtopo.model.records.facts import NvmlFacts
+from nvtopo.model.records.record import Problem, Record
+from nvtopo.model.records.snapshot import Attributes
 from nvtopo.sources.sysfs import SysfsRoot
 
 if TYPE_CHECKING:
-    from nvtopo.sources.patience import Patience
+    from nvtopo.sources.guarded import Deadlines
 
 
 class Reading(NamedTuple):
     """What one source found."""
 
     facts: Record | Attributes | None
-    """A record of ``nvtopo.model.facts``, or plain attributes; None where the machine has no such thing."""
+    """A record of ``nvtopo.model.records.facts``, or plain attributes; None if the machine has nothing of this kind."""
     problems: tuple[Problem, ...] = ()
 
 
@@ -37,10 +37,10 @@ class AskNvml(Protocol):
         """Start asking, so that other sources can read meanwhile."""
 
     def finish(self) -> NvmlReading:
-        """The answer; never raises and never waits longer than the deadline."""
+        """Wait for the answer, at most until the deadline; never raises."""
 
     def cancel(self) -> None:
-        """Wait no more, now and for good; from any thread, and from signal handlers."""
+        """Stop waiting, for this and all later readings. May be called from any thread and from signal handlers."""
 
 
 class NoNvml:
@@ -52,19 +52,28 @@ class NoNvml:
         """Nothing to start."""
 
     def finish(self) -> NvmlReading:
-        """No driver."""
+        """A reading without a driver."""
         return NvmlReading(None)
 
     def cancel(self) -> None:
         """Nothing to wait for."""
 
 
+class HearsNeighbors(Protocol):
+    """Listens for LLDP."""
+
+    def reading(self) -> Reading:
+        """Who is heard now."""
+
+
 class Machine(NamedTuple):
-    """Everything a source may touch."""
+    """Everything that a source may use."""
 
     root: SysfsRoot
     nvml: AskNvml
     node_name: str | None = None
     """The node's name in Kubernetes; None for the host's own name."""
-    patience: "Patience[Any] | None" = None
-    """For devices whose firmware may not answer; None to wait for them as long as the kernel does."""
+    lldp: HearsNeighbors | None = None
+    """None if nobody listens."""
+    deadlines: "Deadlines | None" = None
+    """Limits the wait for sources and devices that may not answer; None waits as long as the kernel does."""

@@ -1,4 +1,4 @@
-"""A question to the kernel over netlink, for the protocols that pyroute2 does not speak."""
+"""Netlink: questions to the kernel, and the framing of its messages (docs/decisions/0013)."""
 
 import errno
 import os
@@ -22,10 +22,10 @@ Attributes = list[tuple[int, memoryview]]
 
 
 class Netlink:
-    """One conversation. An answer that does not come in time raises TimeoutError, a refusal OSError."""
+    """One netlink socket. Raises TimeoutError if an answer is late, and OSError if the kernel refuses."""
 
     def __init__(self, protocol: int, seconds: float) -> None:
-        """``seconds`` bounds each piece of an answer.
+        """``seconds`` limits the wait for each datagram of an answer.
 
         Raises:
             OSError: the kernel has no such protocol.
@@ -41,22 +41,34 @@ class Netlink:
         self._socket.close()
 
     def dump(self, kind: int, body: bytes) -> Iterator[memoryview]:
-        """The payloads of everything that the kernel has of this kind."""
+        """The payloads of a dump: everything of this kind that the kernel has."""
         self._sequence += 1
         header = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _DUMP, self._sequence, 0)
         self._socket.send(header + body)
         while True:
             for answer, sequence, payload in messages(memoryview(self._socket.recv(_LARGEST_ANSWER_BYTES))):
                 if sequence != self._sequence:
-                    continue  # the rest of an answer that nobody waited for
+                    continue  # the rest of an earlier answer
                 if answer in (_DONE, _ERROR):
                     _raise_for(payload)
                     return
                 yield payload
 
+    def ask(self, kind: int, body: bytes) -> memoryview:
+        """The payload of the one message that answers a question."""
+        self._sequence += 1
+        self._socket.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST, self._sequence, 0) + body)
+        while True:
+            for answer, sequence, payload in messages(memoryview(self._socket.recv(_LARGEST_ANSWER_BYTES))):
+                if sequence != self._sequence:
+                    continue
+                if answer == _ERROR:
+                    _raise_for(payload)
+                return payload
+
 
 def _raise_for(payload: memoryview) -> None:
-    """A dump's end and an error both say how it went: 0, or a negative errno."""
+    """Raise OSError if the message at a dump's end, or an error message, holds a negative errno."""
     (code,) = _CODE.unpack_from(payload) if len(payload) >= _CODE.size else (0,)
     if code:
         raise OSError(-code, os.strerror(-code))
@@ -66,7 +78,7 @@ def messages(datagram: memoryview) -> Iterator[tuple[int, int, memoryview]]:
     """Type, sequence number and payload of each message.
 
     Raises:
-        OSError: EPROTO, it is none.
+        OSError: EPROTO, the datagram is malformed.
     """
     while datagram:
         if len(datagram) < _HEADER.size:
@@ -82,7 +94,7 @@ def attributes(payload: memoryview) -> Attributes:
     """Type and value of each attribute.
 
     Raises:
-        OSError: EPROTO, they are none.
+        OSError: EPROTO, the payload is malformed.
     """
     found = []
     while len(payload) >= _ATTRIBUTE.size:
@@ -95,7 +107,7 @@ def attributes(payload: memoryview) -> Attributes:
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    """One attribute, as the kernel wants it."""
+    """One attribute, encoded and padded for the kernel."""
     padding = bytes(_aligned(len(value)) - len(value))
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + padding
 

@@ -1,17 +1,17 @@
 """The only ``open`` below ``/sys`` and ``/proc``, under a root: ``/`` on a live host, a folder for a recorded one.
 
-Three kinds of "not there" are told apart. A file that does not exist, and one whose driver answers that it does not
-support it (EINVAL, EOPNOTSUPP, ENODEV: a link that is down has no speed, an empty GID has no type), is *absent*: None.
-Everything else that fails (EACCES, EIO, …) is a ``Problem``.
+A file is *absent* (None) if it does not exist, or if its driver does not support it (EINVAL, EOPNOTSUPP, ENODEV: a link
+that is down has no speed, an empty GID has no type). Every other failure (EACCES, EIO and others) is a ``Problem``.
 """
 
 import errno
 import os
+import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nvtopo.model.address import PciAddress, is_pci_address, parse_pci_address
-from nvtopo.model.record import Problem
+from nvtopo.model.formats.address import PciAddress, is_pci_address, parse_pci_address
+from nvtopo.model.records.record import Problem
 
 if TYPE_CHECKING:
     from socket import socket
@@ -26,15 +26,17 @@ _ABSENT = frozenset(
         errno.EOPNOTSUPP,
     }
 )
-#: Below ``/sys`` a read gives a page or all that is left. Files of ``/proc`` come in pieces of any size.
+#: In ``/sys`` a read returns a page or the whole rest. Files of ``/proc`` come in pieces of any size.
 _SMALLEST_PAGE_BYTES = 4096
 #: More than any attribute holds; a cpuinfo comes in pieces. Far larger buffers are mapped anew for each file, which
 #: costs four times as much as the file.
 _PIECE_BYTES = 1 << 16
+#: A file that is larger is none that the kernel or the kubelet writes: somebody put a device there.
+_MOST_BYTES = 16 << 20
 
 
 class SysfsRoot:
-    """Where ``/sys`` and ``/proc`` are. ``failures`` maps paths to errno numbers that a recorded machine gave."""
+    """The root of ``/sys`` and ``/proc``. ``failures`` maps paths to errno numbers that a recorded machine returned."""
 
     def __init__(self, root: str = "/", failures: Mapping[str, int] | None = None) -> None:
         self._root = root.rstrip("/")
@@ -42,35 +44,51 @@ class SysfsRoot:
 
     @property
     def live(self) -> bool:
-        """Whether this is the machine we run on, which can be asked by more than its files."""
+        """Whether this is the machine that we run on, so that netlink, ioctl and sockets work too."""
         return not self._root and not self._failures
 
     def read(self, path: str, *, head: bool = False) -> bytes:
-        """The content of the file, or the first piece of it that the kernel gives; OSError as the kernel gave it."""
+        """The content of the file; with ``head``, only the first piece. Raises the kernel's OSError."""
         self._fail(path)
         descriptor = os.open(self._root + path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            chunks = []
+            chunks: list[bytes] = []
+            size = 0
             while chunk := os.read(descriptor, _PIECE_BYTES):
                 chunks.append(chunk)
+                size += len(chunk)
+                if size > _MOST_BYTES:
+                    raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
                 if head or (len(chunk) < _SMALLEST_PAGE_BYTES and path.startswith("/sys/")):
                     break
             return b"".join(chunks)
         finally:
             os.close(descriptor)
 
+    def is_file(self, path: str) -> bool:
+        """Whether there is an ordinary file, or what could not be opened anyway: no device, FIFO or socket."""
+        try:
+            mode = os.stat(self._root + path).st_mode  # noqa: PTH116 - as below
+        except OSError:
+            return True
+        return not (stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
+
     def names(self, path: str) -> list[str]:
-        """What the directory holds, in order."""
+        """The names in the directory, sorted."""
         self._fail(path)
         return sorted(os.listdir(self._root + path))  # noqa: PTH208 - pathlib costs start-up and a stat
 
+    def exists(self, path: str) -> bool:
+        """Whether there is anything of that name."""
+        return os.path.exists(self._root + path)  # noqa: PTH110 - pathlib costs a start's time
+
     def target(self, path: str) -> str:
-        """What the symbolic link says, unresolved."""
+        """The target of the symbolic link, unresolved."""
         self._fail(path)
         return os.readlink(self._root + path)  # noqa: PTH115 - as above
 
     def connect(self, path: str, seconds: float) -> "socket":
-        """A connection to the unix socket at the path; OSError as the kernel gave it, within ``seconds``."""
+        """Connect to the unix socket at the path within ``seconds``. Raises the kernel's OSError."""
         from socket import AF_UNIX, SOCK_STREAM, socket  # a one-shot dump opens none
 
         self._fail(path)
@@ -90,7 +108,7 @@ class SysfsRoot:
 
 
 class SysfsReader:
-    """A source's view of the root: absent is None, a failure is noted in ``problems`` and is None as well."""
+    """A source's view of the root. Absent files give None; failures give None and are added to ``problems``."""
 
     def __init__(self, root: SysfsRoot, source: str) -> None:
         self._root = root
@@ -98,7 +116,7 @@ class SysfsReader:
         self.problems: list[Problem] = []
 
     def text(self, path: str) -> str | None:
-        """The attribute without surrounding blanks."""
+        """The attribute's text, stripped."""
         content = self.content(path)
         return None if content is None else content.decode("utf-8", "replace").strip()
 
@@ -109,6 +127,13 @@ class SysfsReader:
         except OSError as error:
             self._note(path, error)
             return None
+
+    def is_file(self, path: str) -> bool:
+        """Whether it may be opened; a device, a FIFO and a socket are a problem."""
+        if self._root.is_file(path):
+            return True
+        self.problem(path, "expected a file")
+        return False
 
     def integer(self, path: str) -> int | None:
         """The attribute as a number (``0x`` is understood); negative means unknown to the kernel, so None."""
@@ -123,7 +148,7 @@ class SysfsReader:
         return number if number >= 0 else None
 
     def names(self, path: str) -> list[str]:
-        """What the directory holds, in order; empty where it does not exist."""
+        """The names in the directory, sorted; empty if it does not exist."""
         try:
             return self._root.names(path)
         except OSError as error:
@@ -131,7 +156,7 @@ class SysfsReader:
             return []
 
     def target(self, path: str) -> str | None:
-        """What the symbolic link says."""
+        """The target of the symbolic link."""
         try:
             return self._root.target(path)
         except OSError as error:
@@ -139,12 +164,12 @@ class SysfsReader:
             return None
 
     def basename(self, path: str) -> str | None:
-        """The last component of what the symbolic link says."""
+        """The last component of the symbolic link's target."""
         target = self.target(path)
         return None if target is None else target.rsplit("/", 1)[-1]
 
     def pci_function(self, path: str) -> PciAddress | None:
-        """The nearest PCI function that the device behind a symbolic link stands on; None for virtual devices.
+        """The nearest PCI function above the device that a symbolic link points to; None for virtual devices.
 
         A virtio NIC's ``device`` is ``…/0000:00:03.0/virtio2``, an mlx5 sub-function's is on the auxiliary bus: the
         last component is not always the function.
@@ -156,7 +181,7 @@ class SysfsReader:
         return None
 
     def problem(self, subject: str, reason: str) -> None:
-        """Note that something should have been readable and was not."""
+        """Add a problem: ``subject`` should have been readable and was not."""
         self.problems.append(Problem(source=self._source, subject=subject, reason=reason))
 
     def _note(self, path: str, error: OSError) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from nvtopo.agent import DEBOUNCE_SECONDS, Agent
-from nvtopo.agent.page import Listen, Page
+from nvtopo.agent.http.page import Listen, MetricsPage
 from nvtopo.errors import ReadError
-from nvtopo.model.node import NodeTopology
+from nvtopo.model.observation import Observation
 from nvtopo.sinks.metrics import observation
 from nvtopo.sinks.metrics.series import text
-from nvtopo.sinks.nfd import FeatureFile
+from nvtopo.sinks.publish.nfd import FeatureFile
+from nvtopo.sinks.publish.sink import Sink
 from nvtopo.sources.machine import Machine, NoNvml, NvmlReading
 from nvtopo.sources.sysfs import SysfsRoot
 
@@ -42,7 +43,7 @@ def agent(root: Path, features_d: Path) -> Agent:
 
 
 def test_a_step_writes_the_feature_file(agent: Agent, features_d: Path) -> None:
-    assert agent.step().node.numa[0].cpus == "0-3"
+    assert agent.step().topology.numa[0].cpus == "0-3"
     assert agent.delivered
     assert "nvtopo.io/gpu.count=0" in (features_d / "nvtopo").read_text()
 
@@ -92,7 +93,7 @@ def fetched(url: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-class Counting:
+class Counting(Sink):
     """A sink that counts what it is given."""
 
     name = "counting"
@@ -100,8 +101,8 @@ class Counting:
     def __init__(self) -> None:
         self.writes = 0
 
-    def write(self, topology: NodeTopology) -> None:
-        del topology
+    def write(self, observation: Observation) -> None:
+        del observation
         self.writes += 1
 
 
@@ -156,12 +157,17 @@ def test_a_loop_that_is_stuck_is_not_alive_and_one_that_goes_on_is(root: Path, m
     nvml = Hanging()
     agent = Agent(Machine(root=SysfsRoot(str(root)), nvml=nvml), [])
     loop = threading.Thread(target=agent.run, args=(0.1,))
-    page = Page([], lambda: agent.delivered, lambda: agent.alive, listen=HERE)
+    page = MetricsPage([], lambda: agent.delivered, lambda: agent.alive, listen=HERE)
     with page:
         assert fetched(f"{page.url}/healthz") == (200, "ok\n")
         loop.start()
         try:
-            assert wait_until(lambda: fetched(f"{page.url}/healthz") == (503, "the loop is stuck\n"))
+            assert wait_until(
+                lambda: (
+                    fetched(f"{page.url}/healthz")
+                    == (503, "the loop is stuck, or a thread has ended: the log says why\n")
+                )
+            )
             nvml.answer.set()
             assert wait_until(lambda: fetched(f"{page.url}/healthz")[0] == 200)
         finally:
@@ -170,8 +176,38 @@ def test_a_loop_that_is_stuck_is_not_alive_and_one_that_goes_on_is(root: Path, m
             loop.join()
 
 
+class HangingLater(Hanging):
+    """A driver that answers once, and then when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = 0
+
+    def finish(self) -> NvmlReading:
+        self.answers += 1
+        return NvmlReading(None) if self.answers == 1 else super().finish()
+
+
+@pytest.mark.slow
+def test_an_old_reading_is_not_ready(root: Path) -> None:
+    nvml = HangingLater()
+    agent = Agent(Machine(root=SysfsRoot(str(root)), nvml=nvml), [])
+    loop = threading.Thread(target=agent.run, args=(0.2,))
+    loop.start()
+    try:
+        assert wait_until(lambda: agent.ready)
+        assert wait_until(lambda: not agent.ready)
+        assert agent.delivered, "the sinks have it, and it is old"
+        nvml.answer.set()
+        assert wait_until(lambda: agent.ready)
+    finally:
+        nvml.answer.set()
+        agent.stop()
+        loop.join()
+
+
 def test_the_page_tells_the_truth_about_readiness(agent: Agent) -> None:
-    with Page([observation.part(agent.latest)], lambda: agent.delivered, listen=HERE) as page:
+    with MetricsPage([observation.part(agent.latest)], lambda: agent.delivered, listen=HERE) as page:
         assert fetched(f"{page.url}/healthz")[0] == 200
         assert fetched(f"{page.url}/readyz")[0] == 503
         assert "nvtopo_observation_timestamp_seconds" not in fetched(f"{page.url}/metrics")[1]
@@ -183,14 +219,14 @@ def test_the_page_tells_the_truth_about_readiness(agent: Agent) -> None:
 
 def test_a_node_with_ipv6_alone_is_served(agent: Agent) -> None:
     agent.step()
-    with Page([], lambda: agent.delivered, listen=Listen("::1", 0)) as page:
+    with MetricsPage([], lambda: agent.delivered, listen=Listen("::1", 0)) as page:
         assert fetched(f"{page.url}/readyz")[0] == 200
 
 
 def test_an_address_in_use_is_said_in_one_line(agent: Agent) -> None:
     del agent
     with (
-        Page([], lambda: True, listen=HERE) as page,
+        MetricsPage([], lambda: True, listen=HERE) as page,
         pytest.raises(ReadError, match="cannot listen on"),
     ):
-        Page([], lambda: True, listen=Listen("127.0.0.1", int(page.url.rpartition(":")[2])))
+        MetricsPage([], lambda: True, listen=Listen("127.0.0.1", int(page.url.rpartition(":")[2])))

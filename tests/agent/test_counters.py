@@ -5,15 +5,17 @@ from typing import Any
 import psutil
 import pytest
 
-from nvtopo.agent import Agent, counters
-from nvtopo.agent.parts import parts
-from nvtopo.model.facts import NumaFacts, NumaNode
-from nvtopo.model.record import Problem
+from nvtopo.agent import Agent
+from nvtopo.agent.parts import counters
+from nvtopo.agent.parts.all_parts import parts
+from nvtopo.model.records.facts import NumaFacts, NumaNode
+from nvtopo.model.records.record import Problem
+from nvtopo.model.samples.numa_counters import CpuSeconds, NodeCounters
 from nvtopo.sinks.metrics import numa as numa_metrics
 from nvtopo.sinks.metrics.series import text, together
-from nvtopo.sources import numa_counters
+from nvtopo.sources.kubelet.pods import PodsReading
+from nvtopo.sources.linux import numa_counters
 from nvtopo.sources.machine import Machine, NoNvml
-from nvtopo.sources.pods import PodsReading
 from nvtopo.sources.sysfs import SysfsRoot
 
 NUMASTAT = "numa_hit 100\nnuma_miss 7\nnuma_foreign 3\ninterleave_hit 2\nlocal_node 90\nother_node 10\n"
@@ -39,7 +41,7 @@ def test_counters_of_a_node(root: SysfsRoot) -> None:
     assert first.allocated_pages == {"numa_hit": 100, "numa_miss": 7, "numa_foreign": 3, "other_node": 10}
     assert first.free_hugepages == {"2048kB": 0}
     assert first.cpus == {}, "CPU times of this machine are not those of a recorded one"
-    assert memory_only == numa_counters.NodeCounters(index=1)
+    assert memory_only == NodeCounters(index=1)
 
 
 STAT = """\
@@ -60,8 +62,8 @@ def test_what_each_cpu_did_is_told_by_node(root: SysfsRoot, tmp_path: Path) -> N
     counters = numa_counters.read(root, facts)
     assert counters.context_switches == 123456
     assert [node.cpus for node in counters.nodes] == [
-        {0: numa_counters.CpuSeconds(busy=1.36, idle=10.1)},
-        {1: numa_counters.CpuSeconds(busy=2.72, idle=20.2)},
+        {0: CpuSeconds(busy=1.36, idle=10.1)},
+        {1: CpuSeconds(busy=2.72, idle=20.2)},
     ]
     page = text(numa_metrics.families(counters.nodes, counters.context_switches))
     assert 'nvtopo_numa_cpu_seconds_total{numa_node="1",mode="idle"} 20.2\n' in page

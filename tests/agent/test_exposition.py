@@ -3,7 +3,9 @@
 import gzip
 from typing import Any
 
-from nvtopo.agent import exposition
+import pytest
+
+from nvtopo.agent.http.exposition import Exposition
 from nvtopo.sinks.metrics.series import Family, gauge, one, text
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
@@ -20,7 +22,7 @@ def get(**environ: str) -> tuple[dict[str, str], bytes]:
         assert status == "200 OK"
         headers.update(given)
 
-    return headers, b"".join(exposition.app([families])(environ, start))
+    return headers, b"".join(Exposition([families])(environ, start))
 
 
 def test_plain_text_is_what_somebody_with_curl_gets() -> None:
@@ -39,3 +41,12 @@ def test_openmetrics_and_gzip_for_whom_asks() -> None:
 def test_families_by_name() -> None:
     assert get(QUERY_STRING="name[]=b_ratio")[1].decode() == text(families()[1:])
     assert get(QUERY_STRING="name[]=c_ratio")[1] == b""
+
+
+@pytest.mark.parametrize("version", ["9e9", "1.x", "1.0.0.beta", "x\x1by", "7.0", "", "1.0.0;version=9e9"])
+def test_a_version_that_nobody_makes_is_not_repeated(version: str) -> None:
+    headers, body = get(HTTP_ACCEPT=f"application/openmetrics-text;version={version},text/plain;version={version}")
+    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert body.decode() == text(families())
+    headers, _ = get(HTTP_ACCEPT=f"application/openmetrics-text;version={version},{OPENMETRICS}")
+    assert headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0;")

@@ -2,22 +2,27 @@
 
 import contextlib
 import http.client
+import logging
+import select
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trustme
 
-from nvtopo.agent.page import Listen, Page
-from nvtopo.agent.protection import TokenFile
-from nvtopo.agent.server import LARGEST_HEAD_BYTES, MOST_CONNECTIONS_OF_ONE_ADDRESS, Server
+from nvtopo.agent.http.page import Listen, MetricsPage
+from nvtopo.agent.http.server import LIMITS, BoundedServer
+from nvtopo.auth.token_file import TokenFile
 from nvtopo.cli.page import authorize_of, listen_of
 from nvtopo.errors import ReadError, UsageError
+from nvtopo.kube.client import connect
+from nvtopo.runtime.visit import LARGEST_HEAD_BYTES
 from nvtopo.sinks.metrics.series import Families, Family, Part, gauge, one
 from nvtopo.tls import TlsFiles
 from tests.certificates import certify, trusting
@@ -42,7 +47,7 @@ def large() -> Families:
 @contextmanager
 def serving(part: Part, listen: Listen | None = None) -> Iterator[int]:
     """The page's port."""
-    with Page([part], lambda: True, listen=listen or Listen("127.0.0.1", 0)) as page:
+    with MetricsPage([part], lambda: True, listen=listen or Listen("127.0.0.1", 0)) as page:
         yield int(page.url.rpartition(":")[2])
 
 
@@ -108,6 +113,27 @@ def test_without_a_token_there_are_probes_and_no_metrics(tmp_path: Path) -> None
         assert get(port, Authorization="Bearer one")[0] == 200
 
 
+def test_what_strangers_can_cause_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Families:
+        raise RuntimeError("broken")
+
+    tokens = tmp_path / "tokens"
+    tokens.write_text("one\n")
+    files = TlsFiles(*certify(tmp_path))
+    with serving(broken, Listen("127.0.0.1", 0, files, TokenFile(tokens))) as port:
+        for _ in range(3):
+            assert get(port, tls=trusting(), Authorization="Bearer one")[0] == 500
+        tokens.unlink()
+        (tmp_path / "data/tls.key").unlink()
+        for _ in range(3):
+            assert get(port, tls=trusting(), Authorization="Bearer x")[0] == 503
+    assert sorted(record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING) == [
+        "bug in the page",
+        "keeping the certificate before",
+        "no token is accepted",
+    ]
+
+
 def test_files_that_can_not_be_used_are_said_at_the_start(tmp_path: Path) -> None:
     certificate, key = certify(tmp_path)
     with pytest.raises(ReadError, match="No such file"):
@@ -124,15 +150,16 @@ def test_files_that_can_not_be_used_are_said_at_the_start(tmp_path: Path) -> Non
 def test_options_that_do_not_go_together(tmp_path: Path) -> None:
     certificate, key = certify(tmp_path)
     (tmp_path / "tokens").write_text("one\n")
-    tokens = authorize_of(tmp_path / "tokens", None, None)
-    assert authorize_of(None, None, None) is None
-    with pytest.raises(UsageError, match="expected one of them"):
-        authorize_of(tmp_path / "tokens", ("nvtopo",), None)
+    api = partial(connect, tmp_path / "absent")
+    tokens = authorize_of(tmp_path / "tokens", None, api)
+    assert authorize_of(None, None, api) is None
+    with pytest.raises(UsageError, match="expected one of the two"):
+        authorize_of(tmp_path / "tokens", ("nvtopo",), api)
     with pytest.raises(ReadError):
-        authorize_of(None, ("nvtopo",), tmp_path / "absent")
+        authorize_of(None, ("nvtopo",), api)
     with pytest.raises(UsageError, match="expected both or none"):
         listen_of("127.0.0.1:0", certificate, None, None)
-    with pytest.raises(UsageError, match="in clear"):
+    with pytest.raises(UsageError, match="unencrypted"):
         listen_of("0.0.0.0:0", None, None, tokens)
     assert listen_of("", None, None, tokens) is None
     listen = listen_of("0.0.0.0:9", certificate, key, tokens)
@@ -145,7 +172,7 @@ def test_options_that_do_not_go_together(tmp_path: Path) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
     """A server that gives a client two seconds in all: enough for the others on a busy machine."""
-    monkeypatch.setattr(Server, "deadline_seconds", 2.0)
+    monkeypatch.setattr(BoundedServer, "limits", LIMITS._replace(head=2.0))
     return 2.0
 
 
@@ -183,13 +210,15 @@ def test_a_client_that_never_shakes_hands_is_let_go(impatient: float, tmp_path: 
 def test_a_client_that_does_not_read_its_answer_is_let_go(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(Server, "deadline_seconds", 3.0)  # time enough to render
+    monkeypatch.setattr(BoundedServer, "limits", LIMITS._replace(answer=3.0))  # time enough to render
     with serving(large) as port, socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(("127.0.0.1", port))
         slow.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         assert slow.recv(1, socket.MSG_PEEK)  # it answers, to deaf ears
-        assert wait_until(lambda: not served(), seconds=30)
+        ended = select.poll()
+        ended.register(slow, select.POLLRDHUP)
+        assert ended.poll(30_000)
     assert not caplog.records
 
 
@@ -225,25 +254,57 @@ def test_what_is_not_http_and_what_is_not_a_get(caplog: pytest.LogCaptureFixture
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_a_crowd_of_one_address_takes_nothing_from_others() -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"], ids=["same address", "another address"])
+def test_a_crowd_of_one_address_keeps_nobody_out(address: str) -> None:
     with serving(small) as port, ExitStack() as stack:
-        crowd = []
-        for _ in range(50):
+        for _ in range(2 * LIMITS.one_client):
             connection = stack.enter_context(socket.socket())
-            connection.bind(("127.0.0.2", 0))
+            connection.bind((address, 0))
             connection.connect(("127.0.0.1", port))
-            crowd.append(connection)
-        for _ in range(5):
-            assert get(port)[0] == 200
-        assert served() <= MOST_CONNECTIONS_OF_ONE_ADDRESS + 1
-        for connection in crowd:
-            connection.close()
-        assert wait_until(lambda: not served())
-        with socket.socket() as again:
-            again.bind(("127.0.0.2", 0))
-            again.connect(("127.0.0.1", port))
-            again.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
-            assert b"200" in again.recv(100)
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert get(port, path)[0] == 200
+        page = get(port)[1]
+        dropped = int(page.partition('dropped_connections_total{reason="client"} ')[2].split()[0])
+        assert LIMITS.one_client <= dropped <= LIMITS.one_client + 4
+        assert served() <= 1, "who asks nothing has no thread"
+
+
+def test_sixty_clients_of_as_many_addresses_keep_no_probe_out() -> None:
+    with serving(small) as port, ExitStack() as stack:
+        for number in range(2, 2 * LIMITS.total):
+            connection = stack.enter_context(socket.socket())
+            connection.bind((f"127.0.{number // 250}.{2 + number % 250}", 0))
+            connection.connect(("127.0.0.1", port))
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert get(port, path)[0] == 200
+        assert served() <= 1, "who asks nothing has no thread"
+
+
+def test_one_page_is_made_for_all_who_wait_and_probes_do_not_wait_for_it() -> None:
+    making, may_end, made = threading.Semaphore(0), threading.Event(), []
+
+    def slow() -> Families:
+        made.append(1)
+        making.release()
+        assert may_end.wait(30)
+        return small()
+
+    with serving(slow) as port, ExitStack() as stack:
+        waiting = []
+        for _ in range(LIMITS.one_client + 8):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            waiting.append(connection)
+        assert making.acquire(timeout=10)
+        assert get(port, "/healthz")[0] == 200
+        may_end.set()
+        assert all(b"nvtopo_answer 42" in read(connection) for connection in waiting[-5:])
+        assert len(made) <= 3, "the first, and one for those that came meanwhile"
+
+
+def read(connection: socket.socket) -> bytes:
+    connection.settimeout(10)
+    return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
 
 def test_a_part_that_fails_is_an_error_of_the_server_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -258,8 +319,8 @@ def test_a_part_that_fails_is_an_error_of_the_server_and_a_line_in_the_log(caplo
 
 
 def served() -> int:
-    """Connections that have a thread."""
-    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
+    """Threads that answer."""
+    return sum(thread.name == "answer" for thread in threading.enumerate())
 
 
 def wait_until(probe: object, seconds: float = 10) -> bool:

@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from nvtopo.agent import pause
-from nvtopo.agent.pause import PauseStatistics
-from nvtopo.model.node import Nic, NicPort, NodeTopology
+from nvtopo.agent.parts import pause
+from nvtopo.agent.parts.pause import PauseStatistics
+from nvtopo.model.records.node import Nic, NicPort, NodeTopology
 from nvtopo.sinks.metrics import pause as pause_metrics
 from nvtopo.sinks.metrics.series import text
-from nvtopo.sources.ethtool_statistics import EthtoolStatistics
+from nvtopo.sources.linux.ethtool_statistics import EthtoolStatistics
 from nvtopo.sources.sysfs import SysfsRoot
 
 ROCE = NicPort(number=1, link_layer="Ethernet")

@@ -9,13 +9,20 @@ from pathlib import Path
 import pytest
 
 from fixtures.synthesize import pod_resources
-from nvtopo.agent import pods
+from nvtopo.agent.parts import pods
+from nvtopo.model.conclusions.assemble import assemble
 from nvtopo.sinks.metrics.series import text
-from nvtopo.sources.pod_resources import SOCKET
-from nvtopo.sources.pods import PodsReading
+from nvtopo.sources.capture import read_capture
+from nvtopo.sources.kubelet.pod_resources import SOCKET
+from nvtopo.sources.kubelet.pods import PodsReading
+from nvtopo.sources.kubelet.pods import read as read_pods
 from nvtopo.sources.sysfs import SysfsRoot
 from tests.agent.test_page import wait_until
+from tests.hosts.recorded import FIXTURES
+from tests.observations import observed
 from tests.sources import kubelet_server as api
+
+HOSTS = FIXTURES / "hosts"
 
 
 @pytest.fixture
@@ -68,3 +75,19 @@ def reasons(watch: pods.PodsWatch) -> set[str]:
 
 def test_without_an_observation_or_a_container_there_is_no_series() -> None:
     assert text(pods.part(PodsReading, lambda: None)()) == ""
+
+
+def test_a_pod_with_gpus_of_two_groups_while_one_group_was_free_is_on_the_page(root: Path) -> None:
+    """Bridged pairs {0,1} {2,3} …, by the kubelet's own words: one pod across two pairs, another on half of a third."""
+    node = assemble(read_capture(HOSTS / "h100-nvl-pairs" / "capture.json"))
+    uuids = [gpu.uuid for gpu in node.gpus]
+    across = api.pod("across", api.gpus("worker", uuids[1], uuids[2]))
+    half = api.pod("half", api.gpus("worker", uuids[4]))
+    with api.serving(root / SOCKET[1:]) as kubelet:
+        kubelet.answer = lambda: pod_resources.encoded(across, half)
+        reading = read_pods(SysfsRoot(str(root)))
+    page = text(pods.part(lambda: reading, lambda: observed(node))())
+    assert 'nvtopo_pod_nvlink_groups{namespace="jobs",pod="across"} 2\n' in page
+    assert 'nvtopo_pod_nvlink_groups_possible{namespace="jobs",pod="across"} 1\n' in page
+    assert 'nvtopo_pod_nvlink_groups{namespace="jobs",pod="half"} 1\n' in page
+    assert "nvtopo_pod_far_gpus{" not in page, "no pod holds a NIC"

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from nvtopo.agent import rdma
-from nvtopo.agent.rdma import RdmaKernel, RdmaPorts
-from nvtopo.model.assemble import assemble
-from nvtopo.model.node import NodeTopology
+from nvtopo.agent.parts import rdma
+from nvtopo.agent.parts.rdma import RdmaKernel, RdmaPorts
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.records.node import NodeTopology
 from nvtopo.sinks.metrics import rdma as rdma_metrics
 from nvtopo.sinks.metrics.series import text
-from nvtopo.sources import rdma_netlink
 from nvtopo.sources.capture import parse_capture
+from nvtopo.sources.rdma import netlink_rdma as rdma_netlink
 from nvtopo.sources.sysfs import SysfsRoot
 from tests.hosts.recorded import FIXTURES
 from tests.machines import sysfs_text

@@ -1,7 +1,6 @@
 """The sampler over the C library: rates that are right, faults that take series off the page, and letting go."""
 
 import json
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,8 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from nvtopo.agent.sampler import Pace, Sampler, part, sampling
+from nvtopo.agent.parts.sampler import Sampler, part, sampling
+from nvtopo.agent.parts.sampler_policy import Pace
 from nvtopo.sinks.metrics.sampler import REASONS, Sampled
 from nvtopo.sinks.metrics.series import text
 from nvtopo.sources.machine import Machine, NoNvml
@@ -157,8 +157,8 @@ def test_a_hang_takes_the_series_off_the_page_until_the_driver_answers_again(ben
     assert page["nvtopo_sampler_up"] == [({}, 0)]
     bench.wait(lambda state: state.restarts >= 1)
     bench.is_like(H100)
-    if (pid := bench.sampler.worker_pid) is not None:  # one that has read the sick fixture already
-        os.kill(pid, signal.SIGKILL)
+    bench.wait(lambda _: bench.sampler.worker_pid not in {None, hung.pid})
+    bench.worker().kill()  # it may have read the sick fixture already
     bench.wait(lambda state: not state.reasons)
     bench.wait_for_samples(2)
     assert "nvtopo_nvlink_transmitted_bytes_total" in bench.page()

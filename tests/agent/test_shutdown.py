@@ -106,6 +106,6 @@ def logged(agent: Child) -> list[Any]:
 def asks_in_vain(agent: psutil.Process) -> bool:
     """Whether a worker that reads everything has been at it for two seconds; it takes a quarter of one."""
     return any(
-        "nvml_worker" in " ".join(child.cmdline()) and time.time() - child.create_time() > 2
+        "nvml import worker" in " ".join(child.cmdline()) and time.time() - child.create_time() > 2
         for child in agent.children()
     )

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from nvtopo.aggregator.loop import Aggregator, Source
-from nvtopo.aggregator.server import Server
+from nvtopo.aggregator.loop import Aggregator, EventSource
+from nvtopo.aggregator.server import GraphServer
 from nvtopo.cluster.inventory import Event
 
 PATIENCE = 10.0
-"""Seconds after which something that should have happened counts as not happening."""
+"""Seconds after which something that should have happened counts as not node_event."""
 
 
 class Script:
@@ -37,7 +37,7 @@ class Script:
 
 
 @contextmanager
-def running(source: Source, pause_seconds: float = 0.0) -> Iterator[Aggregator]:
+def running(source: EventSource, pause_seconds: float = 0.0) -> Iterator[Aggregator]:
     aggregator, stop = Aggregator(source, pause_seconds=pause_seconds), threading.Event()
     thread = threading.Thread(target=aggregator.run, args=(stop,), name="loop")
     thread.start()
@@ -59,7 +59,7 @@ class Got(NamedTuple):
         return msgspec.json.decode(self.body)
 
 
-def get(server: Server, path: str, headers: dict[str, str] | None = None, method: str = "GET") -> Got:
+def get(server: GraphServer, path: str, headers: dict[str, str] | None = None, method: str = "GET") -> Got:
     connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     try:
         connection.request(method, path, headers=headers or {})
@@ -70,11 +70,11 @@ def get(server: Server, path: str, headers: dict[str, str] | None = None, method
 
 
 @contextmanager
-def watching(server: Server) -> Iterator[HTTPResponse]:
-    """An open stream of events."""
+def watching(server: GraphServer, last_id: str = "") -> Iterator[HTTPResponse]:
+    """An open stream of events, after the one of that ID if there is one."""
     connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     try:
-        connection.request("GET", "/v1/graph/watch")
+        connection.request("GET", "/v1/graph/watch", headers={"Last-Event-ID": last_id} if last_id else {})
         with connection.getresponse() as answer:
             yield answer
     finally:

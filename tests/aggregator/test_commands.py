@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from nvtopo.aggregator.server import Server
+from nvtopo.aggregator.server import GraphServer
 from nvtopo.cli.graph import command
 from nvtopo.cluster.inventory import Listed
 from nvtopo.errors import ParseError, ReadError, UsageError
@@ -40,12 +40,16 @@ def test_captures_as_json(tmp_path: Path) -> None:
 def test_the_graph_of_an_aggregator() -> None:
     with running(Script(Listed(machines.racks(1)))) as aggregator:
         assert aggregator.wait(0, PATIENCE) is not None
-        with Server(aggregator) as server:
+        with GraphServer(aggregator) as server:
             assert f"rack-{machines.serial(1)}" in graph("--server", server.url)
 
 
 def test_an_aggregator_that_is_not_ready_is_an_error() -> None:
-    with running(Script()) as aggregator, Server(aggregator) as server, pytest.raises(ReadError, match="answered 503"):
+    with (
+        running(Script()) as aggregator,
+        GraphServer(aggregator) as server,
+        pytest.raises(ReadError, match="answered 503"),
+    ):
         graph("--server", server.url)
 
 
@@ -85,8 +89,9 @@ def test_a_malformed_capture_is_one_line_and_exit_3(tmp_path: Path) -> None:
         (("--listen", "0.0.0.0:0"), True),
         (("--listen", "127.0.0.1:0", "--require-token"), True),
         (("--listen", "0.0.0.0:0", "--anonymous"), False),
+        (("--listen", "127.0.0.1:0", "--gangs", "--allocations"), False),
     ],
-    ids=["loopback", "loopback6", "all", "asked", "opened"],
+    ids=["loopback", "loopback6", "all", "asked", "opened", "gangs"],
 )
 def test_the_aggregator_asks_for_tokens_except_on_loopback_and_ends_cleanly(
     tmp_path: Path, arguments: tuple[str, ...], asks: bool
@@ -113,3 +118,22 @@ def test_the_aggregator_asks_for_tokens_except_on_loopback_and_ends_cleanly(
         rest = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == 0
     assert "Traceback" not in rest
+
+
+def test_a_part_of_an_aggregators_graph() -> None:
+    with running(Script(Listed(machines.racks(2)))) as aggregator:
+        assert aggregator.wait(0, PATIENCE) is not None
+        with GraphServer(aggregator) as server:
+            by_name = graph("--server", server.url, "--domain", f"rack-{machines.serial(2)}", "--format", "json")
+            by_id = graph("--server", server.url, "--domain", machines.domain_id(2), "--format", "json")
+            assert by_name == by_id
+            assert len(msgspec.json.decode(by_id)["nodes"]) == 18
+            assert len(graph("--server", server.url, "--tier", "nvlinkDomain").splitlines()) == 3
+            for option in ("--domain", "--node"):
+                with pytest.raises(ReadError, match=r"no .* 'x' in the graph"):
+                    graph("--server", server.url, option, "x")
+
+
+def test_only_an_aggregator_can_be_watched(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--watch needs --server"):
+        graph("--from", str(tmp_path), "--watch")

@@ -14,7 +14,7 @@ def test_the_first_list_makes_the_graph() -> None:
     with running(Script(Listed(machines.racks(2)))) as aggregator:
         graph = aggregator.wait(0, PATIENCE)
     assert graph is not None
-    assert (len(graph.nodes), len(graph.domains), graph.generation) == (36, 2, 1)
+    assert (len(graph.nodes), len(graph.domains), graph.generation) == (36, 4, 1)
 
 
 def test_an_empty_list_is_a_graph_too() -> None:

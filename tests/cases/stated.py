@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from nvtopo.model.derive import Derived
-from nvtopo.model.distance import Distances
-from nvtopo.model.node import NodeTopology
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.conclusions.distance import Distances
+from nvtopo.model.conclusions.features import features
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.sinks.document.derived import DerivedDocument
 
-FOUND: Final[dict[str, Callable[[NodeTopology, Derived], Any]]] = {
+FOUND: Final[dict[str, Callable[[NodeTopology, DerivedDocument], Any]]] = {
     "gpus": lambda node, _: len(node.gpus),
     "names": lambda node, _: [gpu.name for gpu in node.gpus],
     "uuids": lambda node, _: [gpu.uuid for gpu in node.gpus],
@@ -35,16 +37,38 @@ FOUND: Final[dict[str, Callable[[NodeTopology, Derived], Any]]] = {
     "nvswitches": lambda node, _: len(node.nvswitches),
     "roots": lambda node, _: [root.root for root in node.pci],
     "functions": lambda node, _: sum(root.functions for root in node.pci),
+    "complete": lambda _, derived: derived.complete,
+    "ready": lambda _, derived: derived.health.ready,
+    "fabric": lambda _, derived: derived.fabric,
+    "driver": lambda node, _: node.host.driver_version,
+    "cpus": lambda _, derived: derived.cpu_affinity,
+    "pairs": lambda _, derived: [pair.link for pair in derived.gpu_pairs],
+    "bandwidths": lambda _, derived: sorted({pair.bytes_per_second for pair in derived.gpu_pairs}, key=str),
+    "nearest": lambda _, derived: {gpu: (near.level, near.nics) for gpu, near in derived.nearest_nics.items()},
+    "netdevs": lambda node, _: {nic.name: nic.netdevs for nic in node.nics},
+    "port states": lambda node, _: {nic.name: [port.state for port in nic.ports] for nic in node.nics},
+    "gid indices": lambda node, _: {nic.name: [port.gid_index for port in nic.ports] for nic in node.nics},
+    "links by state": lambda node, _: {
+        gpu.index: dict(sum((Counter({b.state: b.count}) for b in gpu.nvlinks), Counter())) for gpu in node.gpus
+    },
+    "ends": lambda node, _: {
+        gpu.index: (address, links) for gpu in node.gpus for b in gpu.nvlinks for address, links in b.peers.items()
+    },
     "allowed": lambda node, _: node.host.allowed_cpus,
 }
 
 
-def differences(node: NodeTopology, derived: Derived, expected: dict[str, Any]) -> list[str]:
+def differences(node: NodeTopology, derived: DerivedDocument, expected: dict[str, Any]) -> list[str]:
     """What is not as expected, one line each."""
     lines = []
     for key, want in expected.items():
         if key == "says":
             got: Any = want if any(want in problem.reason for problem in derived.problems) else derived.problems
+        elif key == "reasons":
+            got = want if any(want == reason.code for reason in derived.health.reasons) else derived.health.reasons
+        elif key == "labels":
+            found = features(node, derive(node))
+            got = {name: found.get(f"nvtopo.io/{name}") for name in want}
         elif key == "address of":
             got = {nic.name: nic.pci_address for nic in node.nics if nic.name in want}
         else:

@@ -4,6 +4,8 @@ import pytest
 
 from tests.cases.runner import outcomes, there
 
+pytestmark = pytest.mark.slow
+
 #: The legend has no NV#, so that it is as good as `topo -mp`, and its truth file says "no NVLink". Unknown is not none.
 DISPUTED = frozenset({"aws-a2-pix.txt"})
 

@@ -2,16 +2,26 @@
 
 from typing import Any
 
-from nvtopo.model.derive import Derived
-from nvtopo.model.node import Gpu, NodeTopology
+from nvtopo.model.records.node import Gpu, NodeTopology
+from nvtopo.sinks.document.derived import DerivedDocument
 
 Truth = dict[str, Any]
 
 
-def differences(node: NodeTopology, derived: Derived, truth: Truth) -> list[str]:
+def differences(node: NodeTopology, derived: DerivedDocument, truth: Truth) -> list[str]:
     """What is not as the truth file says, one line each."""
+    if "nvlinks_per_gpu" not in truth:
+        return _short_differences(node, derived, truth)
     got, want = found(node, derived), wanted(truth)
     return [f"{key}: want {want[key]}, got {got[key]}" for key in want if want[key] != got[key]]
+
+
+def _short_differences(node: NodeTopology, derived: DerivedDocument, truth: Truth) -> list[str]:
+    """Of a truth file that says less, and calls GPUs by their index and NICs by their name."""
+    want = {gpu: (near["level"], sorted(near["nics"])) for gpu, near in truth["nearest_nic"].items()}
+    got = {gpu: (near.nccl_level, sorted(near.nics)) for gpu, near in derived.nearest_nics.items()}
+    lines = [] if want == got else [f"nearest: want {want}, got {got}"]
+    return lines if len(node.gpus) == truth["gpus"] else [*lines, f"gpus: want {truth['gpus']}, got {len(node.gpus)}"]
 
 
 def wanted(truth: Truth) -> dict[str, Any]:
@@ -35,7 +45,7 @@ def wanted(truth: Truth) -> dict[str, Any]:
     }
 
 
-def found(node: NodeTopology, derived: Derived) -> dict[str, Any]:
+def found(node: NodeTopology, derived: DerivedDocument) -> dict[str, Any]:
     address = {nic.name: nic.pci_address for nic in node.nics}
     near = {gpu.pci_address: derived.nearest_nics[gpu.key] for gpu in node.gpus}
     return {
@@ -58,7 +68,7 @@ def _bus(name: str) -> str:
 
 
 def _targets(gpu: Gpu) -> dict[str, int]:
-    from nvtopo.model.cpulist import parse_cpulist
+    from nvtopo.model.formats.cpulist import parse_cpulist
 
     ends: dict[str, int] = {}
     for bundle in gpu.nvlinks:

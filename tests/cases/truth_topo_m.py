@@ -2,38 +2,42 @@
 
 from typing import Any
 
-from nvtopo.model.derive import Derived
-from nvtopo.model.node import NodeTopology
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.sinks.document.derived import DerivedDocument
 
 Truth = dict[str, Any]
 
 
-def differences(node: NodeTopology, derived: Derived, truth: Truth) -> list[str]:
+def differences(node: NodeTopology, derived: DerivedDocument, truth: Truth) -> list[str]:
     """What is not as the truth file says, one line each."""
     got, want = found(node, derived, truth), wanted(truth)
     return [f"{key}: want {want[key]}, got {got[key]}" for key in want if want[key] != got[key]]
 
 
 def wanted(truth: Truth) -> dict[str, Any]:
+    """What the truth file says; a short one says less."""
     verdict = truth.get("verdict", {})
     hidden = verdict.get("nvlink") == "unknown"
     gpus = _gpus(truth)
-    return {
+    want = {
         "gpus": truth["gpus"],
         "nics": truth["nics"],
         "groups": None if hidden else truth["nvlink_groups"],
-        "full": None if hidden else truth["nvlink_fully_connected_within_group"],
-        "kinds": {kind: count for kind, count in truth["pair_kinds"].items() if kind != "None"},
         "nearest": {gpu: (near["level"], sorted(near["nics"])) for gpu, near in truth["nearest_nic"].items()},
-        "numa": {gpu: _absent(truth["numa"].get(gpu)) for gpu in gpus},
-        "cpus": {gpu: _absent(truth["cpu_affinity"].get(gpu)) for gpu in gpus},
-        "memory": {gpu: _absent(truth["gpu_numa_id"].get(gpu)) for gpu in gpus},
         "degraded": verdict.get("degraded", []),
         "complete": False if hidden or verdict.get("incomplete") else None,
     }
+    if "nvlink_fully_connected_within_group" in truth:
+        want["full"] = None if hidden else truth["nvlink_fully_connected_within_group"]
+    if "pair_kinds" in truth:
+        want["kinds"] = {kind: count for kind, count in truth["pair_kinds"].items() if kind != "None"}
+    for key, field in (("numa", "numa"), ("cpus", "cpu_affinity"), ("memory", "gpu_numa_id")):
+        if field in truth:
+            want[key] = {gpu: _absent(truth[field].get(gpu)) for gpu in gpus}
+    return want
 
 
-def found(node: NodeTopology, derived: Derived, truth: Truth) -> dict[str, Any]:
+def found(node: NodeTopology, derived: DerivedDocument, truth: Truth) -> dict[str, Any]:
     groups = derived.nvlink_groups
     verdict = truth.get("verdict", {})
     hidden = verdict.get("nvlink") == "unknown"
@@ -56,7 +60,8 @@ def found(node: NodeTopology, derived: Derived, truth: Truth) -> dict[str, Any]:
 
 def _gpus(truth: Truth) -> list[str]:
     """The truth files give no list of GPUs; a GPU whose row is cut is in none of their tables."""
-    named = {*truth["numa"], *truth["cpu_affinity"], *truth["gpu_numa_id"], *truth["nearest_nic"]}
+    tables = ("numa", "cpu_affinity", "gpu_numa_id", "nearest_nic")
+    named = {gpu for table in tables for gpu in truth.get(table, {})}
     return sorted({*named, *(f"GPU{index}" for index in range(truth["gpus"]))} if len(named) < truth["gpus"] else named)
 
 
@@ -64,7 +69,7 @@ def _absent(value: str | None) -> str:
     return "" if value in (None, "N/A") else str(value)
 
 
-def _kinds(node: NodeTopology, derived: Derived) -> dict[str, int]:
+def _kinds(node: NodeTopology, derived: DerivedDocument) -> dict[str, int]:
     """Pairs by kind as the upper triangle of the matrix has them: a one-sided NVLink as the lesser GPU's row says."""
     one_sided = {(f"GPU{pair.a}", f"GPU{pair.b}"): pair for pair in node.pairs if pair.nvlink_short is not None}
     kinds: dict[str, int] = {}

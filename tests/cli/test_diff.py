@@ -9,6 +9,8 @@ import pytest
 from tests.cli.test_command_line import nvtopo
 from tests.hosts.recorded import FIXTURES
 
+pytestmark = pytest.mark.slow
+
 _HOST = FIXTURES / "hosts" / "h100-sxm-8gpu-8cx7"
 _CAPTURE = _HOST / "capture.json"
 _DUMP = _HOST / "expected" / "topology.json"
@@ -56,10 +58,12 @@ def test_programs_get_json(degraded: Path) -> None:
     changes = json.loads(result.stdout)["changes"]
     mtu = next(change for change in changes if change["subject"] == "mlx5_2")
     assert mtu == {
+        "kind": "nics",
         "subject": "mlx5_2",
+        "path": "mtuBytes",
+        "before": 9000,
+        "after": 1500,
         "fact": "MTU",
-        "before": "9000",
-        "after": "1500",
         "text": "mlx5_2: MTU 9000 → 1500",
     }
     assert nvtopo("diff", "--format", "json", str(_CAPTURE), str(_CAPTURE)).stdout == '{\n  "changes": []\n}\n'
@@ -73,7 +77,7 @@ def test_a_foreign_file_is_compared_by_conclusions(degraded: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["-", "-"], 2, "standard input can be one of the two"),
+        (["-", "-"], 2, "standard input can be read only once"),
         (["x.json"], 2, "Missing argument"),
         (["/nowhere/a.json", "/nowhere/b.json"], 3, "/nowhere/a.json: No such file"),
     ],

@@ -10,6 +10,8 @@ from nvtopo.cli.dump import _FORMATS
 from tests.cli.test_command_line import nvtopo
 from tests.hosts.recorded import FIXTURES
 
+pytestmark = pytest.mark.slow
+
 _HOST = FIXTURES / "hosts" / "h100-sxm-8gpu-8cx7"
 _CAPTURE = str(_HOST / "capture.json")
 _GOLDEN = {
@@ -75,9 +77,16 @@ def test_help_explains_every_format() -> None:
 @pytest.mark.parametrize(
     ("form", "unused"),
     [
-        ("matrix", {"nvtopo.sinks.hierarchy", "nvtopo.sinks.words", "nvtopo.sinks.blocks", "yaml", "json"}),
-        ("yaml", {"yaml", "nvtopo.sinks.matrix"}),
-        ("svg", {"prometheus_client", "xml", "rich"}),
+        (
+            "matrix",
+            {
+                "nvtopo.model.conclusions.hierarchy",
+                "yaml",
+                "json",
+            },
+        ),
+        ("yaml", {"yaml", "nvtopo.sinks.text.matrix"}),
+        ("svg", {"prometheus_client", "xml"}),
     ],
 )
 def test_a_format_imports_what_it_uses_and_no_more(form: str, unused: set[str]) -> None:

@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from nvtopo.cluster.graph import ClusterGraph, build
 from nvtopo.cluster.inventory import Inventory, Listed, fold
-from nvtopo.model.facts import GpuFabric, GpuPlatform
-from nvtopo.model.node import Gpu, Host, NodeTopology, NvLinkBundle
+from nvtopo.model.records.facts import GpuFabric, GpuPlatform
+from nvtopo.model.records.node import Gpu, Host, NodeTopology
+from nvtopo.model.records.nvlinks import NvLinkBundle
 
 TRAYS = 18
 HEALTHY = 0x1AA

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from nvtopo.cluster.graph import ClusterGraph, build
 from nvtopo.cluster.inventory import Applied, Inventory, Listed, fold
 from nvtopo.exporters import document
-from nvtopo.model.facts import GpuFabric
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.record import Problem
+from nvtopo.model.records.facts import GpuFabric
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.record import Problem
 from tests.cluster import machines
 from tests.cluster.machines import all_changed, changed, domain_id, fabric, graph, hgx, name, racks, serial, tray
 
@@ -54,16 +54,17 @@ def test_every_node_appears_exactly_once(nodes: dict[str, NodeTopology], unreada
 @given(CLUSTERS, UNREADABLE)
 def test_domains_partition_the_nodes_that_have_one(nodes: dict[str, NodeTopology], unreadable: dict[str, str]) -> None:
     built = graph(nodes, unreadable)
-    listed = [member for domain in built.domains.values() for member in domain.nodes]
-    assert sorted(listed) == [node for node, entry in built.nodes.items() if entry.tiers]
+    for tier in ("nvlinkDomain", "rack"):
+        listed = [member for domain in built.domains.values() if domain.tier == tier for member in domain.nodes]
+        assert sorted(listed) == [node for node, entry in built.nodes.items() if tier in entry.tiers]
     for domain in built.domains.values():
         assert {built.nodes[member].tiers[domain.tier] for member in domain.nodes} == {domain.id}
 
 
 @given(CLUSTERS)
-def test_short_names_are_unique(nodes: dict[str, NodeTopology]) -> None:
+def test_short_names_are_unique_in_their_tier(nodes: dict[str, NodeTopology]) -> None:
     domains = graph(nodes).domains.values()
-    assert len({domain.name for domain in domains}) == len(domains)
+    assert len({(domain.tier, domain.name) for domain in domains}) == len(domains)
 
 
 @given(CLUSTERS, CLUSTERS)
@@ -74,15 +75,17 @@ def test_a_rebuild_equals_a_build_from_nothing(before: dict[str, NodeTopology], 
 
 
 def test_a_rack_is_a_domain_in_physical_order() -> None:
-    (domain,) = graph(racks(1)).domains.values()
+    domain, rack = graph(racks(1)).domains.values()
     assert domain.id == domain_id(1)
+    assert (rack.tier, rack.id, rack.nodes) == ("rack", serial(1), domain.nodes)
+    assert (domain.parent, rack.parent) == (rack.id, None)
     assert domain.name == f"rack-{serial(1)}"
     assert domain.nodes == tuple(name(1, number) for number in range(18))
     assert domain.silent == ()
 
 
 def test_physical_order_is_not_the_order_of_names() -> None:
-    (domain,) = graph({"a": tray(number=10), "b": tray(number=9)}).domains.values()
+    domain, _rack = graph({"a": tray(number=10), "b": tray(number=9)}).domains.values()
     assert domain.nodes == ("b", "a")
 
 
@@ -108,7 +111,7 @@ def test_gpus_that_disagree_about_their_tray_leave_it_unknown() -> None:
 
 def test_a_node_in_two_domains_is_in_none_and_is_a_finding() -> None:
     built = graph({"a": KINDS["split"](1, 0), "b": tray(1, 1)})
-    assert not built.nodes["a"].tiers
+    assert "nvlinkDomain" not in built.nodes["a"].tiers
     assert [(finding.kind, finding.nodes) for finding in built.drift] == [("domain", ("a",))]
     assert domain_id(2) in built.nodes["a"].problems[0].reason
 
@@ -124,7 +127,7 @@ def test_a_node_in_two_domains_is_in_none_and_is_a_finding() -> None:
 def test_a_fabric_that_is_not_ready_is_a_finding(state: GpuFabric, verdict: str, *, in_domain: bool) -> None:
     built = graph({"a": all_changed(tray(), fabric=state)})
     assert built.nodes["a"].fabric == verdict
-    assert bool(built.nodes["a"].tiers) is in_domain
+    assert ("nvlinkDomain" in built.nodes["a"].tiers) is in_domain
     assert [finding.kind for finding in built.drift] == ["fabric"]
 
 
@@ -138,17 +141,20 @@ def test_a_domain_over_two_chassis_is_no_finding() -> None:
     nodes = {name(rack, 0): all_changed(tray(rack, 0), fabric=fabric(1)) for rack in (1, 2)}
     built = graph(nodes)
     assert built.domains[domain_id(1)].chassis == (serial(1), serial(2))
+    assert built.domains[domain_id(1)].parent is None
     assert built.drift == ()
 
 
 def test_partitions_of_one_rack_have_names_of_their_own() -> None:
     built = graph({"a": tray(1, 0, clique=1), "b": tray(1, 1, clique=2)})
-    assert [domain.name for domain in built.domains.values()] == [f"rack-{serial(1)}-00001", f"rack-{serial(1)}-00002"]
+    names = [domain.name for domain in built.domains.values()]
+    assert names == [f"rack-{serial(1)}-00001", f"rack-{serial(1)}-00002", f"rack-{serial(1)}"]
+    assert {domain.parent for domain in built.domains.values()} == {serial(1), None}
 
 
 def test_a_gap_is_known_only_between_trays() -> None:
     nodes = {name(1, number): tray(1, number) for number in (2, 3, 6, 8)}
-    (domain,) = graph(nodes).domains.values()
+    domain, _rack = graph(nodes).domains.values()
     assert [(gap.first, gap.last) for gap in domain.silent] == [(4, 5), (7, 7)]
 
 

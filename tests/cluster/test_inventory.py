@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvtopo.cluster.inventory import Applied, Deleted, Event, Inventory, Listed, Unreadable, fold, fold_all
-from nvtopo.model.node import NodeTopology
+from nvtopo.model.records.node import NodeTopology
 from tests.cluster import machines
 
 NAMES = st.sampled_from("abcd")
@@ -48,7 +48,7 @@ def test_folding_all_is_folding_one_by_one(events: list[Event]) -> None:
 @given(st.lists(st.one_of(CHANGES, LISTS), max_size=8))
 def test_no_name_is_both_readable_and_not(events: list[Event]) -> None:
     inventory = fold_all(Inventory(), events)
-    assert not inventory.nodes.keys() & inventory.unreadable.keys()
+    assert not {*inventory.nodes} & {*inventory.unreadable}
 
 
 @given(st.lists(st.one_of(CHANGES, LISTS), max_size=8), st.one_of(CHANGES, LISTS))

@@ -27,11 +27,12 @@ pytestmark = [
     ),
 ]
 
-#: $1 is the directory that stays writable, $2 what readies it (as the init container), and the rest is the program.
+#: $1 is the directory that stays writable, $2 what readies it (as the init container), $3 the user of the program,
+#: $4 the capabilities that the init container keeps, and the rest is the program.
 _CONFINED: Final = """
 set -e
-directory=$1; prepare=$2; shift 2
-setpriv --regid 65532 --clear-groups --bounding-set -all --inh-caps -all --no-new-privs \
+directory=$1; prepare=$2; user=$3; owns=$4; shift 4
+setpriv --regid 65532 --clear-groups --bounding-set "$owns" --inh-caps -all --no-new-privs \
     sh -ec "$prepare" "$directory"
 mount --bind "$directory" "$directory"
 mount --bind /sys /sys
@@ -40,13 +41,13 @@ mount -o remount,bind,ro /
 for place in /tmp /dev/shm /var/tmp /run; do
     case "$directory" in "$place"/*) ;; *) mountpoint -q "$place" && mount -o remount,bind,ro "$place" ;; esac
 done
-exec setpriv --reuid 65532 --regid 65532 --clear-groups --bounding-set -all --inh-caps -all --no-new-privs "$@"
+exec setpriv --reuid "$user" --regid 65532 --clear-groups --bounding-set -all --inh-caps -all --no-new-privs "$@"
 """
 
 
 @pytest.fixture
 def features_d() -> Iterator[Path]:
-    """As the kubelet makes it: root's. pytest's own directories let nobody else through."""
+    """A directory owned by root, as the kubelet makes it; only root can enter pytest's own directories."""
     with tempfile.TemporaryDirectory(prefix="nvtopo-features-") as folder:
         Path(folder).chmod(0o755)
         directory = Path(folder) / "features.d"
@@ -109,11 +110,56 @@ def test_readying_the_directory_again_changes_nothing(features_d: Path) -> None:
     assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (0, 65532, 0o1775)
 
 
-def _confined(features_d: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    (container,) = shipped.pod_of(shipped.one(shipped.base(), "DaemonSet", "nvtopo-agent"))["initContainers"]
-    prepare = container["args"][0]
+@pytest.mark.parametrize("component", ["acs", "pods"])
+def test_labels_are_renewed_after_a_component_that_makes_the_agent_root_is_gone(
+    features_d: Path, component: str
+) -> None:
+    """Base, component, base: each agent replaces the file of the one before."""
+    file, once = features_d / "nvtopo", ("agent", "--once", "--no-resource", "--features-dir", str(features_d))
+    owners = []
+    for components in ((), (component,), ()):
+        done = _confined(features_d, "-m", "nvtopo", *once, components=components)
+        assert done.returncode == 0, done.stderr
+        owners.append(file.stat().st_uid)
+        file.write_text("of an agent that is gone")  # in place: the owner stays
+    assert owners == [65532, 0, 65532]
+    assert sorted(path.name for path in features_d.iterdir()) == ["nvtopo"]
+
+
+def test_files_of_others_stay_theirs(features_d: Path) -> None:
+    """Root's own files, links, and a name that leads elsewhere: none is given away."""
+    other = features_d / "other"
+    other.write_text("of root's")
+    (features_d / ".nvtopo.link").symlink_to(other)
+    (features_d / ".nvtopo.again").hardlink_to(other)
+    (features_d / ".nvtopo.partial").write_text("of an agent that was root, and killed")
+    (features_d / "nvtopo").mkdir()
+    assert _confined(features_d, "-c", "").returncode == 0
+    owners = {path.name: path.lstat().st_uid for path in features_d.iterdir()}
+    assert owners == {"other": 0, ".nvtopo.link": 0, ".nvtopo.again": 0, ".nvtopo.partial": 65532, "nvtopo": 0}
+
+
+def _confined(features_d: Path, *arguments: str, components: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    pod = shipped.pod_of(shipped.one(shipped.with_components(components), "DaemonSet", "nvtopo-agent"))
+    (container,), (agent,) = pod["initContainers"], pod["containers"]
+    prepare, added = container["args"][0], container["securityContext"]["capabilities"]["add"]
+    owns = ",".join(("-all", *(f"+{capability.lower()}" for capability in added)))
+    user = str({**pod["securityContext"], **agent["securityContext"]}["runAsUser"])
     return subprocess.run(
-        ("unshare", "-m", "sh", "-c", _CONFINED, "sh", str(features_d), prepare, sys.executable, *arguments),
+        (
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            _CONFINED,
+            "sh",
+            str(features_d),
+            prepare,
+            user,
+            owns,
+            sys.executable,
+            *arguments,
+        ),
         env=_environment(),
         capture_output=True,
         text=True,

@@ -5,15 +5,20 @@ from typing import Any, Final
 
 import pytest
 
+from nvtopo.cluster.drift_events import BEGAN
 from nvtopo.kube import events
 from nvtopo.kube.client import connect
-from nvtopo.model.nvml_events import NvmlEvent
-from nvtopo.sinks.events import EventSink
+from nvtopo.kube.event_door import EventDoor
+from nvtopo.kube.events import Reporter
+from nvtopo.model.changes.node_events import REASONS, NodeEvent
+from nvtopo.model.records.nvml_events import NvmlEvent
+from nvtopo.sinks.publish.events import EventSink
 from tests.daemonset import shipped
 from tests.lab import kube
 from tests.lab.control_plane import ControlPlane
 from tests.lab.kube import Api, ApiError, Json
-from tests.model.test_happenings import AFTER, HEALTHY_NODE
+from tests.model.test_node_events import AFTER, HEALTHY_NODE
+from tests.observations import observed
 from tests.sinks.test_events import Clock
 
 pytestmark = pytest.mark.lab
@@ -62,12 +67,12 @@ def test_kubectl_shows_what_changed_and_how_often(plane: ControlPlane, told: tup
     sink, clock = told
     down = AFTER["a link goes down"]
     for _ in range(3):
-        sink.see(HEALTHY_NODE, down)
-        sink.see(down, HEALTHY_NODE)
-        sink.write(down)
+        sink.see(observed(down, HEALTHY_NODE))
+        sink.see(observed(HEALTHY_NODE, down))
+        sink.write(observed(down))
         clock.seconds += 31
-    sink.hear(NvmlEvent(kind="xid", gpu=3, uuid="GPU-3", xid=79))
-    sink.write(down)
+    sink.on_event(NvmlEvent(kind="xid", gpu=3, uuid="GPU-3", xid=79))
+    sink.write(observed(down))
     rows = table(plane)
     assert ("Warning", "NVLinkDown", f"node/{NODE}", "GPU2: NVLinks 0-17 active → 0-6,8-17 active, 7 inactive") in rows
     assert ("Warning", "XidError", f"node/{NODE}", "GPU3 (GPU-3): XID 79: GPU has fallen off the bus") in rows
@@ -81,13 +86,13 @@ def test_kubectl_shows_what_changed_and_how_often(plane: ControlPlane, told: tup
 def test_an_event_that_somebody_deleted_is_told_anew(plane: ControlPlane, told: tuple[EventSink, Clock]) -> None:
     sink, clock = told
     port = AFTER["a port goes down"]
-    sink.see(HEALTHY_NODE, port)
-    sink.write(port)
+    sink.see(observed(port, HEALTHY_NODE))
+    sink.write(observed(port))
     (name,) = [item["metadata"]["name"] for item in found(plane) if item["reason"] == "PortDown"]
     plane.api().delete(events.path(name))
     clock.seconds += 31
-    sink.see(HEALTHY_NODE, port)
-    sink.write(port)
+    sink.see(observed(port, HEALTHY_NODE))
+    sink.write(observed(port))
     (again,) = [item for item in found(plane) if item["reason"] == "PortDown"]
     assert again["metadata"]["name"] != name
     assert sink.waiting == 0
@@ -99,8 +104,38 @@ def test_an_event_that_somebody_deleted_is_told_anew(plane: ControlPlane, told: 
         ({"regarding": {"apiVersion": "v1", "kind": "Node", "name": "other"}}, f'tells of the Node "{NODE}" only'),
         ({"regarding": {"apiVersion": "v1", "kind": "Namespace", "name": NODE}}, f'tells of the Node "{NODE}" only'),
         ({"reportingController": "kubelet"}, "in its own name"),
+        ({"reason": "NodeReady"}, "of what docs/events.md lists"),
+        ({"reason": "gpugone"}, "of what docs/events.md lists"),
+        (
+            {"related": {"apiVersion": "v1", "kind": "Pod", "namespace": "default", "name": "any"}},
+            "related to the Node",
+        ),
+        (
+            {"related": {"apiVersion": "nvtopo.io/v1alpha1", "kind": "NodeTopology", "name": "other"}},
+            "related to the Node",
+        ),
+        ({"metadata": {"generateName": "e", "finalizers": ["example.com/mine"]}}, "no finalizer and no owner"),
+        (
+            {
+                "metadata": {
+                    "generateName": "e",
+                    "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": NODE, "uid": "any"}],
+                }
+            },
+            "no finalizer and no owner",
+        ),
     ],
-    ids=["another-node", "no-node", "another-s-name"],
+    ids=[
+        "another-node",
+        "no-node",
+        "another-s-name",
+        "another-s-reason",
+        "no-reason-of-ours",
+        "related-pod",
+        "related-node",
+        "finalizer",
+        "owner",
+    ],
 )
 def test_an_agent_is_refused_what_is_not_its_own(agent: Api, change: Json, said: str) -> None:
     with pytest.raises(ApiError, match=said) as caught:
@@ -128,6 +163,54 @@ def test_a_token_of_no_pod_tells_nothing(plane: ControlPlane, agent: Api) -> Non
         loose.create(events.COLLECTION, event(NODE))
 
 
+def test_every_reason_of_the_agent_is_accepted(agent: Api) -> None:
+    for reason in REASONS:
+        agent.create(events.COLLECTION, event(NODE) | {"reason": reason, "related": related(NODE)})
+
+
+@pytest.fixture(scope="module")
+def aggregator(plane: ControlPlane) -> str:
+    """The token of its account, once the policy is in force."""
+    token = plane.service_account_token("nvtopo", "nvtopo-aggregator")
+    api = plane.api(token)
+    kube.wait_for(lambda: refused(api, event(NODE)), what="the aggregator's policy to be in force")
+    return token
+
+
+def test_the_aggregator_tells_of_drift_and_that_it_came_again(plane: ControlPlane, aggregator: str) -> None:
+    drifted = NodeEvent(type="Normal", reason=BEGAN, note="driver version 580.65.06 → 590.1")
+    with connect(plane.kubeconfig(aggregator)) as client:
+        clock = Clock()
+        door = EventDoor(client, Reporter("one", events.AGGREGATOR), lambda node: node, clock=clock, now=clock.now)
+        for _ in range(2):
+            door.note(NODE, drifted)
+            door.send()
+            clock.seconds += 31
+    assert ("Normal", BEGAN, f"node/{NODE}", drifted.note) in table(plane)
+    (item,) = (item for item in found(plane) if item["reason"] == BEGAN)
+    assert item["series"]["count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"reason": "NVLinkDown"}, "of drift, and has no other reason"),
+        ({"reportingController": events.CONTROLLER}, "in its own name"),
+        ({"regarding": {"apiVersion": "v1", "kind": "Namespace", "name": "default"}}, "of Nodes only"),
+    ],
+)
+def test_the_aggregator_tells_of_nothing_else(plane: ControlPlane, aggregator: str, change: Json, said: str) -> None:
+    sound = event(NODE) | {"reason": BEGAN, "reportingController": events.AGGREGATOR}
+    api = plane.api(aggregator)
+    api.create(events.COLLECTION, sound)
+    with pytest.raises(ApiError, match=said):
+        api.create(events.COLLECTION, sound | change)
+
+
+def related(node: str) -> Json:
+    return {"apiVersion": "nvtopo.io/v1alpha1", "kind": "NodeTopology", "name": node}
+
+
 def event(node: str) -> Json:
     return {
         "apiVersion": "events.k8s.io/v1",
@@ -135,7 +218,7 @@ def event(node: str) -> Json:
         "metadata": {"generateName": f"{node}-", "namespace": events.NAMESPACE},
         "regarding": {"apiVersion": "v1", "kind": "Node", "name": node},
         "type": "Normal",
-        "reason": "Test",
+        "reason": "NodeChanged",
         "note": "a test",
         "action": "Observe",
         "eventTime": "2026-01-01T00:00:00.000000Z",
@@ -154,7 +237,7 @@ def refused(api: Api, document: Json) -> bool:
 
 def found(plane: ControlPlane) -> list[Any]:
     items = plane.api().get(events.COLLECTION)["items"]
-    return [item for item in items if item["regarding"]["name"] == NODE and item["reason"] != "Test"]
+    return [item for item in items if item["regarding"]["name"] == NODE and item["note"] != "a test"]
 
 
 def table(plane: ControlPlane) -> set[tuple[str, ...]]:

@@ -2,15 +2,33 @@
 
 import json
 import os
+import shutil
 import sys
+import tempfile
+import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from fixtures.synthesize import pod_resources
+from nvtopo.agent.holders import held
+from nvtopo.aggregator.holdings import Holdings
+from nvtopo.cli import main
+from nvtopo.kube import admission, allocations
+from nvtopo.kube.allocations import Allocations
+from nvtopo.kube.client import connect
+from nvtopo.kube.reader import Reader
 from nvtopo.kube.v1alpha1 import API_VERSION, COLLECTION, KIND, path
-from nvtopo.model.node import NodeTopology
+from nvtopo.model.records.allocation import Allocation, Held
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.sinks.publish.allocation import AllocationSink
+from nvtopo.sources.kubelet.pod_resources import SOCKET
+from nvtopo.sources.sysfs import SysfsRoot
 from tests.daemonset import shipped
 from tests.daemonset.rights import AGENT, AGGREGATOR, EVERYBODY, NAMESPACES, VERBS, Right
 from tests.kube.machines import hgx, small
@@ -19,18 +37,23 @@ from tests.lab.build import Binaries
 from tests.lab.control_plane import ControlPlane
 from tests.lab.kube import Api, ApiError, Json
 from tests.lab.process import Child, free_port
+from tests.observations import observed
+from tests.sources import kubelet_server
 
 pytestmark = pytest.mark.lab
 
 MANAGER: Final = "nvtopo-agent"
 NFD: Final = "node-feature-discovery"
 HOME: Final = "nvtopo"
+#: Those that give an account a right.
+APPLIED: Final = ("allocations", "node-feature", "resource-slices")
 GPU_LABELS: Final = (
     "nvidia.com/gpu.present",
     "feature.node.kubernetes.io/pci-10de.present",
     "feature.node.kubernetes.io/pci-0302_10de.present",
 )
 FEATURES: Final = "/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/nvtopo/nodefeatures"
+ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
 NODE_NAME_LABEL: Final = "nfd.node.kubernetes.io/node-name"
 
 
@@ -59,8 +82,9 @@ def cluster(own_plane: ControlPlane, lab_binaries: Binaries) -> Cluster:
     kube.create_node(admin, "plain")
     admin.patch("/api/v1/nodes/gpu-b", {"spec": {"taints": [{"key": "nvidia.com/gpu", "effect": "NoExecute"}]}})
     admin.patch("/api/v1/nodes/gpu-c", {"spec": {"unschedulable": True}})
+    UIDS.update({name: admin.get(f"/api/v1/nodes/{name}")["metadata"]["uid"] for name in names})
     admin.create("/api/v1/namespaces", {"metadata": {"name": NFD}})
-    for document in shipped.with_components(("node-feature",)):
+    for document in shipped.with_components(APPLIED):
         admin.apply(document)
     kube.wait_for(lambda: _served(admin), what="the collection of NodeTopologies")
     pods = kube.wait_for(lambda: _agent_pods(admin, len(names)), what="an agent's pod on each GPU node")
@@ -89,7 +113,7 @@ def test_pods_are_on_the_gpu_nodes_tainted_and_cordoned_ones_too_and_nowhere_els
 
 
 def test_everything_applied_again_changes_nothing(cluster: Cluster) -> None:
-    for document in shipped.with_components(("node-feature",)):
+    for document in shipped.with_components(APPLIED):
         before = cluster.admin.get(cluster.admin.path_of(document))
         after = cluster.admin.apply(document)
         assert after["metadata"].get("generation") == before["metadata"].get("generation"), document["kind"]
@@ -132,7 +156,7 @@ def test_agent_is_refused_a_topology_of_no_node(agent: Api) -> None:
 
 
 def test_agent_is_refused_a_generated_name(agent: Api) -> None:
-    document = {**_topology("gpu-a"), "metadata": {"generateName": "gpu-a"}}
+    document = {**_topology("gpu-a"), "metadata": {"generateName": "gpu-a", "ownerReferences": [_owner("gpu-a")]}}
     with pytest.raises(ApiError, match='it writes "gpu-a" only, not'):
         agent.create(COLLECTION, document)
 
@@ -166,7 +190,7 @@ def test_policy_stands_even_where_rbac_gives_the_agent_everything(cluster: Clust
         _expect_refusal(agent, "PATCH", f"{path('gpu-a')}/status", {"status": {"domain": "forged"}}, "spec only")
         _expect_refusal(agent, "DELETE", path("gpu-b"), None, 'not "gpu-b"')
         _expect_refusal(agent, "DELETE", COLLECTION, None, "not")
-        document = {**_topology("gpu-b"), "metadata": {"name": "gpu-b"}}
+        document = _topology("gpu-b")
         current = cluster.admin.get(path("gpu-b"))
         document["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"]
         _expect_refusal(agent, "PUT", path("gpu-b"), document, 'not "gpu-b"')
@@ -215,7 +239,6 @@ def test_aggregator_is_refused_all_else_by_rbac(aggregator: Api, agent: Api) -> 
         ("PATCH", path("gpu-a"), {"spec": {"gpus": []}}),
         ("DELETE", path("gpu-a"), None),
         ("GET", "/api/v1/nodes/gpu-a", None),
-        ("GET", "/api/v1/nodes", None),
         ("PATCH", "/api/v1/nodes/gpu-a", {"metadata": {"labels": {"a": "b"}}}),
         ("GET", "/api/v1/namespaces/nvtopo/secrets/any", None),
         ("GET", "/api/v1/pods", None),
@@ -240,9 +263,79 @@ def test_aggregator_and_people_are_not_concerned(aggregator: Api, agent: Api, cl
     status = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "gpu-a"}, "status": {"domain": "c.1"}}
     query = "fieldManager=nvtopo-aggregator&force=true"
     aggregator.request("PATCH", f"{path('gpu-a')}/status?{query}", status, content_type="application/apply-patch+yaml")
-    cluster.admin.apply(_topology("by-hand"), manager=MANAGER)
+    by_hand = {**_topology("by-hand"), "metadata": {"name": "by-hand", "finalizers": ["example.com/mine"]}}
+    cluster.admin.apply(by_hand, manager=MANAGER)
+    cluster.admin.patch(path("by-hand"), {"metadata": {"finalizers": None}})
     cluster.admin.delete(path("by-hand"))
     assert cluster.admin.get(path("gpu-a"))["status"]["domain"] == "c.1"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"finalizers": ["example.com/mine"]}, "neither sets nor removes a finalizer"),
+        ({"ownerReferences": []}, 'has one owner, the Node "gpu-a"'),
+        ({"ownerReferences": [{"name": "gpu-b"}]}, 'has one owner, the Node "gpu-a"'),
+        ({"ownerReferences": [{}, {"name": "gpu-b", "uid": "another"}]}, 'has one owner, the Node "gpu-a"'),
+        ({"ownerReferences": [{}, {"uid": "another"}]}, 'has one owner, the Node "gpu-a"'),
+        ({"ownerReferences": [{"apiVersion": "apps/v1", "kind": "DaemonSet"}]}, 'has one owner, the Node "gpu-a"'),
+        ({"ownerReferences": [{"blockOwnerDeletion": True}]}, "does not keep from being deleted"),
+        ({"ownerReferences": [{"controller": True}]}, "does not keep from being deleted"),
+    ],
+    ids=["finalizer", "none", "another-node", "another-too", "twice", "no-node", "blocks", "controls"],
+)
+@pytest.mark.parametrize("kind", ["NodeTopology", "NodeFeature"])
+def test_agent_is_refused_an_object_that_does_not_go_with_its_node(
+    agent: Api, features: str, kind: str, change: Json, said: str
+) -> None:
+    del features
+    document = _topology("gpu-a") if kind == "NodeTopology" else _feature("nvtopo-gpu-a", "gpu-a")
+    kube.wait_for(lambda: not _refused(agent, document), what="the policy to know both kinds")
+    if "ownerReferences" in change:
+        change = {"ownerReferences": [{**_owner("gpu-a"), **owner} for owner in change["ownerReferences"]]}
+    changed = {**document, "metadata": {**document["metadata"], **change}}
+    with pytest.raises(ApiError, match=said) as caught:
+        agent.apply(changed, manager=MANAGER)
+    assert caught.value.status == 403
+
+
+def test_what_others_put_on_an_object_stops_no_agent(agent: Api, cluster: Cluster) -> None:
+    agent.apply(_topology("gpu-a"), manager=MANAGER)
+    owners = [_owner("gpu-a"), {**_owner("gpu-b"), "uid": UIDS["gpu-b"]}]
+    cluster.admin.patch(path("gpu-a"), {"metadata": {"finalizers": ["example.com/theirs"], "ownerReferences": owners}})
+    try:
+        agent.apply(_topology("gpu-a", small()), manager=MANAGER)
+        found = cluster.admin.get(path("gpu-a"))["metadata"]
+        assert found["finalizers"] == ["example.com/theirs"]
+        assert {owner["name"] for owner in found["ownerReferences"]} == {"gpu-a", "gpu-b"}
+    finally:
+        cluster.admin.patch(path("gpu-a"), {"metadata": {"finalizers": None, "ownerReferences": owners[:1]}})
+
+
+def test_aggregator_says_which_policy_is_missing_and_which_object_is_odd(cluster: Cluster, aggregator: Api) -> None:
+    """With the account's own rights; the policies stay what they are for other tests."""
+    del aggregator
+    token = cluster.plane.service_account_token("nvtopo", "nvtopo-aggregator")
+    binding = f"{ADMISSION}/validatingadmissionpolicybindings/nvtopo-agent-events"
+    cluster.agents["gpu-b"].apply(_topology("gpu-b"), manager=MANAGER)
+    cluster.admin.patch(path("gpu-b"), {"metadata": {"finalizers": ["example.com/theirs"]}})
+    with connect(cluster.plane.kubeconfig(token)) as client:
+        reader = Reader(client)
+        reader.list()
+        try:
+            assert reader.foreign is not None
+            assert "gpu-b" in reader.foreign
+            assert admission.look(client) == (dict.fromkeys(admission.POLICIES, False), "")
+            cluster.admin.patch(binding, {"spec": {"validationActions": ["Audit"]}})
+            assert admission.look(client)[0]["nvtopo-agent-events"] is True
+            cluster.admin.delete(binding)
+            assert admission.look(client) == ({"nvtopo-agent": False, "nvtopo-agent-events": True}, "")
+        finally:
+            cluster.admin.patch(path("gpu-b"), {"metadata": {"finalizers": None}})
+            for document in shipped.base():
+                if document["kind"].startswith("ValidatingAdmissionPolicy"):
+                    cluster.admin.apply(document)
+        kube.wait_for(lambda: not any(admission.look(client)[0].values()), what="both policies to be there again")
 
 
 def test_the_programs_do_all_their_work_with_these_rights(cluster: Cluster, tmp_path: Path) -> None:
@@ -250,21 +343,83 @@ def test_the_programs_do_all_their_work_with_these_rights(cluster: Cluster, tmp_
     token = cluster.plane.service_account_token("nvtopo", "nvtopo-aggregator")
     (tmp_path / "features.d").mkdir()
     agent = _program(
-        cluster, tmp_path, "agent", cluster.tokens["gpu-c"], "--features-dir", str(tmp_path / "features.d")
+        cluster,
+        tmp_path,
+        "agent",
+        cluster.tokens["gpu-c"],
+        "--features-dir",
+        str(tmp_path / "features.d"),
+        "--allocations",
     )
-    aggregator = _program(cluster, tmp_path, "aggregator", token)
+    aggregator = _program(cluster, tmp_path, "aggregator", token, "--allocations", "--resource-slices")
     lease = "/apis/coordination.k8s.io/v1/namespaces/nvtopo/leases/nvtopo-aggregator"
     try:
         written = kube.wait_for(lambda: _with_status(cluster.admin, "gpu-c"), what="spec and status of gpu-c")
         kube.wait_for(lambda: cluster.admin.find(lease), what="the Lease")
+        wrote = kube.wait_for(lambda: cluster.admin.find(allocations.path("gpu-c")), what="the NodeAllocation of gpu-c")
     finally:
         agent.stop()
         aggregator.stop()
     managers = {field["manager"]: field.get("subresource", "") for field in written["metadata"]["managedFields"]}
     assert managers == {"nvtopo-agent": "", "nvtopo-aggregator": "status"}
+    assert "no kubelet answers here" in wrote["spec"]["unknown"]
     for program in (agent, aggregator):
         assert "403" not in program.log.read_text()
         assert "forbidden" not in program.log.read_text().lower()
+
+
+def test_agent_writes_the_allocation_of_its_own_node_and_no_other(agent: Api, cluster: Cluster) -> None:
+    own = Allocation(containers=(Held(namespace="jobs", pod="train-0", container="worker", gpus=(0, 5)),))
+    document = json.loads(allocations.document("gpu-a", own, UIDS["gpu-a"]))
+    kube.wait_for(lambda: not _refused(agent, document), what="the policy to know NodeAllocations")
+    stored = cluster.admin.get(allocations.path("gpu-a"))
+    assert stored["spec"] == document["spec"]
+    of_another = json.loads(allocations.document("gpu-b", own, UIDS["gpu-b"]))
+    without_owner = {**document, "metadata": {"name": "gpu-a", "ownerReferences": []}}
+    for wrong, said in ((of_another, 'it writes "gpu-a" only, not "gpu-b"'), (without_owner, "has one owner")):
+        with pytest.raises(ApiError, match=said) as caught:
+            agent.apply(wrong, manager=MANAGER)
+        assert caught.value.status == 403
+
+
+def test_what_pods_hold_goes_from_the_kubelet_to_the_aggregator_and_to_people(cluster: Cluster) -> None:
+    """Each with its own rights: a kubelet's answer, the agent's sink, the aggregator's follower, ``nvtopo pods``."""
+    token = cluster.plane.service_account_token("nvtopo", "nvtopo-aggregator")
+    gpus = [gpu.uuid for gpu in hgx().gpus]
+    root, stop = Path(tempfile.mkdtemp(prefix="nv")), threading.Event()
+    cluster.agents["gpu-b"].apply(_topology("gpu-b"), manager=MANAGER)
+    with (
+        connect(cluster.plane.kubeconfig(cluster.tokens["gpu-b"])) as agent,
+        connect(cluster.plane.kubeconfig(token)) as aggregator,
+        kubelet_server.serving(root / SOCKET[1:]) as kubelet,
+    ):
+        sink = AllocationSink(agent, "gpu-b", partial(held, SysfsRoot(str(root))))
+        holdings = Holdings(Allocations(aggregator, forbidden_seconds=0.5))
+        follower = threading.Thread(target=holdings.run, args=(stop,))
+        follower.start()
+        try:
+            pod = kubelet_server.pod("train-0", kubelet_server.gpus("worker", *gpus[2:4]))
+            kubelet.answer = lambda: pod_resources.encoded(pod)
+            sink.write(observed(hgx()))
+            kube.wait_for(lambda: holdings.use().held.get("gpu-b") == {2, 3}, what="what the pod holds")
+            arguments = ["gpu-b", "-o", "json", "--kubeconfig", str(cluster.plane.admin_kubeconfig)]
+            shown = CliRunner().invoke(pods_command(), arguments, catch_exceptions=False)
+            assert json.loads(shown.output)["gpu-b"]["pods"][0]["gpus"] == [2, 3]
+            kubelet.answer = pod_resources.encoded
+            sink.write(observed(hgx()))
+            kube.wait_for(lambda: "gpu-b" not in holdings.use().held, what="the end of the pod")
+            assert "gpu-b" in (holdings.use().told or ())
+        finally:
+            stop.set()
+            follower.join(20)
+            shutil.rmtree(root)
+    assert not follower.is_alive()
+
+
+def pods_command() -> click.Command:
+    command = main.get_command(click.Context(main), "pods")
+    assert command is not None
+    return command
 
 
 def test_agent_that_claims_another_node_says_in_its_log_why_it_is_refused(cluster: Cluster, tmp_path: Path) -> None:
@@ -330,7 +485,7 @@ def test_account_may_do_exactly_what_is_listed(cluster: Cluster, account: str, r
         for group, resource, namespaced in resources
         for verb in VERBS
         for namespace in (NAMESPACES if namespaced else ("",))
-        for name in ("", "nvtopo-aggregator")
+        for name in ("", *(admission.POLICIES if "admission" in group else _names(resource)))
     )
     allowed = {right for right in asked if _allowed(api, right)}
     assert allowed == _named(rights | EVERYBODY)
@@ -338,7 +493,7 @@ def test_account_may_do_exactly_what_is_listed(cluster: Cluster, account: str, r
 
 @pytest.mark.parametrize("account", ["nvtopo-agent", "nvtopo-aggregator"])
 def test_account_may_not_become_another_nor_look_behind_the_api_server(cluster: Cluster, account: str) -> None:
-    """Verbs on what is no served resource, and paths that are none: no list of resources leads to them."""
+    """Impersonation, proxies and other rights that no list of served resources contains."""
     api = cluster.plane.api(cluster.plane.service_account_token("nvtopo", account))
     asked: list[Json] = [
         {"resourceAttributes": {"group": group, "resource": resource, "verb": verb, "namespace": "nvtopo"}}
@@ -374,6 +529,8 @@ def test_aggregator_meets_the_restricted_standard_and_the_agent_only_lacks_what_
     assert verdict == (
         "host namespaces (hostNetwork=true), "
         'hostPort (container "agent" uses hostPort 9745), '
+        'unrestricted capabilities (container "features-dir" must not include "CHOWN" in '
+        "securityContext.capabilities.add), "
         'restricted volume types (volume "features" uses restricted volume type "hostPath"), '
         'runAsNonRoot != true (container "features-dir" must not set securityContext.runAsNonRoot=false), '
         'runAsUser=0 (container "features-dir" must not set runAsUser=0)'
@@ -381,8 +538,18 @@ def test_aggregator_meets_the_restricted_standard_and_the_agent_only_lacks_what_
 
 
 def _topology(node: str, facts: NodeTopology | None = None) -> Json:
+    """Owned by its Node, as agents write it."""
     spec = shipped.plain(facts or hgx())
-    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": node}, "spec": spec}
+    metadata = {"name": node, "ownerReferences": [_owner(node)]}
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
+
+
+#: Node -> uid: the garbage collector deletes what a Node owns that is not there.
+UIDS: Final[dict[str, str]] = {}
+
+
+def _owner(node: str) -> Json:
+    return {"apiVersion": "v1", "kind": "Node", "name": node, "uid": UIDS.get(node, "none")}
 
 
 def _feature(name: str, node: str | None) -> Json:
@@ -390,7 +557,12 @@ def _feature(name: str, node: str | None) -> Json:
     return {
         "apiVersion": "nfd.k8s-sigs.io/v1alpha1",
         "kind": "NodeFeature",
-        "metadata": {"name": name, "namespace": HOME, "labels": labels},
+        "metadata": {
+            "name": name,
+            "namespace": HOME,
+            "labels": labels,
+            "ownerReferences": [_owner(name.removeprefix("nvtopo-"))],
+        },
         "spec": {"labels": {"nvtopo.io/gpu.count": "8"}},
     }
 
@@ -482,10 +654,15 @@ def _allowed(api: Api, right: Right) -> bool:
     return bool(review["status"]["allowed"])
 
 
+def _names(resource: str) -> tuple[str, ...]:
+    """The names of objects that are asked for."""
+    return ("nvtopo-aggregator", *(("nvtopo-reservations",) if resource == "configmaps" else ()))
+
+
 def _named(rights: frozenset[Right]) -> set[Right]:
-    """A right on any name is one on each of the names that are asked for."""
+    """A right on any name is one on each of the names that are asked for; none is on any name of a policy."""
     return {
         right._replace(name=name)
         for right in rights
-        for name in (("", "nvtopo-aggregator") if right.name == "" else (right.name,))
+        for name in (("", *_names(right.resource)) if right.name == "" else (right.name,))
     }

@@ -1,10 +1,9 @@
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from nvtopo.exporters import document, racks
-from nvtopo.model.node import NodeTopology
+from nvtopo.model.records.node import NodeTopology
 from tests import golden
 from tests.cluster import machines
 
@@ -32,16 +31,17 @@ def test_an_empty_cluster_says_so() -> None:
     assert racks.render(document.of(machines.graph({}))).startswith("0 nodes · 0 GPUs · 0 NVLink domains")
 
 
-def test_colour_adds_nothing_to_the_text(troubled: document.GraphDocument) -> None:
-    coloured = racks.rich_text(troubled).plain
-    assert [line.rstrip() for line in coloured.splitlines()] == racks.render(troubled).splitlines()
+def test_a_style_adds_nothing_but_itself_and_no_line_ends_in_blanks(troubled: document.GraphDocument) -> None:
+    looks = set()
 
+    def style(text: str, look: str) -> str:
+        looks.add(look)
+        return f"<{text}>"
 
-def test_a_terminal_gets_colours(troubled: document.GraphDocument) -> None:
-    console = Console(force_terminal=True, color_system="standard", width=200)
-    with console.capture() as capture:
-        console.print(racks.rich_text(troubled), end="")
-    assert "\x1b[32m■" in capture.get()
+    styled = racks.render(troubled, style)
+    assert styled.replace("<", "").replace(">", "") == racks.render(troubled)
+    assert not any(line.rstrip(">").endswith(" ") for line in styled.splitlines())
+    assert looks >= {"ok", "degraded", "registering", "fault", "unknown", "head", "quiet", "trouble"}
 
 
 def test_a_name_cannot_steer_the_terminal() -> None:

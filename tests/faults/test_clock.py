@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from nvtopo.sinks.nfd import expiry
+from nvtopo.sinks.publish.nfd import expiry
 from tests.faults.clock import Clock
 from tests.faults.node import Agent, Node
 

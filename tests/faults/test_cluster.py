@@ -10,7 +10,7 @@ from tests.faults.cluster import Member
 pytestmark = pytest.mark.lab
 
 
-class Told(NamedTuple):
+class Response(NamedTuple):
     """A fault of the driver, and what is said of it."""
 
     fault: Callable[[Any], object]
@@ -23,21 +23,21 @@ class Told(NamedTuple):
 UNREADABLE: Final = ("Warning", "Unreadable")
 READABLE: Final = ("Normal", "ReadableAgain")
 FAULTS: Final = {
-    "module-away": Told(
+    "module-away": Response(
         lambda model: model.update(returns={"nvmlInitWithFlags": 9}),
         "driver",
         "kernel module not loaded yet",
         UNREADABLE,
         READABLE,
     ),
-    "mismatch": Told(
+    "mismatch": Response(
         lambda model: model.update(returns={"nvmlInitWithFlags": 18}),
         "driver",
         "driver/library version mismatch",
         UNREADABLE,
         READABLE,
     ),
-    "gpu-lost": Told(
+    "gpu-lost": Response(
         lambda model: model["gpus"][3].update(lost=True),
         "GPU3",
         "GPU is lost",

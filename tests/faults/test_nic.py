@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from nvtopo.agent.rdma import PATIENCE_SECONDS
+from nvtopo.agent.parts.rdma import PATIENCE_SECONDS
 from tests.faults.hang import Hang
 from tests.faults.node import Agent, Node
 
@@ -74,7 +74,7 @@ def test_a_nic_that_hangs(node: Node, tmp_path: Path) -> None:
             assert hangs(agent)
             assert (agent.value("nvtopo_rdma_read_duration_seconds") or 9) < PATIENCE_SECONDS, "nobody waits again"
         assert agent.value("nvtopo_problems", source="rdma") == 1
-        assert node.labels()["rdma.rails"] == "7", "its netdev is there, and no more is known"
+        assert "rdma.rails" not in node.labels(), "how many there are is not known"
         assert agent.alive()
         before = agent.value("nvtopo_observation_timestamp_seconds") or 0
         agent.eventually(

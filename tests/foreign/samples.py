@@ -6,6 +6,8 @@ import tarfile
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from tests.foreign.samples_tools import TOOLS
+
 _LEGEND: Final = "\nLegend:\n\n  X    = Self\n  SYS  = far\n  PIX  = near\n  NV#  = bonded links\n"
 
 
@@ -214,4 +216,4 @@ SAMPLES: Final[dict[str, Callable[[], bytes]]] = {
     "text-archive": text_archive,
     "table": table,
     "session": session,
-}
+} | TOOLS

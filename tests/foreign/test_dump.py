@@ -9,6 +9,8 @@ import pytest
 
 from tests.foreign.samples import SAMPLES
 
+pytestmark = pytest.mark.slow
+
 
 def dump(*arguments: str, content: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
     command = [sys.executable, "-m", "nvtopo", "dump", *arguments]

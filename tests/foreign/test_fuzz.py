@@ -1,4 +1,4 @@
-"""Damaged and random inputs: a node or a refusal in one line, nothing else. The long run is ``tests.foreign.fuzz``."""
+"""Damaged and random inputs: a node or a refusal in one line, nothing else. The long run is ``tests.fuzz foreign``."""
 
 from collections import Counter
 from random import Random
@@ -11,8 +11,10 @@ from tests.foreign.fuzz import outcome
 from tests.foreign.mutations import damaged
 from tests.foreign.samples import SAMPLES
 
+pytestmark = pytest.mark.slow
+
 _EXAMPLES = 150
-_SETTINGS = settings(max_examples=_EXAMPLES, deadline=2000, suppress_health_check=[HealthCheck.too_slow])
+_SETTINGS = settings(max_examples=_EXAMPLES, deadline=20_000, suppress_health_check=[HealthCheck.too_slow])
 _RUNS: Counter[str] = Counter()
 
 

@@ -7,8 +7,9 @@ import tarfile
 import pytest
 
 from nvtopo.errors import ParseError
-from nvtopo.model.derive import derive
-from nvtopo.model.node import NodeTopology
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.conclusions.locality import Locality
+from nvtopo.model.records.node import NodeTopology
 from nvtopo.sources.foreign.recognise import read_foreign
 from tests.foreign import samples
 
@@ -25,9 +26,9 @@ def test_nccl_levels_links_and_c2c() -> None:
     node = read(samples.nccl())
     derived = derive(node)
     assert derived.nvlink_groups == ((0, 1),)
-    assert derived.nearest_nics["GPU0"].nics == ("mlx5_1",)
-    assert derived.nearest_nics["GPU0"].nccl_level == "PIX"
-    assert derived.numa == {"GPU0": 0, "GPU1": 0}
+    assert derived.nearest_nics[0].nics == ("mlx5_1",)
+    assert derived.nearest_nics[0].nccl_level == Locality.PIX
+    assert derived.numa == {0: 0, 1: 0}
     assert node.gpus[0].c2c_links == 5
     assert node.numa[0].cpus == "0-15"
 
@@ -71,7 +72,7 @@ def test_nccl_switch_written_once_per_device_is_one_switch() -> None:
     gpu = pci.format(2, "0x030200", 'gpu dev="0"')
     nic = '<pci busid="0000:03:00.0" class="0x020000"><nic><net name="mlx5_0"/></nic></pci>'
     text = f'<system><cpu numaid="0">{switch.format(gpu)}{switch.format(nic)}</cpu></system>'
-    assert derive(read(text)).nearest_nics["GPU0"].level == "PIX"
+    assert derive(read(text)).nearest_nics[0].level == Locality.PIX
 
 
 @pytest.mark.parametrize("name", ["nccl", "hwloc", "query-xml"])
@@ -207,7 +208,7 @@ def test_archives_are_read_as_a_live_sys(content: bytes) -> None:
     node = read(content)
     assert [gpu.pci_address for gpu in node.gpus] == ["0000:01:00.0"]
     assert [nic.name for nic in node.nics] == ["mlx5_0"]
-    assert derive(node).nearest_nics["GPU0"].level == "PHB"
+    assert derive(node).nearest_nics[0].level == Locality.PHB
 
 
 def test_a_cut_archive_is_answered_for_what_is_there() -> None:
@@ -232,11 +233,20 @@ def test_a_packed_class_folder_is_put_where_it_was() -> None:
         (b"<html><body/></html>", "a web page"),
         (b"hello", "text that starts with 'hello'"),
         (b"\x7fELF\x00\x00", "binary data"),
+        (b"index, name, pci.bus_id\n0, invented, 00000000:17:00.0\n", "--query-gpu"),
+        (b"# Topology file\nvendid=0x2c9\ndevid=0x1\n", "ibnetdiscover"),
+        (b"Architecture:        x86_64\nCPU(s): 8\n", "lscpu"),
+        (b"1: lo: <LOOPBACK,UP> mtu 65536 qdisc noqueue\n", "ip link"),
+        (b"-[0000:00]-+-00.0\n           \\-01.0-[01]----00.0\n", "lspci -t"),
+        (b"\t Link 0: 26.562 GB/s\n", "without the lines that name its GPUs"),
+        (b"ACCESS TABLE:\n        0000:0c:00.0\n0000:0c:00.0 ENABLED\n", "amd-smi"),
         (b"NVIDIA-SMI has failed because it couldn't communicate", "an error of the tool"),
         (b"[INFO] successfully released multicast team", "fabric manager"),
         (gzip.compress(b"no archive", mtime=0), "packed data without files"),
         (b"\x1f\x8bdamaged", "damaged packed data"),
-        (b"x" * (17 << 20), "at most 16 MiB"),
+        (b"x" * (9 << 20), "at most 8 MiB"),
+        (b"\n" * (1 << 20), "at most 50000"),
+        (b"\\n" * (1 << 20), "at most 50000"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

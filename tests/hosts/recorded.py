@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from nvtopo.model.snapshot import Snapshot
+from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sources import reading
 from nvtopo.sources.machine import Machine
-from nvtopo.sources.nvml import NvmlWorker
+from nvtopo.sources.nvml.topology import NvmlWorker
 from nvtopo.sources.sysfs import SysfsRoot
 from tests.machines import sysfs_text
 from tests.nvml import build
@@ -42,7 +42,7 @@ def machine_of(sys_text: str, nvml: Path | None) -> Iterator[Machine]:
 def snapshot_of(sys_text: str, nvml: Path | None) -> Snapshot:
     """What the sources read on the machine of these two files."""
     with machine_of(sys_text, nvml) as machine:
-        return reading.read(machine)
+        return reading.read(machine, reading.all_sources())
 
 
 def host_snapshot(host: Path) -> Snapshot:

@@ -9,15 +9,19 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from nvtopo.model.assemble import assemble
-from nvtopo.model.derive import Derived, derive
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.snapshot import Snapshot
-from nvtopo.sinks import dot, matrix, nccl, svg, tree
-from nvtopo.sinks.document import node_yaml
-from nvtopo.sinks.hierarchy import functions_of
-from nvtopo.sinks.metrics.observation import Observation, families
+from nvtopo.model.conclusions import names
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.derive import Derived, derive
+from nvtopo.model.conclusions.hierarchy import functions_of
+from nvtopo.model.observation import Observation
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.snapshot import Snapshot
+from nvtopo.sinks.document import nccl
+from nvtopo.sinks.document.node import node_yaml
+from nvtopo.sinks.metrics.observation import families
 from nvtopo.sinks.metrics.series import text
+from nvtopo.sinks.picture import dot, svg
+from nvtopo.sinks.text import matrix, tree
 from nvtopo.sources.capture import parse_capture
 from nvtopo.sources.foreign import smi_topo
 from nvtopo.sources.foreign.given import Given
@@ -29,7 +33,9 @@ from tests.hosts.recorded import HOSTS as ALL
 HOSTS: Final = tuple(FIXTURES / "hosts" / name for name in ("gb200-nvl72-tray", "h100-sxm-8gpu-8cx7"))
 
 _SOME = pytest.mark.parametrize("host", HOSTS, ids=[host.name for host in HOSTS])
-_ALL = pytest.mark.parametrize("host", ALL, ids=[host.name for host in ALL])
+_ALL = pytest.mark.parametrize(
+    "host", [pytest.param(host, id=host.name, marks=() if host in HOSTS else pytest.mark.slow) for host in ALL]
+)
 
 
 class Machine(NamedTuple):
@@ -103,9 +109,11 @@ def test_every_machine_s_matrix_is_read_back(machine: Machine) -> None:
     if not machine.node.gpus:
         return
     found = derive(smi_topo.read(Given(matrix.render(machine.node, machine.derived).encode(), "matrix")))
-    assert found.nvlink_groups == machine.derived.nvlink_groups
-    assert found.nvlink_full_mesh == machine.derived.nvlink_full_mesh
-    assert [pair.link for pair in found.gpu_pairs] == [pair.link for pair in machine.derived.gpu_pairs]
+    # A matrix without GPU5 is that of a job which does not see it: what joins the others is not known.
+    whole = [gpu.index for gpu in machine.node.gpus] == list(range(len(machine.node.gpus)))
+    assert found.nvlink_groups == (machine.derived.nvlink_groups if whole else None)
+    assert found.nvlink_full_mesh == (machine.derived.nvlink_full_mesh if whole else None)
+    assert list(map(names.link, found.gpu_pairs)) == list(map(names.link, machine.derived.gpu_pairs))
     levels = {key: nearest.level for key, nearest in machine.derived.nearest_nics.items()}
     assert {key: nearest.level for key, nearest in found.nearest_nics.items()} == levels
     assert (found.numa, found.cpu_affinity) == (machine.derived.numa, machine.derived.cpu_affinity)

@@ -8,13 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from nvtopo.model.assemble import assemble
-from nvtopo.model.derive import derive
-from nvtopo.model.features import features
-from nvtopo.model.snapshot import Snapshot
-from nvtopo.model.spec import folded
-from nvtopo.sinks import matrix, nfd
-from nvtopo.sinks.document import capture_json, node_json
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.conclusions.features import features
+from nvtopo.model.records.snapshot import Snapshot
+from nvtopo.model.records.spec import compact
+from nvtopo.sinks.document.node import capture_json, node_json
+from nvtopo.sinks.publish import nfd
+from nvtopo.sinks.text import matrix
 from nvtopo.sources.capture import parse_capture
 from tests import golden
 from tests.hosts.recorded import HOSTS, host_snapshot
@@ -28,6 +29,7 @@ def snapshot(host: Path) -> Snapshot:
     return parse_capture((host / "capture.json").read_bytes(), host.name)
 
 
+@pytest.mark.slow
 def test_sources_read_what_the_capture_holds(host: Path) -> None:
     golden.check(capture_json(host_snapshot(host)).decode(), host / "capture.json")
 
@@ -50,4 +52,4 @@ def test_feature_file(host: Path, snapshot: Snapshot) -> None:
 def test_the_resource_is_small(snapshot: Snapshot) -> None:
     node = assemble(snapshot)
     boards = max(1, len(node.gpus) / 8, len(node.nics) / 16)
-    assert len(msgspec.json.encode(folded(node))) <= boards * 6 * 1024, "6 KiB for eight GPUs with their NICs"
+    assert len(msgspec.json.encode(compact(node))) <= boards * 6 * 1024, "6 KiB for eight GPUs with their NICs"

@@ -13,17 +13,17 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from nvtopo.agent import sampler
-from nvtopo.agent.changes import Changes
-from nvtopo.agent.parts import parts
-from nvtopo.model.assemble import assemble
-from nvtopo.model.derive import derive
-from nvtopo.sinks.metrics.observation import Observation
+from nvtopo.agent.parts import sampler, sampler_policy
+from nvtopo.agent.parts.all_parts import parts
+from nvtopo.agent.parts.changes import Changes
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.observation import Observation
 from nvtopo.sinks.metrics.series import Family, Series, text, together
 from nvtopo.sources import reading
+from nvtopo.sources.kubelet.pods import read as read_pods
 from nvtopo.sources.machine import Machine
-from nvtopo.sources.nvml import NvmlWorker
-from nvtopo.sources.pods import read as read_pods
+from nvtopo.sources.nvml.topology import NvmlWorker
 from tests import golden
 from tests.hosts.recorded import HOSTS, host_at
 from tests.metrics_table import AGENT
@@ -46,10 +46,11 @@ _MOST_SERIES_OF_THE_REST: Final = 500
 
 #: Base units, and the words that count things or say yes and no. A name ends in one of them, before ``_total``.
 _UNITS: Final = {
-    *("bytes", "seconds", "joules", "celsius", "watts", "hertz", "ratio", "lanes", "info"),
+    "unused",
+    *("bytes", "seconds", "joules", "celsius", "watts", "hertz", "repair", "ratio", "lanes", "info"),
     "changes",
     *("errors", "recoveries", "replays", "samples", "restarts", "pages", "switches", "free", "problems"),
-    *("gpus", "cpus", "links", "expected", "generation"),
+    *("gpus", "cpus", "links", "groups", "possible", "expected", "generation"),
     *(
         "packets",
         "drops",
@@ -64,7 +65,7 @@ _UNITS: Final = {
         "received",
     ),
     *("id", "mtu", "usable", "index", "mismatch"),
-    *("up", "active", "state", "event", "problem", "verdict", "access", "degraded", "nic"),
+    *("up", "active", "state", "event", "problem", "verdict", "action", "access", "degraded", "nic", "health", "ready"),
 }
 #: Label → what its values look like: numbers, names of what is soldered in, words of closed sets. No free text.
 _BOUNDED: Final = {
@@ -74,7 +75,7 @@ _BOUNDED: Final = {
     "pci_bus_id|remote_pci_bus_id": r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]",
     "cluster_uuid": r"[0-9a-f-]{36}",
     "group": r"G\d{1,2}",
-    "device|netdev": r"[A-Za-z0-9_.@-]{1,64}",
+    "device|netdev": r"[A-Za-z0-9_.:@-]{1,64}",
     "size": r"\d+kB",
     "version|release|kernel_module|nvml|cuda|model|architecture": r".{1,256}",
     "level": "PIX|PXB|PHB|NODE|SYS",
@@ -91,7 +92,7 @@ def of_machine(machine: Machine) -> Iterator[Family]:
     node = assemble(snapshot)
     observation = Observation(snapshot, node, derive(node), 0.25, 1_800_000_000, dict.fromkeys(seconds, 0.125))
     assert isinstance(machine.nvml, NvmlWorker)
-    with sampler.Sampler(machine.nvml.library, sampler.Pace(interval=0.01)) as running:
+    with sampler.Sampler(machine.nvml.library, sampler_policy.Pace(interval=0.01)) as running:
         if running.scrape() is not None:
             assert running.wait(lambda state: state.samples >= 2 or "driver" in state.reasons, _PATIENCE_SECONDS)
         found = parts(machine.root, lambda: observation, Changes(), lambda: read_pods(machine.root))

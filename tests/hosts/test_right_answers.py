@@ -8,9 +8,11 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from nvtopo.model.assemble import assemble
-from nvtopo.model.derive import derive
-from nvtopo.model.features import PREFIX, features
+from nvtopo.model.conclusions import names
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.conclusions.features import PREFIX, features
+from nvtopo.model.records.facts import PcieLink
 from nvtopo.sources.capture import read_capture
 from tests.hosts.recorded import FIXTURES
 
@@ -41,6 +43,8 @@ class Right(NamedTuple):
     """Their subjects."""
     links: Mapping[str, str] = {}
     """What pairs talk over, by their indices."""
+    rates: Mapping[str, int] = {}
+    """Bytes per second in one direction of pairs, by their indices."""
     labels: Mapping[str, str | None] = {}
     """Further labels; None for those that must not be there."""
 
@@ -95,6 +99,18 @@ RIGHT: Final = {
         links={"0-2": "NV17", "2-7": "NV17", "0-1": "NV18", "1-3": "NV18"},
         labels={"nvlink.full-mesh": "true", "nvlink.links-per-gpu": "18"},
     ),
+    "h100-needs-reset": Right(
+        gpus=8, nics=4, groups=_first(8), fabric="SingleNode", ready="false", nearest=("PIX",), links={"0-2": "NV18"}
+    ),
+    "gb200-fabric-not-supported": Right(
+        degraded=(0, 1, 2, 3),
+        gpus=4,
+        nics=5,
+        fabric="Error",
+        ready="false",
+        nearest=("NODE",),
+        labels={"nvlink.degraded": "true"},
+    ),
     "h100-gpu-lost": Right(
         gpus=7,
         nics=4,
@@ -113,7 +129,7 @@ RIGHT: Final = {
         ready="false",
         nearest=("PIX",),
         links={"0-1": "PIX", "0-2": "NODE", "0-4": "SYS"},
-        labels={"nvlink.groups": "0", "nvlink.degraded": "false"},
+        labels={"nvlink.groups": "0", "nvlink.degraded": None},
     ),
     "h100-links-training": Right(
         gpus=8,
@@ -163,9 +179,17 @@ RIGHT: Final = {
         gpus=1, nics=1, nearest=("NODE",), labels={"nvlink.fabric": None, "nvlink.links-per-gpu": None}
     ),
     "gb200-fabric-unhealthy": Right(
-        gpus=4, nics=5, groups=_first(4), fabric="Unhealthy", clique="2", ready="false", nearest=("NODE",)
+        degraded=(0, 1, 2, 3),
+        gpus=4,
+        nics=5,
+        groups=_first(4),
+        fabric="Unhealthy",
+        clique="2",
+        ready="false",
+        nearest=("NODE",),
     ),
     "gb200-mixed-fabric": Right(
+        degraded=(3,),
         gpus=4,
         nics=5,
         groups=_first(3),
@@ -176,7 +200,13 @@ RIGHT: Final = {
         labels={"nvlink.domain": None},
     ),
     "gb200-insufficient-resources": Right(
-        gpus=4, nics=5, fabric="Error", ready="false", nearest=("NODE",), labels={"nvlink.domain": None}
+        degraded=(0, 1, 2, 3),
+        gpus=4,
+        nics=5,
+        fabric="Error",
+        ready="false",
+        nearest=("NODE",),
+        labels={"nvlink.domain": None},
     ),
     "rubin-36-links": Right(
         gpus=4,
@@ -219,6 +249,27 @@ RIGHT: Final = {
     "a100-vmd-domain-10000": Right(
         gpus=4, nics=1, groups=PAIRS[:2], nearest=("PHB", "PHB", "SYS", "SYS"), links={"0-1": "NV12"}
     ),
+    "mixed-h200-a100-cards": Right(
+        gpus=6,
+        nics=2,
+        groups=((0, 1, 2, 3), (4, 5)),
+        nearest=("PHB", "PHB", "NODE", "NODE", "PHB", "PHB"),
+        links={"0-3": "NV6", "3-4": "SYS", "4-5": "NV12"},
+        # Six links of 26,562 MB/s; twelve of which the slowest has 20,000; sixteen and eight lanes of PCIe 4.
+        rates={"0-3": 159_372_000_000, "4-5": 240_000_000_000, "3-4": 31_507_692_304, "3-5": 15_753_846_152},
+        labels={
+            "nvlink.degraded": "false",
+            "nvlink.full-mesh": "true",
+            "nvlink.generation": "3",
+            "nvlink.group-size": "2",
+            "nvlink.groups": "2",
+            "nvlink.links-per-gpu": "18",
+            "nvlink.version": "3.1",
+            "pcie.generation": "4",
+            "rdma.mtu": None,
+            "rdma.rails": "2",
+        },
+    ),
     "vm-h100-phb": Right(
         gpus=8, nics=9, groups=_first(8), fabric="SingleNode", nearest=("PHB",), labels={"numa.gpu-aligned": None}
     ),
@@ -250,11 +301,13 @@ def test_conclusions(name: str) -> None:
     assert (derived.nvlink_domain or "").rpartition(".")[2] == (right.clique or "")
     assert derived.complete is right.complete
     assert tuple(problem.subject for problem in derived.problems) == right.problems
-    assert [found.level for found in derived.nearest_nics.values()] == list(right.nearest) * (
-        right.gpus // (len(right.nearest) or 1)
-    )
-    talked_over = {f"{pair.a[3:]}-{pair.b[3:]}": pair.link for pair in derived.gpu_pairs}
+    assert [None if found.level is None else found.level.name for found in derived.nearest_nics.values()] == list(
+        right.nearest
+    ) * (right.gpus // (len(right.nearest) or 1))
+    talked_over = {f"{pair.a}-{pair.b}": names.link(pair) for pair in derived.gpu_pairs}
     assert {pair: talked_over[pair] for pair in right.links} == right.links
+    rates = {f"{pair.a}-{pair.b}": pair.bytes_per_second for pair in derived.gpu_pairs}
+    assert {pair: rates[pair] for pair in right.rates} == right.rates
 
 
 @pytest.mark.parametrize("name", RIGHT)
@@ -264,6 +317,13 @@ def test_labels(name: str) -> None:
     labels = features(node, derive(node))
     wanted = {"ready": right.ready, "nic.count": str(right.nics), **right.labels}
     assert {label: labels.get(PREFIX + label) for label in wanted} == wanted
+
+
+def test_a_width_of_255_is_unknown() -> None:
+    capture = read_capture(FIXTURES / "hosts" / "mixed-h200-a100-cards" / "capture.json")
+    assert capture.pci is not None
+    (disk,) = (device for device in capture.pci.devices if device.driver == "nvme")
+    assert disk.link == PcieLink(generation=4, max_generation=4)
 
 
 def test_every_disk_behind_a_vmd_is_as_far_as_its_host_bridge() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from nvtopo.model import facts
-from nvtopo.model.record import Record
+from nvtopo.model.records.facts import nvml
+from nvtopo.model.records.record import Record
 from tests.hosts.recorded import FIXTURES
 from tests.nvml import build
 
@@ -19,7 +19,7 @@ HOSTS = ("gb200-nvl72-tray", "h100-sxm-8gpu-8cx7")
 
 def _answer(nvml: Path) -> Any:
     """The worker's line, before any record has seen it."""
-    program = "from nvtopo.sources import nvml_worker; nvml_worker.main()"
+    program = "from nvtopo.sources.nvml import worker; worker.main()"
     child = subprocess.run(
         [sys.executable, "-c", program, str(build.library())],
         env=os.environ | {"NVTOPO_NVML_FIXTURE": str(nvml)},
@@ -38,6 +38,6 @@ def _members(value: Any) -> set[str]:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_every_member_that_the_worker_prints_is_in_a_record(host: str) -> None:
-    records = [kind for kind in vars(facts).values() if isinstance(kind, type) and issubclass(kind, Record)]
+    records = [kind for kind in vars(nvml).values() if isinstance(kind, type) and issubclass(kind, Record)]
     known = {name for record in records for name in record.__struct_encode_fields__}
     assert _members(_answer(FIXTURES / "hosts" / host / "nvml.json")) - known == set()

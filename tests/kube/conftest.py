@@ -1,9 +1,9 @@
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from nvtopo.kube.client import Client
+from nvtopo.kube.connection import Connection
 from tests.kube.fake_api_server import FakeApiServer
 
 
@@ -19,10 +19,5 @@ def api_server() -> Iterator[FakeApiServer]:
 
 @pytest.fixture
 def client(api_server: FakeApiServer) -> Iterator[Client]:
-    from kubernetes.client import Configuration
-
-    configuration: Any = Configuration()
-    configuration.host = api_server.url
-    configuration.proxy = None  # loopback needs none, whatever the environment says
-    with Client(configuration) as client:
+    with Client(Connection(host=api_server.url)) as client:
         yield client

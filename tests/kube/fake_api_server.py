@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ssl import SSLContext
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,6 +16,9 @@ from nvtopo.kube.v1alpha1 import COLLECTION
 Json = dict[str, Any]
 
 NODES: Final = "/api/v1/nodes/"
+_COLLECTIONS: Final = (COLLECTION, "/api/v1/nodes")
+"""Both hold the same objects here."""
+LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/nvtopo/leases"
 _TOO_OLD: Final = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
 
 
@@ -28,14 +32,20 @@ class FakeApiServer:
         """Node -> uid."""
         self.events: dict[str, Json] = {}
         """Kubernetes Events, by name."""
+        self.lease: Json | None = None
+        """The one Lease that there is."""
         self.history: list[tuple[int, Json]] = []
         self.version = 100
         self.oldest = 0
         """Watches from before this version are refused with 410."""
         self.page_size = 500
+        self.tls: SSLContext | None = None
+        """Plain HTTP without."""
         self.requests: list[str] = []
-        """Kinds of the requests so far: list, watch, apply, status, node, review, event, again, other."""
+        """Kinds of the requests so far: list, watch, apply, status, node, review, event, again, lease,
+        lease-write, other."""
         self.authorizations: list[str | None] = []
+        self.accepts: list[str | None] = []
         self._refusals: list[tuple[str, int, Mapping[str, str], bytes]] = []
         self._era = 0
         """Open watches end when it changes."""
@@ -51,7 +61,7 @@ class FakeApiServer:
 
     @property
     def url(self) -> str:
-        return f"http://{self._address[0]}:{self._address[1]}"
+        return f"http{'s' if self.tls else ''}://{self._address[0]}:{self._address[1]}"
 
     def start(self) -> None:
         """At the address it had before, if it had one."""
@@ -117,6 +127,14 @@ class FakeApiServer:
             self._store("ADDED" if old is None else "MODIFIED", {**(old or {}), "metadata": metadata, "spec": spec})
             return old is None
 
+    def label(self, name: str, labels: Mapping[str, str]) -> None:
+        """Creates or changes an object that is nothing but labels."""
+        with self.changed:
+            old = self.objects.get(name)
+            kind = "PartialObjectMetadata"
+            document = {"kind": kind, "metadata": {"name": name, "uid": f"uid-{name}", "labels": dict(labels)}}
+            self._store("ADDED" if old is None else "MODIFIED", document)
+
     def put_status(self, name: str, status: Any) -> bool:
         """Whether there is such an object."""
         with self.changed:
@@ -164,6 +182,8 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], fake: FakeApiServer) -> None:
         super().__init__(address, _Handler)
+        if fake.tls is not None:
+            self.socket = fake.tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.fake = fake
         self.connections: set[socket.socket] = set()
 
@@ -198,7 +218,12 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         if url.path.startswith(NODES):
             self._node(url.path.removeprefix(NODES))
-        elif url.path != COLLECTION:
+        elif url.path.startswith(LEASES):
+            self._lease()
+        elif url.path == events.COLLECTION:
+            with self.server.fake.changed:
+                self._answer(200, {"metadata": {}, "items": list(self.server.fake.events.values())})
+        elif url.path not in _COLLECTIONS:
             self._plain(url.path.removeprefix(f"{COLLECTION}/"))
         elif "watch" in query:
             self._watch(int(query["resourceVersion"]))
@@ -208,6 +233,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Events; and reviews, which it answers on order alone."""
         document = json.loads(self._body())
+        if self.path == LEASES:
+            self._keep_lease(document, version=None)
+            return
         if self._refused("event" if self.path == events.COLLECTION else "review"):
             return
         if self.path != events.COLLECTION:
@@ -232,8 +260,33 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             created = self.server.fake.put(name, document["spec"])
             with self.server.fake.changed:
-                self.server.fake.objects[name]["owners"] = document["metadata"]["ownerReferences"]
-            self._answer(201 if created else 200, {})
+                stored = self.server.fake.objects[name]
+                stored["owners"] = document["metadata"]["ownerReferences"]
+                answer = dict(stored)
+            self._answer(201 if created else 200, answer)
+
+    def do_PUT(self) -> None:
+        document = json.loads(self._body())
+        self._keep_lease(document, version=document["metadata"]["resourceVersion"])
+
+    def _lease(self) -> None:
+        if not self._refused("lease"):
+            found = self.server.fake.lease
+            self._answer(200 if found else 404, found or {})
+
+    def _keep_lease(self, document: Json, version: str | None) -> None:
+        """Taken by whoever has seen what it is now; ``version`` is None where that is nothing."""
+        if self._refused("lease-write"):
+            return
+        with self.server.fake.changed:
+            current = self.server.fake.lease
+            if version != (current["metadata"]["resourceVersion"] if current else None):
+                self._answer(409, {})
+                return
+            self.server.fake.version += 1
+            document["metadata"]["resourceVersion"] = str(self.server.fake.version)
+            self.server.fake.lease = document
+        self._answer(200, document)
 
     def do_DELETE(self) -> None:
         if not self._refused("other"):
@@ -286,6 +339,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refused(self, kind: str) -> bool:
         self.server.fake.authorizations.append(self.headers["Authorization"])
+        self.server.fake.accepts.append(self.headers["Accept"])
         refusal = self.server.fake.refusal(kind)
         if refusal is None:
             return False

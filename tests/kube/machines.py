@@ -1,10 +1,11 @@
 """Two machines, written out: what an 8-GPU HGX node says of itself, and one that says next to nothing."""
 
-from nvtopo.model.address import PciAddress
-from nvtopo.model.cpulist import format_cpulist
-from nvtopo.model.facts import GpuFabric, NumaNode, PcieLink
-from nvtopo.model.node import Gpu, Host, Nic, NicPort, NodeTopology, NvLinkBundle, Nvme
-from nvtopo.model.record import Problem
+from nvtopo.model.formats.address import PciAddress
+from nvtopo.model.formats.cpulist import format_cpulist
+from nvtopo.model.records.facts import GpuFabric, NumaNode, PcieLink
+from nvtopo.model.records.node import Gpu, Host, Nic, NicPort, NodeTopology, Nvme
+from nvtopo.model.records.nvlinks import NvLinkBundle
+from nvtopo.model.records.record import Problem
 
 _BUSES = (0x1B, 0x43, 0x52, 0x61, 0x9D, 0xC3, 0xD1, 0xDF)
 

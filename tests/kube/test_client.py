@@ -79,6 +79,7 @@ def test_deleting_what_is_not_there_says_so(client: Client, api_server: FakeApiS
         client.delete(f"{COLLECTION}/node-a")
 
 
+@pytest.mark.slow
 def test_a_kubeconfig_names_server_and_token(api_server: FakeApiServer, tmp_path: Path) -> None:
     api_server.put("node-a", {})
     with client_module.connect(_kubeconfig(tmp_path, api_server.url)) as client:
@@ -86,6 +87,7 @@ def test_a_kubeconfig_names_server_and_token(api_server: FakeApiServer, tmp_path
     assert api_server.authorizations == ["Bearer secret"]
 
 
+@pytest.mark.slow
 def test_the_token_does_not_show(api_server: FakeApiServer, tmp_path: Path) -> None:
     api_server.stop()
     with (
@@ -96,6 +98,7 @@ def test_the_token_does_not_show(api_server: FakeApiServer, tmp_path: Path) -> N
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "{", "a: b", "\x00"])
 def test_a_kubeconfig_that_is_none_is_a_read_error(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config"
@@ -104,20 +107,36 @@ def test_a_kubeconfig_that_is_none_is_a_read_error(tmp_path: Path, text: str) ->
         client_module.connect(file)
 
 
+@pytest.mark.slow
 def test_a_missing_kubeconfig_is_a_read_error(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="nowhere"):
         client_module.connect(tmp_path / "nowhere")
 
 
-def test_without_the_package_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "kubernetes", None)
-    monkeypatch.setitem(sys.modules, "kubernetes.client", None)
-    with pytest.raises(UsageError, match=r"pip install 'nvtopo\[kubernetes\]'"):
+@pytest.mark.slow
+def test_without_the_package_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kubernetes.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    with pytest.raises(UsageError, match=r"-m pip install 'kubernetes>=30' 'h2>=4.1' 'urllib3>=2.3'$"):
         client_module.connect()
 
 
+@pytest.mark.slow
 def test_importing_the_edge_does_not_import_the_package() -> None:
-    code = "import sys, nvtopo.kube.store, nvtopo.sinks.resource; print({'kubernetes', 'urllib3'} & set(sys.modules))"
+    modules = "nvtopo.kube.store, nvtopo.sinks.publish.resource"
+    code = f"import sys, {modules}; print({{'kubernetes', 'urllib3'}} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.slow
+def test_connecting_does_not_import_the_package_either(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from nvtopo.kube.client import connect
+connect({str(_kubeconfig(tmp_path, "https://here:6443"))!r})
+print({{"kubernetes", "yaml", "requests"}} & set(sys.modules))
+"""
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
 

@@ -1,6 +1,8 @@
 """The CRD is the one that is generated, is structural, and takes what our records write."""
 
+import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,14 @@ import pytest
 import yaml
 
 import nvtopo
-from nvtopo.kube.crd import crd, object_schema, to_yaml
+from nvtopo.kube import allocations
+from nvtopo.kube import crd as generated
+from nvtopo.kube.crd import allocation_crd, crd, to_yaml
 from nvtopo.kube.v1alpha1 import Condition, Status, spec_document, status_document
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.spec import folded
+from nvtopo.model.formats import limits
+from nvtopo.model.records.allocation import Allocation, Held
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.spec import compact
 from tests.kube.machines import hgx, small
 
 DAEMONSET = Path(nvtopo.__file__).resolve().parents[1] / "daemonset"
@@ -26,8 +32,14 @@ _TYPES: dict[str, type] = {
 #: What a structural schema may say and ours does; the API server drops or refuses the rest.
 _KEYWORDS = {
     *("type", "format", "description", "enum", "minimum", "maximum", "minLength", "maxLength", "pattern"),
+    *("maxItems", "maxProperties"),
     *("properties", "required", "items", "additionalProperties", "x-kubernetes-preserve-unknown-fields"),
+    "x-kubernetes-validations",
 }
+
+
+#: Made once: no test changes it.
+object_schema = cache(generated.object_schema)
 
 
 def faults(schema: dict[str, Any], value: Any, at: str = "$") -> list[str]:
@@ -42,16 +54,21 @@ def faults(schema: dict[str, Any], value: Any, at: str = "$") -> list[str]:
         case "object":
             return _object_faults(schema, found, at)
         case "array":
-            return [fault for i, part in enumerate(found) for fault in faults(schema["items"], part, f"{at}[{i}]")]
+            many = [f"{at}: {len(found)} items"] if len(found) > schema.get("maxItems", 1 << 30) else []
+            return many + [
+                fault for i, part in enumerate(found) for fault in faults(schema["items"], part, f"{at}[{i}]")
+            ]
         case "string":
             fine = len(found) <= schema.get("maxLength", 1 << 30) and found in schema.get("enum", [found])
+            fine = fine and re.search(schema.get("pattern", ""), found) is not None
         case _:
             fine = schema.get("minimum", found) <= found <= schema.get("maximum", found)
     return [] if fine else [f"{at}: {found!r}"]
 
 
 def _object_faults(schema: dict[str, Any], value: dict[str, Any], at: str) -> list[str]:
-    found = [f"{at}: no {name}" for name in schema.get("required", ()) if name not in value]
+    found = [f"{at}: {len(value)} keys"] if len(value) > schema.get("maxProperties", 1 << 30) else []
+    found += [f"{at}: no {name}" for name in schema.get("required", ()) if name not in value]
     for name, part in value.items():
         part_schema = schema.get("properties", {}).get(name, schema.get("additionalProperties"))
         if at == "$.metadata":
@@ -71,6 +88,25 @@ def test_the_committed_file_is_the_generated_one() -> None:
     assert (DAEMONSET / "crd.yaml").read_text() == to_yaml(crd()), "python -m nvtopo.kube.crd > daemonset/crd.yaml"
 
 
+def test_the_committed_file_of_allocations_is_the_generated_one() -> None:
+    committed = (DAEMONSET / "components" / "allocations" / "crd.yaml").read_text()
+    assert committed == to_yaml(allocation_crd(), "make golden"), "make golden"
+
+
+def test_the_schema_of_an_allocation_takes_what_is_written_and_bounds_all_of_it() -> None:
+    schema = allocation_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    spec = schema["properties"]["spec"]
+    assert all(set(part) <= _KEYWORDS for part in parts(spec))
+    assert all("maxLength" in part for part in parts(spec) if part["type"] == "string")
+    assert all("maxItems" in part for part in parts(spec) if part["type"] == "array")
+    assert all(part.get("description") for _, part in _fields(spec["properties"]))
+    held = Held(
+        namespace="a", pod="b", container="c", gpus=(0,), unidentified=("MIG-1",), nics=("n",), resources=("r",)
+    )
+    document = allocations.document("node", Allocation(containers=(held,), unknown="why"), "uid")
+    assert faults(schema, msgspec.json.decode(document)) == []
+
+
 def test_the_kustomization_lists_the_files_beside_it() -> None:
     listed = yaml.safe_load((DAEMONSET / "kustomization.yaml").read_text())["resources"]
     assert {"crd.yaml", "rbac.yaml"} <= set(listed)
@@ -88,11 +124,22 @@ def test_the_schema_is_structural() -> None:
             assert None not in part["enum"]
 
 
+def test_everything_has_a_limit() -> None:
+    """No text, list or map of any size: what is not bounded here, one node can fill."""
+    lacking = {"string": ("maxLength", "enum"), "array": ("maxItems",), "integer": ("maximum",)}
+    properties = object_schema()["properties"]
+    for part in parts(properties["spec"]) + parts(properties["status"]):
+        assert not part.get("x-kubernetes-preserve-unknown-fields") or part["maxLength"]
+        wanted = lacking.get(part.get("type", ""), ())
+        assert not wanted or any(keyword in part for keyword in wanted), part
+        assert "additionalProperties" not in part or "maxProperties" in part, part
+
+
 def test_docstrings_of_fields_and_records_are_explained() -> None:
     gpu = object_schema()["properties"]["spec"]["properties"]["gpus"]["items"]
     assert gpu["description"] == "One GPU."
     assert gpu["properties"]["numaNode"]["description"].startswith("The NUMA node of its PCIe function")
-    assert gpu["properties"]["link"]["description"].startswith("Without the current generation")
+    assert gpu["properties"]["link"]["description"].startswith("Its PCIe link, without the current generation")
 
 
 def test_every_field_is_explained() -> None:
@@ -111,7 +158,7 @@ def _fields(properties: dict[str, Any], above: str = "") -> Iterator[tuple[str, 
 
 def test_bounds_come_from_the_model() -> None:
     gpu = object_schema()["properties"]["spec"]["properties"]["gpus"]["items"]
-    assert gpu["properties"]["memoryBytes"]["maximum"] == 1 << 62
+    assert gpu["properties"]["memoryBytes"]["maximum"] == limits.HIGHEST_BYTES
     assert gpu["properties"]["uuid"]["maxLength"] == 256
     assert gpu["required"] == ["index", "uuid"]
     assert gpu["properties"]["fabric"]["properties"]["state"]["enum"] == [
@@ -148,6 +195,10 @@ def test_what_the_aggregator_applies_fits() -> None:
         {"gpus": [{"index": 0, "uuid": "u" * 257}]},
         {"gpus": [{"index": 0, "uuid": "u", "fabric": {"state": "unheard-of"}}]},
         {"surprise": 1},
+        {"gpus": [{"index": 0, "uuid": "u", "nvlinks": [{"links": "0-1048576"}]}]},
+        {"gpus": [{"index": 0, "uuid": "u", "nvlinks": [{"links": "0", "peers": {"0000:01:00.0": "x"}}]}]},
+        {"gpus": [{"index": n, "uuid": "u"} for n in range(65)]},
+        {"numa": [{"index": 0, "cpus": "0-99999"}]},
     ],
 )
 def test_the_validator_of_these_tests_finds_faults(spec: dict[str, Any]) -> None:
@@ -155,4 +206,4 @@ def test_the_validator_of_these_tests_finds_faults(spec: dict[str, Any]) -> None
 
 
 def test_an_eight_gpu_node_stays_small() -> None:
-    assert len(msgspec.json.encode(folded(hgx()))) < 6 * 1024
+    assert len(msgspec.json.encode(compact(hgx()))) < 6 * 1024

@@ -26,8 +26,11 @@ from nvtopo.kube.v1alpha1 import (
     spec_document,
     status_document,
 )
-from nvtopo.model.node import NodeTopology, NvLinkBundle
-from nvtopo.model.spec import whole
+from nvtopo.model.records.expected import Expectation
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.nvlinks import NvLinkBundle
+from nvtopo.model.records.spec import expand
+from nvtopo.model.records.standing import Standing
 from tests.kube.following import Following
 from tests.kube.machines import hgx, small
 from tests.lab import kube
@@ -85,8 +88,15 @@ def node(plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[str]:
 
 def test_an_eight_gpu_node_survives_the_round_trip(admin: Client, agent: Client, node: str) -> None:
     KubeStore(agent).apply(node, hgx())
-    assert whole(_read(admin, node).spec) == hgx()
+    assert expand(_read(admin, node).spec) == hgx()
     assert len(admin.get(path(node))) < 7 * 1024, "with its metadata, as stored"
+
+
+def test_what_stands_for_a_node_is_in_the_answer_to_its_agent(agent: Client, aggregator: Client, node: str) -> None:
+    store, standing = KubeStore(agent), Standing(learned=Expectation(gpus=8, nvlinks_per_gpu=18))
+    assert store.apply(node, small()) is None
+    KubeStore(aggregator).set_status(node, replace(STATUS, expected=standing))
+    assert store.apply(node, small()) == standing
 
 
 def test_the_same_again_changes_nothing(admin: Client, agent: Client, node: str) -> None:
@@ -117,7 +127,7 @@ def test_spec_and_status_have_different_writers(admin: Client, agent: Client, ag
     KubeStore(aggregator).set_status(node, STATUS)
     KubeStore(agent).apply(node, small())
     found = _read(admin, node)
-    assert (whole(found.spec), found.status) == (small(), STATUS)
+    assert (expand(found.spec), found.status) == (small(), STATUS)
     assert found.metadata.generation == 2
 
 
@@ -166,7 +176,7 @@ def test_kubectl_explain_has_our_words(plane: ControlPlane) -> None:
     gpus = found["properties"]["spec"]["properties"]["gpus"]
     assert gpus["description"] == "GPUs, by index."
     assert gpus["items"]["properties"]["numaNode"]["description"].startswith("The NUMA node of its PCIe function")
-    assert found["properties"]["status"]["properties"]["gpus"]["description"].startswith("How many GPUs")
+    assert found["properties"]["status"]["properties"]["gpus"]["description"].startswith("Number of the node's GPUs")
 
 
 def test_links_that_differ_from_gpu_to_gpu_have_a_column_too(agent: Client, plane: ControlPlane, node: str) -> None:
@@ -237,7 +247,7 @@ def test_the_aggregator_may_do_its_work_and_nothing_else(aggregator: Client, age
     KubeStore(aggregator).set_status(node, STATUS)
     aggregator.get(COLLECTION)
     for refused in (
-        lambda: aggregator.get("/api/v1/nodes"),
+        lambda: aggregator.get(f"/api/v1/nodes/{node}"),
         lambda: aggregator.apply(path(node), spec_document(node, hgx(), "uid"), manager="test"),
         lambda: aggregator.delete(path(node)),
         lambda: aggregator.get("/api/v1/namespaces/nvtopo/secrets/any"),

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from nvtopo.aggregator.access import REMEMBER_SECONDS, Access
-from nvtopo.aggregator.server import Server
+from nvtopo.aggregator.access import LIFETIMES, Access
+from nvtopo.aggregator.server import GraphServer
+from nvtopo.auth import reviews
+from nvtopo.auth.authorizer import Authorizer
+from nvtopo.auth.reviews import Reviewer
+from nvtopo.auth.rights import METRICS, TopologyRight
+from nvtopo.auth.user import User
 from nvtopo.cluster.inventory import Listed
 from nvtopo.errors import ApiError, NvtopoError, ParseError
 from nvtopo.kube import client as client_module
-from nvtopo.kube import review
 from nvtopo.kube.client import Client
-from nvtopo.kube.review import Reviewer, User
 from tests.aggregator.running import PATIENCE, Script, get, running
 from tests.cluster import machines
 from tests.daemonset import shipped
@@ -70,7 +73,7 @@ def test_right_counts_only_if_it_is_allowed(
     api_server: FakeApiServer, client: Client, status: Json, allowed: bool
 ) -> None:
     _answer(api_server, {"status": status})
-    assert Reviewer(client).allowed(User(username="reader"), "list") is allowed
+    assert Reviewer(client).allowed(User(username="reader"), TopologyRight("list")) is allowed
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"status": {"authenticated": "yes"}}', b"<html>"])
@@ -83,14 +86,14 @@ def test_answer_that_is_no_review_is_an_error(api_server: FakeApiServer, client:
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
 def test_refusal_is_an_error_and_no_answer(api_server: FakeApiServer, client: Client, status: int) -> None:
     api_server.refuse("review", status, times=2)
-    for ask in (lambda: Reviewer(client).user("t"), lambda: Reviewer(client).allowed(User(username="r"), "list")):
+    for ask in (lambda: Reviewer(client).user("t"), lambda: Reviewer(client).allowed(User(username="r"), METRICS)):
         with pytest.raises(ApiError) as caught:
             ask()
         assert caught.value.status == status
 
 
 def test_silence_is_an_error_before_the_caller_has_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(review, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(reviews, "READ_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         config = tmp_path / "config"
         cluster = {"name": "x", "cluster": {"server": f"http://127.0.0.1:{silent.getsockname()[1]}"}}
@@ -134,12 +137,15 @@ def _ready(plane: ControlPlane) -> kube.Api:
 
 
 @pytest.fixture(scope="module")
-def server(plane: ControlPlane) -> Iterator[Server]:
+def server(plane: ControlPlane) -> Iterator[GraphServer]:
     """An aggregator's API with the aggregator's own account, which has the rights that are shipped and no more."""
     account = plane.kubeconfig(plane.service_account_token("nvtopo", "nvtopo-aggregator"))
     with running(Script(Listed(machines.racks(1)))) as aggregator, client_module.connect(account) as client:
         assert aggregator.wait(0, PATIENCE) is not None
-        with Access(Reviewer(client)) as access, Server(aggregator, access=access) as server:
+        with (
+            Access(Authorizer(Reviewer(client), LIFETIMES)) as access,
+            GraphServer(aggregator, access=access) as server,
+        ):
             yield server
 
 
@@ -154,7 +160,7 @@ PATHS = ("/v1/graph", "/v1/nodes", f"/v1/nodes/{NODE}", f"/v1/nodes/{machines.na
     [("reader", (200, 200, 200, 200)), ("stranger", (403, 403, 403, 403)), ("one-node", (403, 403, 200, 403))],
 )
 def test_real_api_server_decides_by_its_own_rbac(
-    plane: ControlPlane, server: Server, account: str, statuses: tuple[int, ...]
+    plane: ControlPlane, server: GraphServer, account: str, statuses: tuple[int, ...]
 ) -> None:
     headers = {"Authorization": f"Bearer {_token(plane, account)}"}
     assert tuple(get(server, path, headers).status for path in PATHS) == statuses
@@ -164,8 +170,8 @@ def test_real_api_server_decides_by_its_own_rbac(
 
 
 @pytest.mark.lab
-def test_token_for_the_api_server_itself_is_not_one_for_us(plane: ControlPlane, server: Server) -> None:
-    """So that nobody has to show us a token with which we could do what they can do elsewhere."""
+def test_token_for_the_api_server_itself_is_not_one_for_us(plane: ControlPlane, server: GraphServer) -> None:
+    """So that no caller must show us a token that is valid elsewhere."""
     for token in (plane.service_account_token("default", "reader"), plane.admin_token):
         assert get(server, "/v1/graph", {"Authorization": f"Bearer {token}"}).status == 401
 
@@ -178,14 +184,14 @@ def test_token_for_us_is_not_one_for_the_api_server(plane: ControlPlane) -> None
 
 
 @pytest.mark.lab
-def test_forged_and_expired_tokens_are_refused(plane: ControlPlane, server: Server) -> None:
+def test_forged_and_expired_tokens_are_refused(plane: ControlPlane, server: GraphServer) -> None:
     head, body, signature = _token(plane, "reader").split(".")
     for token in (f"{head}.{body}.{signature[::-1]}", f"{head}.{body}.", "x", "x" * 4096):
         assert get(server, "/v1/graph", {"Authorization": f"Bearer {token}"}).status == 401
 
 
 @pytest.mark.lab
-def test_token_ends_with_its_account(plane: ControlPlane, server: Server) -> None:
+def test_token_ends_with_its_account(plane: ControlPlane, server: GraphServer) -> None:
     api = plane.api()
     api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "leaver", "namespace": "default"}})
     _bind(api, "nvtopo-reader", "leaver")
@@ -201,7 +207,10 @@ def test_account_that_may_not_review_lets_nobody_in(plane: ControlPlane) -> None
     headers = {"Authorization": f"Bearer {_token(plane, 'reader')}"}
     with running(Script(Listed({}))) as aggregator, client_module.connect(account) as client:
         assert aggregator.wait(-1, PATIENCE) is not None
-        with Access(Reviewer(client)) as access, Server(aggregator, access=access) as server:
+        with (
+            Access(Authorizer(Reviewer(client), LIFETIMES)) as access,
+            GraphServer(aggregator, access=access) as server,
+        ):
             assert get(server, "/v1/graph", headers).status == 503
 
 
@@ -216,13 +225,13 @@ def test_api_server_that_is_gone_opens_nothing(lab_binaries: Binaries, tmp_path:
             aggregator = stack.enter_context(running(Script(Listed(machines.racks(1)))))
             assert aggregator.wait(0, PATIENCE) is not None
             client = stack.enter_context(client_module.connect(account))
-            access = stack.enter_context(Access(Reviewer(client), clock=lambda: now[0]))
-            server = stack.enter_context(Server(aggregator, access=access))
+            access = stack.enter_context(Access(Authorizer(Reviewer(client), LIFETIMES, clock=lambda: now[0])))
+            server = stack.enter_context(GraphServer(aggregator, access=access))
             reader = {"Authorization": f"Bearer {_token(plane, 'reader')}"}
             stranger = {"Authorization": f"Bearer {_token(plane, 'stranger')}"}
             assert [get(server, "/v1/graph", who).status for who in (reader, stranger)] == [200, 403]
         assert [get(server, "/v1/graph", who).status for who in (reader, stranger)] == [200, 403], "remembered"
-        now[0] = REMEMBER_SECONDS
+        now[0] = LIFETIMES.holder
         for who in (reader, stranger, {"Authorization": "Bearer x"}):
             assert get(server, "/v1/graph", who).status == 503
         assert get(server, "/v1/graph").status == 401

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from nvtopo.agent.page import Listen, Page
-from nvtopo.agent.review import Reviewed
+from nvtopo.agent.http.page import Listen, MetricsPage
+from nvtopo.agent.http.scrape import LIFETIMES, scrapers
+from nvtopo.auth.authorizer import Authorizer
+from nvtopo.auth.reviews import Reviewer
 from nvtopo.kube import client as client_module
-from nvtopo.kube.review import Reviewer
 from tests.daemonset import shipped
 from tests.lab import kube
 from tests.lab.control_plane import ControlPlane
@@ -43,8 +44,8 @@ def page(plane: ControlPlane) -> Iterator[str]:
     """An agent's page, which asks the API server as that agent."""
     account = plane.kubeconfig(plane.service_account_token(NAMESPACE, "agent"))
     with client_module.connect(account) as client:
-        listen = Listen("127.0.0.1", 0, None, Reviewed(Reviewer(client)))
-        with Page([tuple], lambda: True, listen=listen) as page:
+        listen = Listen("127.0.0.1", 0, None, scrapers(Authorizer(Reviewer(client), LIFETIMES)))
+        with MetricsPage([tuple], lambda: True, listen=listen) as page:
             yield page.url
 
 
@@ -81,6 +82,6 @@ def test_others_do_not(plane: ControlPlane, page: str) -> None:
 def test_an_agent_without_the_rights_lets_nobody_in(plane: ControlPlane) -> None:
     account = plane.kubeconfig(plane.service_account_token(NAMESPACE, "stranger"))
     with client_module.connect(account) as client:
-        listen = Listen("127.0.0.1", 0, None, Reviewed(Reviewer(client)))
-        with Page([tuple], lambda: True, listen=listen) as page:
+        listen = Listen("127.0.0.1", 0, None, scrapers(Authorizer(Reviewer(client), LIFETIMES)))
+        with MetricsPage([tuple], lambda: True, listen=listen) as page:
             assert status(f"{page.url}/metrics", token(plane, "prometheus")) == 503

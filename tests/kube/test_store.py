@@ -6,18 +6,26 @@ from collections.abc import Callable
 
 import pytest
 
-from nvtopo.cluster.inventory import Applied, Deleted, Listed, Unreadable
+from nvtopo.cluster.events import Applied, Deleted, Listed, Recorded, Unreadable
+from nvtopo.cluster.records import ClaimRecord, IdentifierRecord
 from nvtopo.errors import NotFound
-from nvtopo.kube.backoff import Backoff
 from nvtopo.kube.client import Client
 from nvtopo.kube.memory import MemoryStore
 from nvtopo.kube.store import KubeStore, TopologyStore
 from nvtopo.kube.v1alpha1 import Condition, Status
+from nvtopo.model.records.expected import Expectation, PcieExpectation
+from nvtopo.model.records.standing import Standing
+from nvtopo.runtime.backoff import Backoff
 from tests.kube.fake_api_server import FakeApiServer
 from tests.kube.following import Following
 from tests.kube.machines import hgx, small
 
 SPEC = {"gpus": [{"index": 0, "uuid": "GPU-0"}]}
+RECORDED = Status(
+    domain="cluster.1",
+    claims=(ClaimRecord(first_seen="2026-11-28T12:00:00Z", gpus=("GPU-0",), places=("chassis 1, tray 2, host 3",)),),
+    identifiers=(IdentifierRecord(tier="rack", id="1820", number=16),),
+)
 BROKEN = {"gpus": [{"index": "zero", "uuid": "GPU-0"}]}
 
 
@@ -57,6 +65,14 @@ class Conformance:
             delete("node-a")
             assert following.next() == Deleted("node-a")
 
+    def test_who_writes_a_node_is_told_what_stands_for_it(self, store: TopologyStore) -> None:
+        assert store.apply("node-a", small()) is None
+        standing = Standing(learned=Expectation(gpus=8, pcie=PcieExpectation(width=16)))
+        store.set_status("node-a", Status(gpus=1, expected=standing))
+        assert store.apply("node-a", small()) == standing
+        store.set_status("node-a", Status(gpus=1))
+        assert store.apply("node-a", small()) is None
+
     def test_the_same_again_is_no_event(self, store: TopologyStore) -> None:
         store.apply("node-a", small())
         with Following(store) as following:
@@ -72,6 +88,12 @@ class Conformance:
             store.set_status("node-a", Status(conditions=(Condition(type="Ready", status="True"),)))
             store.apply("node-b", small())
             assert following.next() == Applied("node-b", small())
+
+    def test_what_is_recorded_of_a_node_is_listed_with_it(self, store: TopologyStore) -> None:
+        store.apply("node-a", small())
+        store.set_status("node-a", RECORDED)
+        with Following(store) as following:
+            assert following.next() == Listed({"node-a": small()}, records={"node-a": RECORDED.record})
 
     def test_a_status_needs_its_object(self, store: TopologyStore) -> None:
         with pytest.raises(NotFound):
@@ -132,6 +154,27 @@ class TestKubeStore(Conformance):
     @pytest.fixture
     def delete(self, api_server: FakeApiServer) -> Callable[[str], object]:
         return api_server.delete
+
+    def test_what_another_replica_records_is_an_event(self, store: KubeStore) -> None:
+        store.apply("node-a", small())
+        with Following(store) as following:
+            following.next()
+            store.set_status("node-a", RECORDED)
+            assert following.next() == Recorded("node-a", RECORDED.record)
+
+    def test_it_knows_which_status_is_there(self, store: KubeStore) -> None:
+        store.apply("node-a", small())
+        store.set_status("node-a", RECORDED)
+        with Following(store) as following:
+            following.next()
+            assert store.has("node-a", RECORDED)
+            assert not store.has("node-a", Status())
+            store.set_status("node-a", Status(domain="cluster.1"))
+            store.apply("node-b", small())
+            assert following.next() == Recorded("node-a", Status().record)
+            assert following.next() == Applied("node-b", small())
+            assert store.has("node-a", Status(domain="cluster.1"))
+            assert not store.has("node-b", Status(domain="cluster.1"))
 
     def test_the_object_belongs_to_its_node(self, store: KubeStore, api_server: FakeApiServer) -> None:
         store.apply("node-a", small())

@@ -14,7 +14,7 @@ from nvtopo.kube.crd import crd
 from nvtopo.kube.reader import Reader
 from nvtopo.kube.store import KubeStore
 from nvtopo.kube.v1alpha1 import API_VERSION, COLLECTION, GROUP, KIND, PLURAL, path
-from nvtopo.model.spec import folded
+from nvtopo.model.records.spec import compact
 from tests.daemonset.shipped import plain
 from tests.kube.machines import hgx, small
 from tests.lab import kube
@@ -51,12 +51,12 @@ def test_apply_of_a_field_that_the_definition_lacks_is_refused_whole(api: Api, p
         client.apply(path("node"), _bytes(_object("node", surprise=1)), manager="nvtopo-agent")
     assert caught.value.status == 500
     assert ".spec.surprise: field not declared in schema" in str(caught.value)
-    assert api.get(path("node"))["spec"] == plain(folded(hgx()))
+    assert api.get(path("node"))["spec"] == plain(compact(hgx()))
 
 
 def test_other_writes_of_such_a_field_are_pruned(api: Api) -> None:
     written = api.create(COLLECTION, _object("node", surprise=1))
-    assert written["spec"] == plain(folded(hgx()))
+    assert written["spec"] == plain(compact(hgx()))
 
 
 def test_field_that_the_definition_no_longer_has_is_not_served(api: Api) -> None:
@@ -83,7 +83,7 @@ def test_agent_of_today_writes_under_the_definition_of_tomorrow(api: Api, plane:
     kube.create_node(api, "node")
     with client_module.connect(plane.admin_kubeconfig) as client:
         KubeStore(client).apply("node", small())
-    assert api.get(path("node"))["spec"] == plain(folded(small()))
+    assert api.get(path("node"))["spec"] == plain(compact(small()))
     api.delete("/api/v1/nodes/node")
 
 
@@ -155,7 +155,7 @@ def _set_status(api: Api, version: str) -> None:
 
 
 def _object(name: str, **more: Any) -> Json:
-    spec = {**plain(folded(hgx())), **more}
+    spec = {**plain(compact(hgx())), **more}
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec}
 
 

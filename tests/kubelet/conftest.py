@@ -68,7 +68,14 @@ def rolled(cluster: Cluster, shipped: story.Shipped) -> story.Rolled:
 
 
 @pytest.fixture(scope="session")
-def gone(cluster: Cluster, rolled: story.Rolled) -> story.Gone:
-    """Then `kubectl delete -k`."""
+def walked(cluster: Cluster, rolled: story.Rolled) -> list[story.Step]:
+    """Then each component that makes the agent root, and without it again."""
     assert rolled
+    return [step for component in ("acs", "pods") for step in story.walk(cluster, component)]
+
+
+@pytest.fixture(scope="session")
+def gone(cluster: Cluster, walked: list[story.Step]) -> story.Gone:
+    """Then `kubectl delete -k`."""
+    assert walked
     return story.take_away(cluster)

@@ -5,14 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from tests.kubelet import place
 from tests.kubelet.programs import PAUSE_NAME, Programs
 from tests.lab import kube
 from tests.lab.control_plane import ControlPlane
-from tests.lab.process import Child, LabError, await_ready
+from tests.lab.process import Child, LabError, Service, await_ready
 
 _NETWORK_PLUGINS: Final = "/usr/lib/cni"
 _KUBELET_CONFIG: Final = Path("/var/lib/kubelet/config.yaml")
@@ -50,8 +49,8 @@ _NETWORK: Final = {
 }
 
 
-class Node:
-    """Starts on entering, and ends on leaving, the two programs that make a machine a node."""
+class Node(Service):
+    """The two programs that make a machine a node."""
 
     def __init__(self, programs: Programs, plane: ControlPlane, folder: Path, cgroup: str) -> None:
         self._programs = programs
@@ -61,23 +60,6 @@ class Node:
         self._socket = "/run/containerd/containerd.sock"
         self._containerd: Child | None = None
         self._kubelet: Child | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self._containerd = self._start_containerd()
-            for archive in (self._programs.pause, self._programs.image.archive):
-                self.ctr("images", "import", "--local", str(archive))
-            self._configure()
-            self.start_kubelet()
-        except BaseException:  # also when interrupted: nothing may stay behind
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
 
     @property
     def children(self) -> list[Child]:
@@ -107,6 +89,13 @@ class Node:
         program = str(self._programs.binaries.programs["kubectl"])
         cache = ("--cache-dir", str(self._folder / "kubectl"))
         return self._output(program, "--kubeconfig", str(self._plane.admin_kubeconfig), *cache, *arguments)
+
+    def _start(self) -> None:
+        self._containerd = self._start_containerd()
+        for archive in (self._programs.pause, self._programs.image.archive):
+            self.ctr("images", "import", "--local", str(archive))
+        self._configure()
+        self.start_kubelet()
 
     def _start_containerd(self) -> Child:
         (self._folder / "net.d").mkdir()

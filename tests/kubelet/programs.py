@@ -9,8 +9,9 @@ from typing import Any, Final, Self
 import msgspec
 
 from image import build as image
-from image.build import Image, Report
+from image.build import Image
 from image.tools import Buildah, run
+from tests.build_cache import Report
 from tests.lab import build
 from tests.lab.build import NODE_FAMILIES, Binaries
 from tests.nvml import build as nvml

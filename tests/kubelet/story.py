@@ -107,6 +107,17 @@ class Rotation:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One template of the walk, rolled out, and the feature file once its agent had written it."""
+
+    component: str
+    """Empty: none that makes the agent root."""
+    owner: int
+    labels: dict[str, str]
+    log: str
+
+
+@dataclass(frozen=True)
 class Gone:
     """After `kubectl delete -k`."""
 
@@ -206,6 +217,29 @@ def roll(cluster: Cluster, shipped: Shipped) -> Rolled:
         usage=wait_for(lambda: _usage(cluster, agent), what="the kubelet's figures of the agent"),
         rotation=rotation,
     )
+
+
+def walk(cluster: Cluster, component: str) -> tuple[Step, Step]:
+    """The component, and without it again; NFD looks all the while."""
+    with cluster.nfd.worker(place.NODE):
+        wait_for(lambda: _ours(cluster.labels()), what="labels by NFD")
+        return _step(cluster, component, OVERLAY.parent / "walk" / component), _step(cluster, "", OVERLAY)
+
+
+def _step(cluster: Cluster, component: str, folder: Path) -> Step:
+    (old,) = cluster.pods("agent")
+    cluster.node.kubectl("apply", "--kustomize", str(folder))
+    wait_for(lambda: _other_ready(cluster, old), what="the next agent", seconds=120)
+    file = place.FEATURES_D / "nvtopo"
+    before = file.stat()
+    # It lives for 60 s and is written anew after half of that at the latest.
+    wait_for(lambda: file.stat().st_ino != before.st_ino, what="the feature file to be renewed", seconds=90)
+    return Step(component, file.stat().st_uid, _ours(cluster.labels()), cluster.node.kubectl("logs", *_AGENT))
+
+
+def _other_ready(cluster: Cluster, old: Json) -> bool:
+    ready = _ready(cluster.pods("agent"))
+    return ready is not None and ready[0]["metadata"]["uid"] != old["metadata"]["uid"]
 
 
 def take_away(cluster: Cluster) -> Gone:

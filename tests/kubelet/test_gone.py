@@ -5,7 +5,8 @@ import pytest
 from tests.kubelet import place
 from tests.kubelet.story import Gone, Shipped
 
-pytestmark = pytest.mark.kubelet
+# The first test waits for all that was done before.
+pytestmark = [pytest.mark.kubelet, pytest.mark.timeout(900)]
 
 
 def test_no_object_is_left_of_any_resource(gone: Gone, shipped: Shipped) -> None:

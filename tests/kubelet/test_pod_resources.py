@@ -9,7 +9,7 @@ from typing import Any, Final
 import grpc
 import pytest
 
-from nvtopo.sources import pod_resources, pods
+from nvtopo.sources.kubelet import pod_resources, pods
 from nvtopo.sources.sysfs import SysfsReader, SysfsRoot
 from tests.kubelet import place
 from tests.kubelet.cluster import Cluster
@@ -109,7 +109,7 @@ def test_the_kubelet_says_which_container_holds_which_gpus(pod: str) -> None:
     del pod
     root = SysfsRoot()
     reader = SysfsReader(root, "test")
-    (held,) = pod_resources.read(root, reader)
+    (held,) = pod_resources.read(root, reader).gpus
     assert reader.problems == []
     assert (held.namespace, held.pod, held.container) == ("default", _POD, "worker")
     assert len(held.devices) == 2

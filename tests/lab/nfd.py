@@ -8,13 +8,12 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from tests.lab import kube
 from tests.lab.build import Binaries
 from tests.lab.control_plane import ControlPlane
-from tests.lab.process import Child, LabError, await_ready, require
+from tests.lab.process import Child, LabError, Service, await_ready, require
 
 NAMESPACE: Final = "node-feature-discovery"
 FEATURES_D: Final = "/etc/kubernetes/node-feature-discovery/features.d"
@@ -46,7 +45,7 @@ def _unshare(*argv: str) -> tuple[str, ...]:
     return ("unshare", *as_root, "--mount", *argv)
 
 
-class NfdMaster:
+class NfdMaster(Service):
     """Runs nfd-master while entered: what workers report becomes node labels."""
 
     def __init__(self, binaries: Binaries, plane: ControlPlane, directory: Path) -> None:
@@ -54,19 +53,6 @@ class NfdMaster:
         self._plane = plane
         self._directory = directory
         self._child: Child | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:  # also when interrupted: nothing may stay behind
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
 
     @property
     def children(self) -> Sequence[Child]:
@@ -108,7 +94,7 @@ class NfdMaster:
             child.stop()
 
 
-class NfdWorker:
+class NfdWorker(Service):
     """nfd-worker for one node: `run_once`, or in a loop while entered."""
 
     def __init__(self, binaries: Binaries, plane: ControlPlane, node: str, directory: Path) -> None:
@@ -124,20 +110,10 @@ class NfdWorker:
 
     def run_once(self, *, seconds: float = 30) -> None:
         """Reads the feature files and reports them, as the worker does every minute."""
-        child = self._start("-oneshot")
+        child = self._run("-oneshot")
         try:
             child.wait(seconds)
         finally:
-            child.stop()
-
-    def __enter__(self) -> Self:
-        self._child = self._start('-options={"core": {"sleepInterval": "1s"}}')
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for child in self.children:
             child.stop()
 
     @property
@@ -145,7 +121,14 @@ class NfdWorker:
         """What runs, where it runs in a loop."""
         return () if self._child is None else (self._child,)
 
-    def _start(self, *flags: str) -> Child:
+    def _start(self) -> None:
+        self._child = self._run('-options={"core": {"sleepInterval": "1s"}}')
+
+    def _stop(self) -> None:
+        for child in self.children:
+            child.stop()
+
+    def _run(self, *flags: str) -> Child:
         """Without owner references: the worker's pod, which would own what it reports, does not exist."""
         return Child(
             "nfd-worker",

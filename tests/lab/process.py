@@ -12,9 +12,11 @@ import shutil
 import signal
 import socket
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from tests.lab import kube
 
@@ -117,6 +119,31 @@ class Child:
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
+
+
+class Service(ABC):
+    """What starts on entering and ends on leaving, also where it could not start."""
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:  # also when interrupted: nothing may stay behind
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Returns once it is ready."""
+
+    @abstractmethod
+    def _stop(self) -> None:
+        """Ends as much of it as runs."""
 
 
 def await_ready(probe: kube.Probe[object], children: Sequence[Child], *, what: str, seconds: float = 60) -> None:

@@ -17,6 +17,8 @@ from fixtures.synthesize.description import Machine
 from tests.machines import sysfs_text
 from tests.machines.sysfs_text import Entry, File, Link, Unreadable
 
+pytestmark = pytest.mark.slow
+
 MACHINES = pytest.mark.parametrize("machine", synthesize.MACHINES, ids=lambda machine: machine.name)
 
 

@@ -1,14 +1,13 @@
 """Small machines for the tests of the model."""
 
-from nvtopo.model.address import PciAddress
-from nvtopo.model.facts import (
+from nvtopo.model.formats.address import PciAddress
+from nvtopo.model.records.facts import (
     GpuFabric,
     GpuFacts,
     GpuPairFacts,
     HostFacts,
     NumaFacts,
     NumaNode,
-    NvLink,
     NvmlFacts,
     PciDevice,
     PciFacts,
@@ -16,7 +15,8 @@ from nvtopo.model.facts import (
     RdmaFacts,
     RdmaPort,
 )
-from nvtopo.model.snapshot import VERSION, Snapshot
+from nvtopo.model.records.nvlinks import NvLink
+from nvtopo.model.records.snapshot import VERSION, Snapshot
 
 
 def address(bus: int) -> PciAddress:

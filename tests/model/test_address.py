@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvtopo.model.address import PciAddress, is_pci_address, parse_pci_address, visible
+from nvtopo.model.formats.address import PciAddress, is_pci_address, parse_pci_address, visible
 
 
 @pytest.mark.parametrize(

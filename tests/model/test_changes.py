@@ -5,12 +5,14 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from nvtopo.model.assemble import assemble
-from nvtopo.model.changes import changes
-from nvtopo.model.facts import HostFacts, NetDevice, NetFacts, PcieLink, RdmaFacts
-from nvtopo.model.node import GpuPair, Nic, NodeTopology, PciRoot
-from nvtopo.model.record import Problem
-from nvtopo.model.snapshot import Snapshot
+from nvtopo.model.changes.topology import changes
+from nvtopo.model.changes.words import text
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.records.facts import GpuFabric, HostFacts, NetDevice, NetFacts, PcieLink, RdmaFacts
+from nvtopo.model.records.node import GpuPair, Nic, NodeTopology
+from nvtopo.model.records.places import PciRoot
+from nvtopo.model.records.record import Problem
+from nvtopo.model.records.snapshot import Snapshot
 from tests.model.machines import address, gpu, hca, machine, to_switch
 
 
@@ -22,7 +24,7 @@ def _machine(links: int = 18, inactive: tuple[int, ...] = ()) -> Snapshot:
 
 
 def _texts(before: Snapshot, after: Snapshot) -> list[str]:
-    return [change.text for change in changes(assemble(before), assemble(after))]
+    return [text(change) for change in changes(assemble(before), assemble(after))]
 
 
 def _first_gpu(snapshot: Snapshot, **facts: object) -> Snapshot:
@@ -63,7 +65,7 @@ def _renamed(snapshot: Snapshot) -> Snapshot:
         (lambda s: _first_gpu(s, memory_bytes=80 << 30), ["GPU0: memory not known → 80 GiB"]),
         (_without_second_gpu, ["GPU1 gone: GPU-1 at 0000:11:00.0", "node: NVLink groups {0,1} → none"]),
         (_netdev, ["mlx5_0: MTU 9000 → 1500"]),
-        (_port_down, ["mlx5_0: state ACTIVE → DOWN"]),
+        (_port_down, ["mlx5_0: port 1 state ACTIVE → DOWN"]),
         (_renamed, ["mlx5_7: name mlx5_0 → mlx5_7", "mlx5_8: name mlx5_1 → mlx5_8"]),
         (lambda s: replace(s, host=HostFacts(name="test", kernel="6.9")), ["host: kernel not known → 6.9"]),
         (lambda s: replace(s, attributes={"fan": {"rpm": 7}}), ["node: attributes fan rpm not known → 7"]),
@@ -98,7 +100,7 @@ def test_another_tool_s_output_is_compared_by_what_follows_from_both() -> None:
         gpus=tuple(replace(one, uuid="", nvlinks=(), pci_address=None, path="") for one in assemble(_machine()).gpus),
         pairs=(GpuPair(a=0, b=1, nvlinks=16),),
     )
-    found = [change.text for change in changes(assemble(_machine()), stated)]
+    found = [text(change) for change in changes(assemble(_machine()), stated)]
     assert "GPU0, GPU1: link NV18 → NV16" in found
     assert not any("UUID" in line or "gone" in line for line in found)
 
@@ -106,4 +108,20 @@ def test_another_tool_s_output_is_compared_by_what_follows_from_both() -> None:
 def test_things_that_share_a_name_are_told_apart_by_their_order() -> None:
     node = NodeTopology(nics=(Nic(name="x"), Nic(name="x", numa_node=1)), pci=(PciRoot(root="", functions=1),))
     assert changes(node, node) == ()
-    assert [change.text for change in changes(node, replace(node, nics=node.nics[:1]))] == ["x gone"]
+    assert [text(change) for change in changes(node, replace(node, nics=node.nics[:1]))] == ["x gone"]
+
+
+def test_nvswitches_come_and_go_by_address() -> None:
+    before, after = (NodeTopology(nvswitches=(address(1), address(bus))) for bus in (2, 3))
+    found = changes(before, after)
+    assert [text(change) for change in found] == ["NVSwitch 0000:02:00.0 gone", "NVSwitch 0000:03:00.0 new"]
+    assert {change.kind for change in found} == {"nvswitches"}
+
+
+def test_another_domain_is_a_change_of_the_node() -> None:
+    def in_clique(clique: int) -> NodeTopology:
+        fabric = GpuFabric(state="completed", status=0, cluster_uuid="5c1b7a4e-0000-4000-8000-72", clique_id=clique)
+        return assemble(machine(gpu(0, fabric=fabric)))
+
+    found = [change for change in changes(in_clique(1), in_clique(2)) if change.path == "nvlinkDomain"]
+    assert [(change.kind, change.subject) for change in found] == [("derived", "node")]

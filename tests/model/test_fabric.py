@@ -1,15 +1,15 @@
 import pytest
 
-from nvtopo.model import fabric
-from nvtopo.model.assemble import assemble
-from nvtopo.model.facts import GpuFabric
+from nvtopo.model.conclusions import fabric
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.records.facts import GpuFabric
 from tests.model.machines import gpu, machine
 
 ZERO = "00000000-0000-0000-0000-000000000000"
 UUID = "5c1b7a4e-0000-4000-8000-000000000072"
 
 
-def completed(uuid: str = UUID, clique: int = 2, **more: object) -> GpuFabric:
+def completed(uuid: str | None = UUID, clique: int | None = 2, **more: object) -> GpuFabric:
     return GpuFabric(state="completed", status=0, cluster_uuid=uuid, clique_id=clique, **more)  # type: ignore[arg-type]
 
 
@@ -18,6 +18,7 @@ def completed(uuid: str = UUID, clique: int = 2, **more: object) -> GpuFabric:
     [
         (None, "NotApplicable"),
         (GpuFabric(state="not-supported"), "NotApplicable"),
+        (GpuFabric(), "Unknown"),
         (GpuFabric(state="not-started"), "Registering"),
         (GpuFabric(state="in-progress"), "Registering"),
         (GpuFabric(state="completed", status=23, clique_id=0, cluster_uuid=ZERO), "Error"),
@@ -45,7 +46,38 @@ def test_the_domain_is_cluster_and_clique_and_survives_bad_health() -> None:
     assert fabric.domain(assemble(machine(gpu(0, fabric=sick)))) == f"{UUID}.2"
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        None,
+        completed(clique=None),
+        completed(ZERO),
+        completed(None),
+        completed(None, None),
+        GpuFabric(state="in-progress", cluster_uuid=UUID, clique_id=2),
+        GpuFabric(state="completed", status=23, cluster_uuid=UUID, clique_id=2),
+    ],
+)
+def test_a_domain_needs_cluster_and_clique_and_a_fabric_that_is_complete(facts: GpuFabric | None) -> None:
+    assert fabric.gpu_domain(facts) is None
+
+
 def test_gpus_that_disagree_give_no_domain_and_a_mixed_verdict() -> None:
     node = assemble(machine(gpu(0, fabric=completed()), gpu(1, fabric=GpuFabric(state="in-progress"))))
     assert fabric.domain(node) is None
     assert fabric.node_verdict(node) == "Mixed"
+
+
+@pytest.mark.parametrize(
+    ("others", "verdict"),
+    [
+        ((completed(), completed()), "Unknown"),
+        ((completed(), GpuFabric(state="in-progress")), "Mixed"),
+        ((), "Unknown"),
+    ],
+)
+def test_a_gpu_whose_fabric_is_not_known_agrees_with_no_other(others: tuple[GpuFabric, ...], verdict: str) -> None:
+    gpus = [gpu(index, fabric=facts) for index, facts in enumerate((GpuFabric(), *others))]
+    node = assemble(machine(*gpus))
+    assert fabric.node_verdict(node) == verdict
+    assert fabric.domain(node) is None

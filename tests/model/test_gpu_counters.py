@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvtopo.model.gpu_counters import (
+from nvtopo.model.samples.gpu_counters import (
     Counters,
     GpuHealth,
     GpuHistory,

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvtopo.model.locality import Locality, between, nccl_between
+from nvtopo.model.conclusions.locality import Locality, between, nccl_between
 
 SWITCH = "pci0000:15/0000:15:01.0/0000:16:00.0"
 GPU = f"{SWITCH}/0000:17:00.0/0000:18:00.0"

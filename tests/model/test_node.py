@@ -1,11 +1,12 @@
 from msgspec.structs import replace
 
-from nvtopo.model import node as node_module
-from nvtopo.model.assemble import assemble
-from nvtopo.model.derive import derive
-from nvtopo.model.facts import NvmlFacts, PcieLink, RdmaFacts
-from nvtopo.model.features import features
-from nvtopo.model.snapshot import Snapshot
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.conclusions.features import features
+from nvtopo.model.conclusions.locality import Locality
+from nvtopo.model.records import node as node_module
+from nvtopo.model.records.facts import NvmlFacts, PcieLink, RdmaFacts
+from nvtopo.model.records.snapshot import Snapshot
 from tests.model.machines import address, gpu, gpu_function, hca, machine
 
 
@@ -36,8 +37,8 @@ def test_an_idle_gpu_is_the_same_gpu() -> None:
 
 def test_the_nearest_nic_is_the_one_on_the_gpu_s_own_switch() -> None:
     derived = derive(assemble(machine(gpu(0), gpu(1), hcas=(hca(0, switch=0), hca(1, switch=1)))))
-    near = derived.nearest_nics["GPU1"]
-    assert (near.level, near.nccl_level, near.nics) == ("PIX", "PIX", ("mlx5_1",))
+    near = derived.nearest_nics[1]
+    assert (near.level, near.nccl_level, near.nics) == (Locality.PIX, Locality.PIX, ("mlx5_1",))
 
 
 def test_a_gpu_on_the_bus_that_the_driver_does_not_answer_for_is_a_problem() -> None:
@@ -55,14 +56,14 @@ def test_gpus_without_a_driver_are_not_zero_gpus() -> None:
 def test_a_device_without_a_numa_node_is_near_nothing_and_far_from_nothing() -> None:
     functions = (gpu_function(0, numa_node=None),)
     derived = derive(assemble(machine(gpu(0), functions=functions, hcas=(hca(0, switch=5, numa_node=1),))))
-    near = derived.nearest_nics["GPU0"]
+    near = derived.nearest_nics[0]
     assert (near.level, near.nics) == (None, ())
 
 
 def test_one_numa_node_is_everybody_s() -> None:
     functions = (gpu_function(0, numa_node=None),)
     snapshot = machine(gpu(0), functions=functions, hcas=(hca(0, switch=5, numa_node=1),), nodes=1)
-    assert derive(assemble(snapshot)).nearest_nics["GPU0"].level == "NODE"
+    assert derive(assemble(snapshot)).nearest_nics[0].level == Locality.NODE
 
 
 def test_labels_are_legal() -> None:

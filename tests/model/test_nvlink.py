@@ -1,11 +1,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from nvtopo.model import nvlink
-from nvtopo.model.assemble import assemble
-from nvtopo.model.derive import derive
-from nvtopo.model.facts import GpuFabric, GpuPairFacts, NvLink
+from nvtopo.model.conclusions import nvlink, nvlink_path
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.records.facts import GpuFabric, GpuPairFacts
+from nvtopo.model.records.nvlinks import NvLink, fold
 from tests.model.machines import bridge, gpu, machine, to_switch
 
 
@@ -17,19 +19,19 @@ def switched(*counts: int) -> tuple[tuple[NvLink, ...], ...]:
 def test_a_bridged_pair_is_a_group_and_its_rate_is_the_driver_s() -> None:
     node = assemble(machine(gpu(0, bridge(0, 1), bridge(1, 1)), gpu(1, bridge(0, 0), bridge(1, 0)), gpu(2)))
     assert nvlink.groups(node) == ((0, 1),)
-    assert nvlink.paths(node) == {(0, 1): nvlink.Path(2, 50_000_000_000, "driver")}
+    assert nvlink.paths(node) == {(0, 1): nvlink_path.Path(2, 50_000_000_000, "driver")}
 
 
 def test_without_a_reported_speed_the_table_answers_and_says_so() -> None:
     node = assemble(machine(gpu(0, bridge(0, 1, rate=None)), gpu(1, bridge(0, 0, rate=None))))
-    assert nvlink.paths(node)[0, 1] == nvlink.Path(1, 25_000_000_000, "table")
+    assert nvlink.paths(node)[0, 1] == nvlink_path.Path(1, 25_000_000_000, "table")
 
 
 def test_a_link_that_only_one_side_has_is_no_link() -> None:
     node = assemble(machine(gpu(0, bridge(0, 1)), gpu(1)))
     assert nvlink.groups(node) == ()
-    assert [(problem.subject, problem.reason) for problem in node.problems] == [
-        ("GPU0-GPU1", "1 usable NVLinks from GPU0, 0 from GPU1")
+    assert [(problem.source, problem.subject, problem.reason) for problem in node.problems] == [
+        ("nvml", "GPU0-GPU1", "1 usable NVLinks from GPU0, 0 from GPU1")
     ]
 
 
@@ -83,14 +85,14 @@ def test_a_mesh_with_holes_is_one_group_and_not_full() -> None:
 
 
 def test_a_link_unlike_its_siblings_stands_alone() -> None:
-    folded = nvlink.bundles((to_switch(0), to_switch(1), to_switch(2, active=False), to_switch(3)))
+    folded = fold((to_switch(0), to_switch(1), to_switch(2, active=False), to_switch(3)))
     assert [(bundle.links, bundle.state) for bundle in folded] == [("0-1,3", "active"), ("2", "inactive")]
 
 
 @given(st.lists(st.integers(0, 18), min_size=2, max_size=8))
 def test_folding_loses_no_link(counts: list[int]) -> None:
     for links in switched(*counts):
-        folded = nvlink.bundles(links)
+        folded = fold(links)
         assert sum(bundle.count for bundle in folded) == len(links)
         assert sum(bundle.count for bundle in folded if bundle.usable) == sum(link.state == "active" for link in links)
 
@@ -103,3 +105,16 @@ def test_groups_are_disjoint_and_hold_every_pair_with_a_path(counts: list[int]) 
     assert len(members) == len(set(members))
     for a, b in nvlink.paths(node):
         assert any(a in group and b in group for group in groups)
+
+
+def test_the_slowest_link_between_two_gpus_says_the_rate_whoever_knows_it() -> None:
+    for rates, versions, right in (
+        ((25_000_000_000, 20_000_000_000), ("3.0", "3.0"), (40_000_000_000, "driver")),
+        ((None, None), ("3.0", "1.0"), (40_000_000_000, "table")),
+    ):
+        links = [
+            [replace(bridge(number, peer, rate=rate), version=version) for number, (rate, version) in enumerate(each)]
+            for peer, each in ((1, zip(rates, versions, strict=True)), (0, zip(rates, versions, strict=True)))
+        ]
+        node = assemble(machine(gpu(0, *links[0]), gpu(1, *links[1])))
+        assert nvlink.paths(node)[0, 1] == nvlink_path.Path(2, *right)  # type: ignore[arg-type]  # the table above

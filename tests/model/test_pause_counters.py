@@ -1,6 +1,6 @@
 import pytest
 
-from nvtopo.model.pause_counters import Pause, counted, meaning, wanted
+from nvtopo.model.samples.pause_counters import Pause, counted, meaning, wanted
 
 
 @pytest.mark.parametrize(

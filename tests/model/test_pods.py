@@ -1,6 +1,6 @@
-from nvtopo.model.facts import NumaNode
-from nvtopo.model.node import Gpu
-from nvtopo.model.pods import GpuContainer, Spill, spill
+from nvtopo.model.records.facts import NumaNode
+from nvtopo.model.records.node import Gpu
+from nvtopo.model.samples.pods import GpuContainer, NumaPlacement, numa_placement
 
 ONE, OTHER = (f"GPU-{digit * 8}-2222-3333-4444-555555555555" for digit in "12")
 NUMA = (NumaNode(index=0, cpus="0-3"), NumaNode(index=1, cpus="4-7"), NumaNode(index=2))
@@ -25,12 +25,12 @@ def gpu(index: int, uuid: str, numa_node: int | None, memory_numa_node: int | No
     return Gpu(index=index, uuid=uuid, numa_node=numa_node, memory_numa_node=memory_numa_node)
 
 
-def concluded(container: GpuContainer, *gpus: Gpu) -> Spill:
-    return spill(container, gpus, {gpu.index + 10: gpu.index for gpu in gpus}, NUMA)
+def concluded(container: GpuContainer, *gpus: Gpu) -> NumaPlacement:
+    return numa_placement(container, gpus, {gpu.index + 10: gpu.index for gpu in gpus}, NUMA)
 
 
 def test_what_is_not_near_the_gpu_is_remote_and_page_cache_does_not_count() -> None:
-    assert concluded(container(ONE, cpus="2-5"), gpu(3, ONE, 0), gpu(4, OTHER, 1)) == Spill(
+    assert concluded(container(ONE, cpus="2-5"), gpu(3, ONE, 0), gpu(4, OTHER, 1)) == NumaPlacement(
         gpus=(3,), local_nodes=(0,), cpus={0: 2, 1: 2}, remote_memory_ratio=200 / 500
     )
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvtopo.model.rdma_counters import (
+from nvtopo.model.samples.rdma_counters import (
     MEANINGS,
     PHYSICAL_STATES,
     STATES,

@@ -1,7 +1,7 @@
 import pytest
 
-from nvtopo.model.facts import GidEntry, RdmaPort
-from nvtopo.model.roce import roce_mtu, usable_gid
+from nvtopo.model.conclusions.roce import roce_mtu, usable_gid
+from nvtopo.model.records.facts import GidEntry, RdmaPort
 
 LINK_LOCAL = "fe80:0000:0000:0000:0200:00ff:fe00:0001"
 IPV4 = "0000:0000:0000:0000:0000:ffff:c000:0201"

@@ -3,14 +3,15 @@
 import pytest
 from msgspec.structs import replace
 
-from nvtopo.cluster import health
-from nvtopo.model.assemble import assemble
-from nvtopo.model.changes import changes
-from nvtopo.model.derive import derive
-from nvtopo.model.features import PREFIX, features
-from nvtopo.model.record import Problem
-from nvtopo.model.snapshot import Snapshot
-from nvtopo.model.training import BOOT_GRACE_SECONDS
+from nvtopo.model.changes.topology import changes
+from nvtopo.model.changes.words import text
+from nvtopo.model.conclusions import health
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.conclusions.features import PREFIX, features
+from nvtopo.model.conclusions.training import BOOT_GRACE_SECONDS
+from nvtopo.model.records.record import Problem
+from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sources.capture import read_capture
 from tests.hosts.recorded import FIXTURES
 
@@ -66,9 +67,9 @@ def test_what_is_wrong_for_another_reason_is_said_at_once() -> None:
 
 
 def test_the_cluster_calls_it_registering_and_not_a_fault() -> None:
-    assert set(health.of(assemble(TRAINING)).values()) == {"registering"}
+    assert {gpu.level for gpu in health.of(assemble(TRAINING)).gpus.values()} == {"registering"}
 
 
 def test_the_end_of_training_is_a_change_in_words() -> None:
-    found = [change.text for change in changes(assemble(TRAINING), assemble(after(400)))]
+    found = [text(change) for change in changes(assemble(TRAINING), assemble(after(400)))]
     assert "GPU0: NVLinks training yes → no" in found

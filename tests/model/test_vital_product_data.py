@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvtopo.model.vital_product_data import keyword
+from nvtopo.model.formats.vital_product_data import keyword
 
 
 def block(tag: int, content: bytes) -> bytes:
@@ -21,6 +21,11 @@ def test_a_keyword_is_found_in_its_block() -> None:
 
 def test_nothing_is_read_past_the_end_tag() -> None:
     assert keyword(b"\x78" + DATA, "V3") == ""
+
+
+def test_a_small_block_is_as_long_as_its_tag_says() -> None:
+    for length in range(8):
+        assert keyword(bytes([0x20 | length]) + b"\x78" * length + DATA, "V3") == "abc-123"
 
 
 @given(st.binary(max_size=512))

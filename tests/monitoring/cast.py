@@ -114,6 +114,15 @@ def netdev(root: Path, rail: int) -> Path:
     return found
 
 
+def no_bridge(model: Any) -> None:
+    """Every NVLink goes down, once the agent has seen them up."""
+    for gpu in model["gpus"]:
+        for link in gpu["links"]:
+            link.update(state=0)
+
+
+#: Expects what the machine has not.
+_UNMET: Final = Path(__file__).with_name("unmet.yaml")
 H100: Final = "h100-sxm-8gpu-8cx7"
 GB200: Final = "gb200-nvl72-tray"
 WELL: Final = ("board", "tray")
@@ -156,12 +165,20 @@ CAST: Final = {
     "bridged": Machine("h100-nvl-pairs", frozenset({"NvtopoGpuPairDegraded"}), _bridge),
     "refused": Machine("gb200-insufficient-resources", frozenset({"NvtopoFabricUnhealthy", "NvtopoPeerAccessLost"})),
     "waiting": Machine("h100-fabric-registering", frozenset({"NvtopoFabricRegistering"})),
-    "full": Machine("hgx-a100-8gpu", frozenset({"NvtopoSinkDown"}), files=_occupied),
+    "full": Machine(
+        "hgx-a100-8gpu",
+        frozenset({"NvtopoSinkDown", "NvtopoRailsMissing", "NvtopoNotAsExpected"}),
+        files=_occupied,
+        options=("--expect", str(_UNMET)),
+    ),
     "hot": Machine("l40s-8gpu-pcie", frozenset({"NvtopoNodeThrottled"}), _hot),
     "lost": Machine("h100-gpu-lost", frozenset({"NvtopoGpuLost", "NvtopoProblems"})),
     "hung": Machine(H100, frozenset({"NvtopoSamplerDown"}), _hangs, settled),
     "late": Machine(H100, frozenset({"NvtopoObservationStale"}), files=settled, options=("--interval", "3600")),
     "gone": Machine("t4-single-edge", frozenset({"NvtopoAgentDown"})),
+    "lacking": Machine("h100-gpu-off-the-bus", frozenset({"NvtopoGpusMissing"})),
+    "unbridged": Machine("h100-nvl-pairs", frozenset({"NvtopoBridgesDown"})),
+    "needing": Machine("h100-needs-reset", frozenset({"NvtopoGpuMemoryRepair", "NvtopoGpuRecoveryNeeded"})),
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 from monitoring import prometheus_rule
 from nvtopo.aggregator import metrics
 from nvtopo.aggregator.loop import Figures
+from nvtopo.aggregator.watch import Subscribers
 from nvtopo.sinks.metrics.series import text
 from tests.cluster.machines import troubled
 from tests.hosts.recorded import HOSTS
@@ -23,15 +24,21 @@ ILL: Final = {
     "b200-nvswitch-mgmt-nics": {"NvtopoNvlinkBitErrors"},
     "gb200-fabric-unhealthy": {"NvtopoFabricUnhealthy"},
     "gb200-insufficient-resources": {"NvtopoFabricUnhealthy", "NvtopoPeerAccessLost"},
+    "gb200-fabric-not-supported": {"NvtopoFabricUnhealthy", "NvtopoPeerAccessLost"},
+    "h100-needs-reset": {"NvtopoGpuMemoryRepair", "NvtopoGpuRecoveryNeeded"},
     "gb200-mixed-fabric": {"NvtopoFabricUnhealthy", "NvtopoPeerAccessLost"},
+    "gb200-rails-down": {"NvtopoRdmaPortDown"},
+    "h100-nics-dead": {"NvtopoRailsMissing", "NvtopoRdmaPortDown"},
     "h100-driver-mismatch": {"NvtopoProblems", "NvtopoSamplerDown"},
     "h100-fabric-registering": {"NvtopoFabricRegistering"},
+    "h100-gpu-off-the-bus": {"NvtopoGpusMissing"},
     "h100-gpu-lost": {"NvtopoGpuLost", "NvtopoProblems"},
     "h100-links-training": {"NvtopoFabricRegistering"},
     "h100-no-driver": {"NvtopoProblems"},
     "h100-sxm-8gpu-8cx7": {"NvtopoNumaSpill"},
     "h100-one-link-down": {"NvtopoNvlinkDown"},
     "hgx-b200-8gpu": {"NvtopoNvlinkBitErrors"},
+    "mixed-h200-a100-cards": {"NvtopoMtuMismatch", "NvtopoNvlinkDegraded", "NvtopoPcieDowngraded"},
     "t4-single-edge": {"NvtopoPcieDowngraded"},
 }
 
@@ -65,7 +72,12 @@ def test_page_is_clean(host: Path, promtool: str) -> None:
 
 
 def test_the_aggregator_s_page_is_clean(promtool: str) -> None:
-    run(promtool, "check", "metrics", page=text(metrics.families(metrics.Reading(troubled(), Figures(), 0))))
+    run(
+        promtool,
+        "check",
+        "metrics",
+        page=text([*metrics.of_graph(troubled()), *metrics.figures(Figures(), Subscribers(lambda: None), 0.0)]),
+    )
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)

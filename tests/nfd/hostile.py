@@ -1,13 +1,16 @@
 """Nodes as no machine is, and as a damaged capture or another tool's file could make them."""
 
+from functools import cache
 from typing import Final
 
 from hypothesis import strategies as st
 
-from nvtopo.model.address import PciAddress
-from nvtopo.model.facts import GpuFabric, PcieLink
-from nvtopo.model.node import Gpu, Host, Nic, NicPort, NodeTopology, NvLinkBundle
-from nvtopo.model.record import Problem
+from nvtopo.model.formats import limits
+from nvtopo.model.formats.address import PciAddress
+from nvtopo.model.records.facts import GpuFabric, PcieLink
+from nvtopo.model.records.node import Gpu, Host, Nic, NicPort, NodeTopology
+from nvtopo.model.records.nvlinks import NvLinkBundle
+from nvtopo.model.records.record import Problem
 
 TEXTS: Final = st.one_of(
     st.text(max_size=80),
@@ -15,9 +18,10 @@ TEXTS: Final = st.one_of(
         ("", " ", "4.0", "10.0", "NVIDIA-TITAN-X-(Pascal)", "a=b", "a\nb=c", "@nvtopo.node.gpus", "-x-", "é", "x" * 64)
     ),
 )
+WORDS: Final = TEXTS.map(lambda text: text[: limits.LONGEST_WORD])
 _SOME_TEXT: Final = TEXTS.filter(bool)
-COUNTS: Final = st.one_of(st.integers(0, 9), st.just(1 << 31))
-_BYTES: Final = st.one_of(st.none(), st.integers(0, 10_000), st.just(1 << 62))
+COUNTS: Final = st.one_of(st.integers(0, 9), st.just(limits.HIGHEST_SMALL))
+_BYTES: Final = st.one_of(st.none(), st.integers(0, 10_000), st.just(limits.HIGHEST_BYTES))
 
 
 def _bundles(gpus: int) -> st.SearchStrategy[NvLinkBundle]:
@@ -26,7 +30,7 @@ def _bundles(gpus: int) -> st.SearchStrategy[NvLinkBundle]:
         NvLinkBundle,
         links=st.sampled_from(("0", "0-17", "0,5")),
         state=st.sampled_from(("active", "inactive", "sleep", "odd", None)),
-        version=TEXTS,
+        version=WORDS,
         remote=st.sampled_from(("gpu", "switch", "npu", None)),
         peers=peers,
     )
@@ -37,7 +41,7 @@ def _fabrics() -> st.SearchStrategy[GpuFabric]:
         GpuFabric,
         state=st.sampled_from(("not-supported", "not-started", "in-progress", "completed", "completed", None)),
         status=st.sampled_from((None, 0, 0, 5)),
-        cluster_uuid=st.one_of(st.none(), TEXTS),
+        cluster_uuid=st.one_of(st.none(), WORDS),
         clique_id=st.one_of(st.none(), COUNTS),
         health_summary=st.sampled_from((None, "healthy", "unhealthy")),
     )
@@ -50,30 +54,30 @@ def _address(index: int) -> PciAddress:
 @st.composite
 def nodes(draw: st.DrawFn) -> NodeTopology:
     count = draw(st.integers(0, 6))
-    stride = draw(st.sampled_from((1, 1, 2, 1_000_003)))
-    gpus = tuple(
-        draw(
-            st.builds(
-                Gpu,
-                index=st.just(index * stride),
-                uuid=TEXTS,
-                name=TEXTS,
-                pci_address=st.just(_address(index)),
-                numa_node=st.one_of(st.none(), COUNTS),
-                mig=st.sampled_from((None, None, False, True)),
-                link=st.one_of(st.none(), st.builds(PcieLink, max_generation=COUNTS)),
-                nvlink_count=st.one_of(st.none(), COUNTS),
-                nvlinks=st.lists(_bundles(count), max_size=2).map(tuple),
-                fabric=st.one_of(st.none(), _fabrics()),
-            )
-        )
-        for index in range(count)
-    )
+    stride = draw(st.sampled_from((1, 1, 2, 199)))
     return NodeTopology(
-        host=draw(st.builds(Host, vendor=TEXTS, product=TEXTS, driver_version=st.one_of(st.none(), TEXTS))),
-        gpus=gpus,
-        nics=tuple(draw(st.lists(_nics(), max_size=4, unique_by=lambda nic: nic.name))),
-        problems=draw(st.lists(st.builds(Problem, source=TEXTS, subject=TEXTS, reason=TEXTS), max_size=2).map(tuple)),
+        host=draw(_HOSTS),
+        gpus=tuple(draw(_gpus(index, stride, count)) for index in range(count)),
+        nics=draw(_NICS),
+        problems=draw(_PROBLEMS),
+    )
+
+
+@cache
+def _gpus(index: int, stride: int, count: int) -> st.SearchStrategy[Gpu]:
+    """Made once: to make a strategy takes longer than to draw from it."""
+    return st.builds(
+        Gpu,
+        index=st.just(index * stride),
+        uuid=TEXTS,
+        name=TEXTS,
+        pci_address=st.just(_address(index)),
+        numa_node=st.one_of(st.none(), COUNTS),
+        mig=st.sampled_from((None, None, False, True)),
+        link=st.one_of(st.none(), st.builds(PcieLink, max_generation=COUNTS)),
+        nvlink_count=st.one_of(st.none(), COUNTS),
+        nvlinks=st.lists(_bundles(count), max_size=2).map(tuple),
+        fabric=st.one_of(st.none(), _fabrics()),
     )
 
 
@@ -81,8 +85,8 @@ def _nics() -> st.SearchStrategy[Nic]:
     port = st.builds(
         NicPort,
         number=COUNTS,
-        state=TEXTS,
-        link_layer=st.one_of(TEXTS, st.sampled_from(("InfiniBand", "Ethernet"))),
+        state=WORDS,
+        link_layer=st.one_of(WORDS, st.sampled_from(("InfiniBand", "Ethernet"))),
         active_mtu_bytes=_BYTES,
         gid_index=st.one_of(st.none(), COUNTS),
     )
@@ -91,6 +95,11 @@ def _nics() -> st.SearchStrategy[Nic]:
         name=_SOME_TEXT,
         numa_node=st.one_of(st.none(), COUNTS),
         mtu_bytes=_BYTES,
-        operstate=TEXTS,
+        operstate=WORDS,
         ports=st.lists(port, max_size=2).map(tuple),
     )
+
+
+_HOSTS: Final = st.builds(Host, vendor=TEXTS, product=TEXTS, driver_version=st.one_of(st.none(), TEXTS))
+_NICS: Final = st.lists(_nics(), max_size=4, unique_by=lambda nic: nic.name).map(tuple)
+_PROBLEMS: Final = st.lists(st.builds(Problem, source=TEXTS, subject=TEXTS, reason=TEXTS), max_size=2).map(tuple)

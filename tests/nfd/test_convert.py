@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from hypothesis import given
 
 from nvtopo.cli import main
-from nvtopo.model.derive import derive
-from nvtopo.model.features import features
-from nvtopo.model.node import NodeTopology
-from nvtopo.sinks import scheduler_policy
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.conclusions.features import features
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.sinks.document import scheduler_policy
 from tests import golden
 from tests.nfd import topo
 from tests.nfd.hostile import nodes

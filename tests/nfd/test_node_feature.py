@@ -12,13 +12,14 @@ from hypothesis import given
 import nvtopo
 from nvtopo.errors import NotFound
 from nvtopo.kube.client import Client
-from nvtopo.model.derive import derive
-from nvtopo.model.node import NodeTopology
-from nvtopo.sinks import node_feature
-from nvtopo.sinks.node_feature import NodeFeatureSink, document, spec
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.sinks.publish import node_feature
+from nvtopo.sinks.publish.node_feature import NodeFeatureSink, document, spec
 from tests.kube.machines import hgx, small
 from tests.nfd.hostile import nodes
 from tests.nfd.test_labels import paired
+from tests.observations import observed
 
 REPOSITORY = Path(nvtopo.__file__).resolve().parents[1]
 CRDS = REPOSITORY.parent / "shared" / "consumers" / "nfd.k8s-sigs.io.yaml"
@@ -33,11 +34,13 @@ class FakeClient(Client):
         self.applied: list[tuple[str, dict[str, Any]]] = []
         self.refusing = False
 
-    def get(self, path: str) -> bytes:
+    def get(self, path: str, *, seconds: float = 0) -> bytes:
+        del seconds
         assert path == "/api/v1/nodes/node-a"
         return b'{"metadata": {"name": "node-a", "uid": "uid-a"}}'
 
-    def apply(self, path: str, document: bytes, *, manager: str) -> Any:
+    def apply(self, path: str, document: bytes, *, manager: str, seconds: float = 0) -> Any:
+        del seconds
         assert manager == "nvtopo-agent"
         if self.refusing:
             raise NotFound("no NFD", status=404)
@@ -160,27 +163,27 @@ def test_gpus_nics_and_groups_are_instances() -> None:
 def test_it_is_sent_on_change_and_looked_after_every_ten_minutes(
     client: FakeClient, sink: NodeFeatureSink, clock: Clock
 ) -> None:
-    sink.write(small())
-    sink.write(small())
+    sink.write(observed(small()))
+    sink.write(observed(small()))
     assert [path for path, _ in client.applied] == [OBJECT]
-    sink.write(hgx())
+    sink.write(observed(hgx()))
     assert len(client.applied) == 2
     clock.now += 601
-    sink.write(hgx())
+    sink.write(observed(hgx()))
     assert len(client.applied) == 3
 
 
 def test_what_was_refused_is_sent_again(client: FakeClient, sink: NodeFeatureSink) -> None:
     client.refusing = True
     with pytest.raises(NotFound):
-        sink.write(small())
+        sink.write(observed(small()))
     client.refusing = False
-    sink.write(small())
+    sink.write(observed(small()))
     assert client.applied[0][1] == document("gpus", "node-a", "uid-a", spec(small(), derive(small())))
 
 
 def test_a_problem_that_changes_no_feature_sends_nothing(client: FakeClient, sink: NodeFeatureSink) -> None:
-    sink.write(hgx())
-    sink.write(msgspec.structs.replace(hgx(), attributes={"vendor": {"slot": "U8"}}))
+    sink.write(observed(hgx()))
+    sink.write(observed(msgspec.structs.replace(hgx(), attributes={"vendor": {"slot": "U8"}})))
     assert len(client.applied) == 1
     assert node_feature.name_of("node-a") == "nvtopo-node-a"

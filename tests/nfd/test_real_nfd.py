@@ -13,16 +13,17 @@ import pytest
 
 import nvtopo
 from nvtopo.kube.client import Client, connect
-from nvtopo.model.derive import derive
-from nvtopo.model.features import features
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.spec import Spec, whole
-from nvtopo.sinks.nfd import FeatureFile
-from nvtopo.sinks.node_feature import NodeFeatureSink, path
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.conclusions.features import features
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.spec import Spec, expand
+from nvtopo.sinks.publish.nfd import FeatureFile
+from nvtopo.sinks.publish.node_feature import NodeFeatureSink, path
 from tests.lab import kube
 from tests.lab.control_plane import ControlPlane
 from tests.lab.nfd import NfdMaster
 from tests.nfd.test_labels import HOSTS
+from tests.observations import observed
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
@@ -79,13 +80,13 @@ def client(own_plane: ControlPlane) -> Iterator[Client]:
 
 def recorded(host: str) -> NodeTopology:
     document = msgspec.json.decode((HOSTS / host / "expected" / "topology.json").read_bytes())
-    return whole(msgspec.convert(document["spec"], Spec))
+    return expand(msgspec.convert(document["spec"], Spec))
 
 
 def write(api: kube.Api, client: Client, name: str, node: NodeTopology) -> NodeFeatureSink:
     kube.create_node(api, name)
     sink = NodeFeatureSink(client, name, NAMESPACE)
-    sink.write(node)
+    sink.write(observed(node))
     return sink
 
 
@@ -128,7 +129,7 @@ def test_the_rules_read_the_feature_file_too(api: kube.Api, tainting_master: Nfd
     kube.create_node(api, "file-tray")
     worker = tainting_master.worker("file-tray")
     sink = FeatureFile(worker.features_d, timedelta(minutes=15), lambda: datetime.now(UTC))
-    sink.write(recorded("gb200-nvl72-tray"))
+    sink.write(observed(recorded("gb200-nvl72-tray")))
     worker.run_once()
     labels = awaited(api, "file-tray", "nvtopo.io/suited.multi-node-nvlink")
     assert labels["nvtopo.io/suited.collectives"] == "true"
@@ -138,7 +139,7 @@ def test_a_degraded_fabric_taints_and_a_healed_one_lifts_the_taint(api: kube.Api
     sink = write(api, client, "feature-degraded", recorded("h100-one-link-down"))
     kube.wait_for(lambda: TAINT in taints(api, "feature-degraded"), what="the taint", seconds=60)
     assert "nvtopo.io/suited.collectives" not in labels_with(api, "feature-degraded", "nvtopo.io/gpu.count")
-    sink.write(recorded("h100-sxm-8gpu-8cx7"))
+    sink.write(observed(recorded("h100-sxm-8gpu-8cx7")))
     kube.wait_for(lambda: not taints(api, "feature-degraded"), what="the taint's end", seconds=60)
 
 
@@ -150,7 +151,7 @@ def test_an_unhealthy_fabric_taints(api: kube.Api, client: Client) -> None:
 def test_a_feature_that_is_gone_is_gone_from_the_object_and_the_node(api: kube.Api, client: Client) -> None:
     sink = write(api, client, "feature-fewer", recorded("h100-nvl-pairs"))
     awaited(api, "feature-fewer", "nvtopo.io/nvlink.version")
-    sink.write(recorded("laptop-no-gpu"))
+    sink.write(observed(recorded("laptop-no-gpu")))
     kube.wait_for(
         lambda: not labels_with(api, "feature-fewer", "nvtopo.io/nvlink.version"), what="labels gone", seconds=60
     )
@@ -162,7 +163,7 @@ def test_the_same_again_is_no_new_version(api: kube.Api, client: Client) -> None
     node = recorded("h100-sxm-8gpu-8cx7")
     write(api, client, "feature-same", node)
     before = api.get(path(NAMESPACE, "feature-same"))["metadata"]["resourceVersion"]
-    NodeFeatureSink(client, "feature-same", NAMESPACE).write(node)
+    NodeFeatureSink(client, "feature-same", NAMESPACE).write(observed(node))
     assert api.get(path(NAMESPACE, "feature-same"))["metadata"]["resourceVersion"] == before
 
 

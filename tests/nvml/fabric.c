@@ -38,7 +38,7 @@ API nvmlDeviceGetP2PStatus(void *first, void *second, unsigned index, unsigned *
     if (a->mig.current || b->mig.current)
         pcie = PEER_NOT_SUPPORTED;
     if (index == P2P_NVLINK || index == P2P_ATOMICS)
-        *status = nvlink ? OK : PEER_NOT_SUPPORTED;
+        *status = !nvlink ? PEER_NOT_SUPPORTED : a->nvlink_p2p && b->nvlink_p2p ? (unsigned)a->nvlink_p2p : OK;
     else
         *status = nvlink && index != P2P_PCI ? OK : (unsigned)pcie;
     return SUCCESS;

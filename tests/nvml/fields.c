@@ -55,6 +55,7 @@ static const struct Field {
     int from, to, nvlink;
     Derive derive;
 } FIELDS[] = {
+    {31, 31, AS_UNSIGNED, DEVICE, 0, AMPERE - 1, 0, zero},
     {32, 59, AS_COUNTER, DEVICE, 0, ADA, 1, zero},
     {74, 74, AS_COUNTER, DEVICE, 0, 99, 0, zero},
     {76, 76, AS_COUNTER, DEVICE, 0, 99, 0, zero},

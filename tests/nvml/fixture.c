@@ -77,6 +77,7 @@ static const Member GPU[] = {
     {"moduleId", INTEGER, AT(Gpu, module)}, {"path", LIST, AT(Gpu, path)}, {"numaNode", INTEGER, AT(Gpu, node)},
     {"memoryNumaNode", INTEGER, AT(Gpu, memory_node)}, {"memoryAffinity", TEXT, AT(Gpu, memory_affinity)},
     {"addressingMode", INTEGER, AT(Gpu, addressing_mode)}, {"pcieP2p", INTEGER, AT(Gpu, pcie_p2p)},
+    {"nvlinkP2p", INTEGER, AT(Gpu, nvlink_p2p)},
     {"lost", FLAG, AT(Gpu, lost)}, {"enumerated", FLAG, AT(Gpu, enumerated)},
     {"temperature", INTEGER, AT(Gpu, temperature)}, {"power", INTEGER, AT(Gpu, power)},
     {"clock", INTEGER, AT(Gpu, clock)}, {"memoryClock", INTEGER, AT(Gpu, memory_clock)},

@@ -31,7 +31,7 @@ typedef struct { int present, generation, width, max_generation, max_width, devi
 
 typedef struct {
     const char *uuid, *name, *serial, *vbios, *part_number, *device, *subsystem, *class, *memory_affinity;
-    int minor, brand, architecture, major, sub_major, module, node, memory_node, addressing_mode, pcie_p2p;
+    int minor, brand, architecture, major, sub_major, module, node, memory_node, addressing_mode, pcie_p2p, nvlink_p2p;
     int lost, enumerated, temperature, power, clock, memory_clock, event_reasons, recovery_action;
     Fabric fabric;
     PlatformPlace platform;

@@ -12,6 +12,8 @@ import pytest
 from fixtures.synthesize import FIXTURES
 from tests.nvml.child import Code, ask
 
+pytestmark = pytest.mark.slow
+
 H100 = FIXTURES / "hosts/h100-sxm-8gpu-8cx7/nvml.json"
 GB200 = FIXTURES / "hosts/gb200-nvl72-tray/nvml.json"
 ZEROS = "00" * 16

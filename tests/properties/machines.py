@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from nvtopo.model.address import PciAddress
-from nvtopo.model.facts import (
+from nvtopo.model.formats.address import PciAddress
+from nvtopo.model.records.facts import (
     GpuFabric,
     GpuFacts,
     HostFacts,
@@ -16,7 +16,6 @@ from nvtopo.model.facts import (
     NetFacts,
     NumaFacts,
     NumaNode,
-    NvLink,
     NvmeDevice,
     NvmlFacts,
     PciDevice,
@@ -27,7 +26,8 @@ from nvtopo.model.facts import (
     RdmaPort,
     StorageFacts,
 )
-from nvtopo.model.snapshot import VERSION, Snapshot
+from nvtopo.model.records.nvlinks import NvLink
+from nvtopo.model.records.snapshot import VERSION, Snapshot
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 

@@ -11,15 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvtopo.errors import UsageError
-from nvtopo.model.assemble import assemble
-from nvtopo.model.derive import derive
-from nvtopo.model.distance import Distances
-from nvtopo.model.features import features
-from nvtopo.model.node import Gpu, Nic, NodeTopology
-from nvtopo.model.snapshot import Snapshot
-from nvtopo.sinks import dot, matrix, nccl, svg, tree, yaml
-from nvtopo.sinks.document import node_json, node_yaml
-from nvtopo.sinks.hierarchy import functions_of
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.conclusions.distance import Distances
+from nvtopo.model.conclusions.features import features
+from nvtopo.model.conclusions.hierarchy import functions_of
+from nvtopo.model.formats import yaml
+from nvtopo.model.records.node import Gpu, Nic, NodeTopology
+from nvtopo.model.records.snapshot import Snapshot
+from nvtopo.sinks.document import nccl
+from nvtopo.sinks.document.node import node_json, node_yaml
+from nvtopo.sinks.picture import dot, svg
+from nvtopo.sinks.text import matrix, tree
 from nvtopo.sources.foreign import nccl_xml, smi_topo
 from nvtopo.sources.foreign.given import Given
 from tests.properties.machines import WILD, snapshots
@@ -57,11 +60,10 @@ def test_the_matrix_reads_back_to_the_same_conclusions(snapshot: Snapshot) -> No
     assert smi_topo.looks_like(given_)
     again = smi_topo.read(given_)
     found = derive(again)
-    assert found.nvlink_groups == derived.nvlink_groups
-    assert found.nvlink_full_mesh == derived.nvlink_full_mesh
-    assert [(pair.a, pair.b, pair.link) for pair in found.gpu_pairs] == [
-        (pair.a, pair.b, pair.link) for pair in derived.gpu_pairs
-    ]
+    if derived.nvlink_groups is not None:  # a cell can't say that some of a pair's links are not known
+        assert found.nvlink_groups == derived.nvlink_groups
+        assert found.nvlink_full_mesh == derived.nvlink_full_mesh
+    assert [pair[:4] for pair in found.gpu_pairs] == [pair[:4] for pair in derived.gpu_pairs]
     assert found.numa == derived.numa
     assert found.cpu_affinity == derived.cpu_affinity
     assert [gpu.memory_numa_node for gpu in again.gpus] == [gpu.memory_numa_node for gpu in node.gpus]
@@ -87,11 +89,10 @@ def test_the_nccl_file_reads_back_to_the_same_locality_and_links(snapshot: Snaps
     assert sorted(nic.name for nic in again.nics) == sorted(nic.name for nic in exported)
     levels = _nccl_levels(again, exported)
     assert {pair: levels[pair] for pair in _nccl_levels(node, exported)} == _nccl_levels(node, exported)
-    assert derive(again).nvlink_groups == derive(node).nvlink_groups
-    links = {(pair.a, pair.b): pair.link for pair in derive(node).gpu_pairs if (pair.link or "").startswith("NV")}
-    assert links == {
-        (pair.a, pair.b): pair.link for pair in derive(again).gpu_pairs if (pair.link or "").startswith("NV")
-    }
+    groups = derive(node).nvlink_groups  # the file has no word for a link whose state is not known
+    assert groups is None or derive(again).nvlink_groups == groups
+    links = {(pair.a, pair.b): pair.nvlinks for pair in derive(node).gpu_pairs if pair.nvlinks}
+    assert links == {(pair.a, pair.b): pair.nvlinks for pair in derive(again).gpu_pairs if pair.nvlinks}
 
 
 def _nccl_levels(node: NodeTopology, exported: list[Nic]) -> dict[tuple[str, str], str]:
@@ -108,6 +109,7 @@ def _nccl_levels(node: NodeTopology, exported: list[Nic]) -> dict[tuple[str, str
     return found
 
 
+@pytest.mark.slow
 @given(snapshots(WILD))
 def test_rendering_twice_is_byte_equal_and_always_possible(snapshot: Snapshot) -> None:
     pages = _pages(snapshot)
@@ -115,6 +117,7 @@ def test_rendering_twice_is_byte_equal_and_always_possible(snapshot: Snapshot) -
     assert all(page.endswith("\n") for page in pages.values() if page)
 
 
+@pytest.mark.slow
 @given(snapshots(WILD))
 def test_no_page_for_people_moves_a_cursor(snapshot: Snapshot) -> None:
     pages = _pages(snapshot)
@@ -128,6 +131,7 @@ def test_yaml_says_what_json_says(snapshot: Snapshot) -> None:
     assert pyyaml.safe_load(pages["yaml"]) == json.loads(pages["json"])
 
 
+@pytest.mark.slow
 @given(_JSON)
 @settings(max_examples=300)
 def test_yaml_of_any_json_is_read_as_it_was(value: Any) -> None:
@@ -141,6 +145,7 @@ def test_a_text_that_could_be_something_else_is_quoted(text: str) -> None:
     assert yaml.text_of({"key": text}) == f"key: {json.dumps(text)}\n"
 
 
+@pytest.mark.slow
 @given(snapshots(WILD))
 def test_svg_and_nccl_are_xml_and_dot_is_dot(snapshot: Snapshot) -> None:
     pages = _pages(snapshot)
@@ -152,6 +157,7 @@ def test_svg_and_nccl_are_xml_and_dot_is_dot(snapshot: Snapshot) -> None:
     _assert_dot(pages["dot"])
 
 
+@pytest.mark.slow
 @given(snapshots(WILD))
 def test_every_gpu_and_nic_is_in_every_picture_once(snapshot: Snapshot) -> None:
     node, pages = assemble(snapshot), _pages(snapshot)

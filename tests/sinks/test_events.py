@@ -5,15 +5,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from kubernetes.client import Configuration
 
 from nvtopo.errors import ApiError
 from nvtopo.kube.client import Client
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.nvml_events import NvmlEvent
-from nvtopo.sinks.events import EventSink
+from nvtopo.kube.connection import Connection
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.nvml_events import NvmlEvent
+from nvtopo.sinks.publish.events import EventSink
 from tests.kube.fake_api_server import FakeApiServer
-from tests.model.test_happenings import AFTER, HEALTHY_NODE
+from tests.model.test_node_events import AFTER, HEALTHY_NODE
+from tests.observations import observed
 
 DOWN = AFTER["a link goes down"]
 
@@ -47,20 +48,21 @@ def clock() -> Clock:
 
 @pytest.fixture
 def sink(server: FakeApiServer, clock: Clock) -> Iterator[EventSink]:
-    configuration: Any = Configuration()
-    configuration.host = server.url
-    configuration.proxy = None  # loopback needs none, whatever the environment says
-    with Client(configuration) as client:
+    with Client(Connection(host=server.url)) as client:
         yield EventSink(client, "node-a", clock=clock, now=clock.now)
 
 
+def see(sink: EventSink, before: NodeTopology, after: NodeTopology) -> None:
+    sink.see(observed(after, before))
+
+
 def flap(sink: EventSink) -> None:
-    sink.see(HEALTHY_NODE, DOWN)
-    sink.see(DOWN, HEALTHY_NODE)
+    see(sink, HEALTHY_NODE, DOWN)
+    see(sink, DOWN, HEALTHY_NODE)
 
 
 def write(sink: EventSink) -> None:
-    sink.write(NodeTopology())
+    sink.write(observed(NodeTopology()))
 
 
 def told(server: FakeApiServer) -> list[tuple[str, int]]:
@@ -73,7 +75,7 @@ def xid(number: int, gpu: int = 0) -> NvmlEvent:
 
 
 def test_a_change_is_one_event_about_the_node(sink: EventSink, server: FakeApiServer) -> None:
-    sink.see(HEALTHY_NODE, DOWN)
+    see(sink, HEALTHY_NODE, DOWN)
     write(sink)
     (event,) = server.events.values()
     assert event["regarding"] == {"apiVersion": "v1", "kind": "Node", "name": "node-a", "uid": "uid-1"}
@@ -86,7 +88,7 @@ def test_a_change_is_one_event_about_the_node(sink: EventSink, server: FakeApiSe
 
 def test_nothing_new_asks_nothing_of_the_server(sink: EventSink, server: FakeApiServer) -> None:
     write(sink)
-    sink.see(HEALTHY_NODE, HEALTHY_NODE)
+    see(sink, HEALTHY_NODE, HEALTHY_NODE)
     write(sink)
     assert server.requests == []
 
@@ -108,7 +110,7 @@ def test_a_link_that_flaps_all_night_is_two_events_that_count(
 
 def test_what_happened_long_ago_is_another_event(sink: EventSink, server: FakeApiServer, clock: Clock) -> None:
     for _ in range(2):
-        sink.see(HEALTHY_NODE, DOWN)
+        see(sink, HEALTHY_NODE, DOWN)
         write(sink)
         clock.seconds += 3600
     assert told(server) == [("NVLinkDown", 1)] * 2
@@ -130,7 +132,7 @@ def test_while_the_server_is_away_all_is_kept_and_counted(sink: EventSink, serve
 def test_an_event_that_was_taken_but_not_answered_is_not_told_twice(
     sink: EventSink, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink.hear(xid(79))
+    sink.on_event(xid(79))
     create = Client.create
 
     def unanswered(self: Client, path: str, document: bytes) -> Any:
@@ -147,11 +149,11 @@ def test_an_event_that_was_taken_but_not_answered_is_not_told_twice(
 
 
 def test_an_event_whose_time_was_up_is_begun_anew(sink: EventSink, server: FakeApiServer, clock: Clock) -> None:
-    sink.hear(xid(79))
+    sink.on_event(xid(79))
     write(sink)
     server.events.clear()
     clock.seconds += 31
-    sink.hear(xid(79))
+    sink.on_event(xid(79))
     write(sink)
     assert told(server) == [("XidError", 1)]
 
@@ -161,7 +163,7 @@ def test_a_machine_in_turmoil_is_held_to_a_rate_and_told_in_the_end(
     sink: EventSink, server: FakeApiServer, clock: Clock
 ) -> None:
     for number in range(40):
-        sink.hear(xid(1000 + number))
+        sink.on_event(xid(1000 + number))
     write(sink)
     assert len(server.events) == 25
     for _ in range(20):
@@ -174,7 +176,7 @@ def test_a_machine_in_turmoil_is_held_to_a_rate_and_told_in_the_end(
 @pytest.mark.slow
 def test_what_there_is_no_room_for_is_dropped_and_said(sink: EventSink, server: FakeApiServer, clock: Clock) -> None:
     for number in range(100):
-        sink.hear(xid(1000 + number))
+        sink.on_event(xid(1000 + number))
     assert sink.waiting == 100
     for _ in range(200):
         write(sink)

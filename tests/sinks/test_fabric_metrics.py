@@ -1,5 +1,5 @@
-from nvtopo.model.assemble import assemble
-from nvtopo.model.derive import derive
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.derive import derive
 from nvtopo.sinks.metrics.fabric import families
 from nvtopo.sinks.metrics.series import text
 from nvtopo.sources.capture import parse_capture

@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from nvtopo.model.assemble import assemble
-from nvtopo.model.derive import derive
-from nvtopo.model.node import Nic, NicPort, NodeTopology
-from nvtopo.sinks import matrix
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.conclusions.order import nics_in_order
+from nvtopo.model.records.node import Nic, NicPort, NodeTopology
+from nvtopo.sinks.text import matrix
 from nvtopo.sources.capture import read_capture
 from tests.hosts.recorded import FIXTURES
 
@@ -59,5 +60,5 @@ def test_nics_are_numbered_by_name_rdma_first() -> None:
     ports = (NicPort(number=1),)
     names = ("mlx5_10", "mlx5_9", "mlx5_0", "mlx5_bond_0")
     nics = (Nic(name="eno1"), *(Nic(name=name, ports=ports) for name in names))
-    ordered = matrix.nics_in_order(NodeTopology(nics=nics))
+    ordered = nics_in_order(NodeTopology(nics=nics))
     assert [nic.name for nic in ordered] == ["mlx5_0", "mlx5_9", "mlx5_10", "mlx5_bond_0", "eno1"]

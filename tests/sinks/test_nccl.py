@@ -6,13 +6,14 @@ import pytest
 from msgspec.structs import replace
 
 from nvtopo.errors import UsageError
-from nvtopo.model.assemble import assemble
-from nvtopo.model.facts import NumaFacts, NumaNode, PcieLink, RdmaFacts
-from nvtopo.model.node import Gpu, NvLinkBundle
-from nvtopo.model.nvlink import XGMI
-from nvtopo.model.snapshot import Snapshot
-from nvtopo.sinks import nccl
-from nvtopo.sinks.hierarchy import functions_of
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.hierarchy import functions_of
+from nvtopo.model.conclusions.links import XGMI
+from nvtopo.model.records.facts import NumaFacts, NumaNode, PcieLink, RdmaFacts
+from nvtopo.model.records.node import Gpu
+from nvtopo.model.records.nvlinks import NvLinkBundle
+from nvtopo.model.records.snapshot import Snapshot
+from nvtopo.sinks.document import nccl
 from tests.model.machines import address, bridge, gpu, hca, machine, to_switch
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 
 from nvtopo.errors import ReadError
-from nvtopo.model.assemble import assemble
-from nvtopo.model.node import NodeTopology
-from nvtopo.sinks import nfd
-from nvtopo.sinks.files import replace_file
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.sinks.publish import nfd
+from nvtopo.sinks.publish.files import replace_file
 from tests.model.machines import gpu, machine
+from tests.observations import observed
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LIFETIME = timedelta(minutes=15)
@@ -43,41 +44,50 @@ def expiry(directory: Path) -> str:
 
 
 def test_the_file_expires_when_the_agent_dies(tmp_path: Path, sink: nfd.FeatureFile, node: NodeTopology) -> None:
-    sink.write(node)
+    sink.write(observed(node))
     assert expiry(tmp_path) == "2026-11-22T12:15:00Z"
 
 
 def test_the_expiry_is_renewed_at_half_time_and_not_before(
     tmp_path: Path, sink: nfd.FeatureFile, node: NodeTopology, clock: Clock
 ) -> None:
-    sink.write(node)
+    sink.write(observed(node))
     clock.now += timedelta(minutes=7)
-    sink.write(node)
+    sink.write(observed(node))
     assert expiry(tmp_path) == "2026-11-22T12:15:00Z"
     clock.now += timedelta(minutes=1)
-    sink.write(node)
+    sink.write(observed(node))
     assert expiry(tmp_path) == "2026-11-22T12:23:00Z"
 
 
+def test_the_expiry_follows_the_reading_and_not_the_write(
+    tmp_path: Path, sink: nfd.FeatureFile, node: NodeTopology, clock: Clock
+) -> None:
+    reading = observed(node)._replace(at_seconds=NOON.timestamp())
+    clock.now += timedelta(minutes=6)
+    sink.write(reading)
+    assert expiry(tmp_path) == "2026-11-22T12:15:00Z", "six minutes old when it was written"
+
+
 def test_a_change_is_written_at_once(tmp_path: Path, sink: nfd.FeatureFile, node: NodeTopology) -> None:
-    sink.write(node)
-    sink.write(assemble(machine(gpu(0), gpu(1))))
+    sink.write(observed(node))
+    sink.write(observed(assemble(machine(gpu(0), gpu(1)))))
     assert "nvtopo.io/gpu.count=2" in (tmp_path / "nvtopo").read_text()
 
 
 def test_a_file_that_somebody_removed_comes_back(tmp_path: Path, sink: nfd.FeatureFile, node: NodeTopology) -> None:
-    sink.write(node)
+    sink.write(observed(node))
     (tmp_path / "nvtopo").unlink()
-    sink.write(node)
+    sink.write(observed(node))
     assert (tmp_path / "nvtopo").exists()
 
 
 def test_a_clock_that_went_back_does_not_leave_the_file_to_expire(
     tmp_path: Path, sink: nfd.FeatureFile, node: NodeTopology, clock: Clock
 ) -> None:
-    sink.write(node)
+    sink.write(observed(node))
     clock.now -= timedelta(hours=3)
-    sink.write(node)
+    sink.write(observed(node))
     assert expiry(tmp_path) == "2026-11-22T09:15:00Z"
 
 

@@ -1,10 +1,10 @@
 """The families of a sample: names, labels, what is absent, and how many there can be."""
 
-from nvtopo.model.gpu_counters import GpuHealth, GpuSample, GpuTraffic, Statistics
+from nvtopo.model.samples.gpu_counters import GpuHealth, GpuSample, GpuTraffic, Statistics
 from nvtopo.sinks.metrics import gpus as gpu_metrics
 from nvtopo.sinks.metrics import nvlink as nvlink_metrics
 from nvtopo.sinks.metrics import sampler as sampler_metrics
-from nvtopo.sinks.metrics.nvlink import Place
+from nvtopo.sinks.metrics.nvlink import LinkContext
 from nvtopo.sinks.metrics.sampler import Sampled
 from nvtopo.sinks.metrics.series import text as page_text
 
@@ -45,7 +45,7 @@ def everything() -> GpuHealth:
 def text(sampled: Sampled) -> str:
     parts = (
         sampler_metrics.families(sampled),
-        nvlink_metrics.families(sampled.gpus, Place({("GPU-0", 3): "switch"}, ((0, 1),))),
+        nvlink_metrics.families(sampled.gpus, LinkContext({("GPU-0", 3): "switch"}, ((0, 1),))),
         gpu_metrics.families(sampled.gpus),
     )
     return page_text(family for part in parts for family in part)

@@ -1,7 +1,7 @@
 import pytest
 
-from nvtopo.model.node import Nic, NicPort, NodeTopology
-from nvtopo.model.rdma_resources import DeviceResources
+from nvtopo.model.records.node import Nic, NicPort, NodeTopology
+from nvtopo.model.samples.rdma_resources import DeviceResources
 from nvtopo.sinks.metrics import rdma as rdma_metrics
 from nvtopo.sinks.metrics import rdma_resources as rdma_resource_metrics
 from nvtopo.sinks.metrics.series import text

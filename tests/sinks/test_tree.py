@@ -2,13 +2,13 @@
 
 from msgspec.structs import replace
 
-from nvtopo.model.assemble import assemble
-from nvtopo.model.derive import derive
-from nvtopo.model.facts import PcieLink
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.snapshot import Snapshot
-from nvtopo.sinks import tree
-from nvtopo.sinks.hierarchy import functions_of, hierarchy
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.conclusions.hierarchy import functions_of, hierarchy
+from nvtopo.model.records.facts import PcieLink
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.snapshot import Snapshot
+from nvtopo.sinks.text import tree
 from nvtopo.sources.foreign import smi_topo
 from nvtopo.sources.foreign.given import Given
 from tests.model.machines import gpu, hca, machine, to_switch
@@ -37,7 +37,7 @@ def test_a_narrow_link_and_links_that_are_down_are_said() -> None:
     narrow = replace(gpu(0, *links), link=PcieLink(max_generation=5, generation=1, width=8, max_width=16))
     line = next(line for line in _tree(machine(narrow)).splitlines() if "GPU0" in line)
     assert "Gen5 x8 of x16" in line
-    assert "2 of 3 NVLinks 4.0, 1 inactive" in line
+    assert "2 of 3 NVLinks 4.0, link 1 inactive" in line
 
 
 def test_moods_are_for_what_needs_a_look() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pyroute2.ethtool.ioctl import IoctlEthtool, NotSupportedError
 
-from nvtopo.sources.ethtool_statistics import EthtoolStatistics
+from nvtopo.sources.linux.ethtool_statistics import EthtoolStatistics
 
 
 def told(netdev: str) -> dict[str, int]:

@@ -3,8 +3,8 @@
 import types
 from pathlib import Path
 
-from nvtopo.model.assemble import assemble
-from nvtopo.sinks.document import capture_json
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.sinks.document.node import capture_json
 from nvtopo.sources import reading
 from nvtopo.sources.capture import parse_capture
 from nvtopo.sources.machine import Machine, NoNvml, Reading

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nvtopo.sources.machine import NvmlReading
-from nvtopo.sources.nvml import NvmlWorker
+from nvtopo.sources.nvml.topology import NvmlWorker
 from tests.hosts.recorded import FIXTURES
 from tests.nvml import build
 
@@ -122,6 +122,6 @@ def test_a_driver_without_link_fields_is_asked_link_by_link(ask: Ask) -> None:
 def test_each_gpu_is_asked_for_its_fields_once(tmp_path: Path) -> None:
     calls = tmp_path / "calls.json"
     environment = {"NVTOPO_NVML_FIXTURE": str(H100), "NVTOPO_NVML_CALLS": str(calls), "PATH": os.environ["PATH"]}
-    argv = [sys.executable, "-m", "nvtopo.sources.nvml_worker", str(build.library())]
+    argv = [sys.executable, "-m", "nvtopo.sources.nvml.worker", str(build.library())]
     subprocess.run(argv, check=True, capture_output=True, env=environment, cwd=FIXTURES.parent, timeout=30)
     assert json.loads(calls.read_text())["nvmlDeviceGetFieldValues"] == 8

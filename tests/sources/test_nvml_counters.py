@@ -1,8 +1,7 @@
 """The counters worker over the C library: families by what the driver answers, one batch a GPU, and every fault."""
 
 import json
-import os
-import signal
+import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +9,12 @@ from typing import Any
 
 import pytest
 
-from nvtopo.model.gpu_counters import GpuHealth, GpuSample
-from nvtopo.sources.nvml_counters import Answer, CountersWorker, NoAnswer
-from nvtopo.sources.nvml_counters_fields import bit_error_ratio
+from nvtopo.model.samples.gpu_counters import GpuHealth, GpuSample
+from nvtopo.runtime.forked_worker import ForkedWorker
+from nvtopo.runtime.worker_policy import Failure
+from nvtopo.sources.nvml.counters import HEALTH, TRAFFIC, CounterLine, decode
+from nvtopo.sources.nvml.counters_fields import bit_error_ratio
+from nvtopo.sources.nvml.forks import fork_server
 from tests.hosts.recorded import FIXTURES
 from tests.nvml import build
 
@@ -21,7 +23,25 @@ GB200 = FIXTURES / "hosts" / "gb200-nvl72-tray" / "nvml.json"
 HOUR = 3600
 GIB = 1 << 30
 
+PATIENCE = 20.0
+
 Change = Callable[[Any], None]
+
+
+def heard(worker: ForkedWorker) -> CounterLine | Failure:
+    lines: list[bytes] = []
+    while not lines:
+        assert select.select(worker.descriptors, [], [], PATIENCE)[0]
+        lines = worker.receive()
+        assert not worker.gone
+    return decode(lines[0])
+
+
+def ask(worker: ForkedWorker, *, health: bool) -> CounterLine:
+    worker.send(HEALTH if health else TRAFFIC)
+    answer = heard(worker)
+    assert isinstance(answer, CounterLine)
+    return answer
 
 
 class Driver:
@@ -38,16 +58,16 @@ class Driver:
         self._path.write_text(json.dumps(model))
 
     @contextmanager
-    def worker(self) -> Iterator[CountersWorker]:
-        worker = CountersWorker(str(build.library()))
+    def worker(self) -> Iterator[ForkedWorker]:
+        worker = fork_server().fork("nvml-counters", str(build.library()))
         try:
             yield worker
         finally:
-            assert worker.end()
+            assert worker.end(PATIENCE)
 
-    def answer(self, *, health: bool = True) -> Answer:
+    def answer(self, *, health: bool = True) -> CounterLine:
         with self.worker() as worker:
-            return worker.ask(health=health, seconds=20)
+            return ask(worker, health=health)
 
     def calls(self) -> dict[str, int]:
         return dict(json.loads(self.calls_path.read_text()))
@@ -155,7 +175,7 @@ def test_a_sample_is_one_call_a_gpu(driver: Driver) -> None:
     driver.is_like(H100)
     with driver.worker() as worker:
         for _ in range(10):
-            assert len(worker.ask(health=False, seconds=20).gpus) == 8
+            assert len(ask(worker, health=False).gpus) == 8
     calls = driver.calls()
     assert calls["nvmlDeviceGetFieldValues"] == 8 * (2 + 10)
     assert calls["nvmlInitWithFlags"] == calls["nvmlShutdown"] == 1
@@ -187,33 +207,18 @@ def test_a_gpu_that_fails_counts_as_lost(driver: Driver, function: str) -> None:
 
 def test_a_driver_that_is_not_ready_says_why(driver: Driver) -> None:
     driver.is_like(H100, lambda model: model.update(returns={"nvmlInitWithFlags": 9}))
-    with pytest.raises(NoAnswer, match="Driver Not Loaded") as raised:
-        driver.answer()
-    assert raised.value.reason == "driver"
-
-
-def test_a_hang_is_left_at_the_deadline(driver: Driver) -> None:
-    driver.is_like(H100, lambda model: model.update(delays={"nvmlInitWithFlags": 60_000}))
-    worker = CountersWorker(str(build.library()))
-    with pytest.raises(NoAnswer, match=r"no answer within 0\.2 s") as raised:
-        worker.ask(health=True, seconds=0.2)
-    assert raised.value.reason == "hang"
-    assert worker.end(kill=True)
-
-
-def test_a_worker_that_dies_is_noticed_at_once(driver: Driver) -> None:
-    driver.is_like(H100)
     with driver.worker() as worker:
-        worker.ask(health=False, seconds=20)
-        os.kill(worker.pid, signal.SIGKILL)
-        with pytest.raises(NoAnswer, match="ended") as raised:
-            worker.ask(health=False, seconds=20)
-        assert raised.value.reason == "died"
+        assert heard(worker) == Failure("driver", "Driver Not Loaded")
 
 
 def test_the_worker_ends_with_its_input(driver: Driver) -> None:
     driver.is_like(H100)
-    worker = CountersWorker(str(build.library()))
-    worker.ask(health=False, seconds=20)
-    assert worker.end()
+    with driver.worker() as worker:
+        ask(worker, health=False)
     assert driver.calls()["nvmlShutdown"] == 1
+
+
+def test_a_line_that_is_no_answer_is_a_failure() -> None:
+    failure = decode(b'{"gpus": 3}')
+    assert isinstance(failure, Failure)
+    assert failure.reason == "garbled"

@@ -1,4 +1,4 @@
-"""NVML's events as the real pynvml hears them, from the C library whose fixture is replaced underneath it."""
+"""NVML's events as the real pynvml receives them, from the C library while its fixture is replaced."""
 
 import json
 import queue
@@ -11,8 +11,9 @@ from typing import Any, Final
 import psutil
 import pytest
 
-from nvtopo.model.nvml_events import NvmlEvent
-from nvtopo.sources.nvml_events import NvmlEvents, Pace
+from nvtopo.model.records.nvml_events import NvmlEvent
+from nvtopo.sources.nvml.events import NvmlEvents
+from nvtopo.sources.nvml.events_policy import Pace
 from tests.hosts.recorded import FIXTURES
 from tests.nvml import build
 
@@ -127,7 +128,7 @@ def test_a_worker_that_hangs_is_replaced_and_said_once(driver: Driver, caplog: p
     driver.is_like()
     worker(events)
     said = [vars(record).get("reason") for record in caplog.records if record.levelname == "WARNING"]
-    assert said == ["no sign of life for 0.3 s: the driver hangs"]
+    assert said == ["no answer within 0.3 s: the driver hangs"]
 
 
 def test_a_driver_that_comes_later_is_heard(driver: Driver, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import psutil
 
 from nvtopo.sinks.metrics import processes as process_metrics
 from nvtopo.sinks.metrics.series import text
-from nvtopo.sources import own_process
+from nvtopo.sources.linux import own_process
 
 
 def test_it_is_this_process() -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from nvtopo.model.rdma_counters import MEANINGS, DeviceReading, counted
-from nvtopo.sources import rdma
+from nvtopo.model.samples.rdma_counters import MEANINGS, DeviceReading, counted
 from nvtopo.sources.machine import Machine, NoNvml
-from nvtopo.sources.rdma_counters import CounterReader
-from nvtopo.sources.sysfs import SysfsRoot
+from nvtopo.sources.rdma import devices
+from nvtopo.sources.rdma import devices as rdma
+from nvtopo.sources.rdma.counters import CounterReader
+from nvtopo.sources.sysfs import SysfsReader, SysfsRoot
 from tests.hosts.recorded import HOSTS
 from tests.machines import sysfs_text
 
@@ -145,6 +146,7 @@ def machine(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Machi
     return tmp_path, Machine(root=SysfsRoot(str(tmp_path), numbers), nvml=NoNvml())
 
 
+@pytest.mark.slow
 def test_sums_over_a_recorded_machine_are_exact(machine: tuple[Path, Machine]) -> None:
     folder, live = machine
     facts = rdma.read(live).facts
@@ -166,3 +168,11 @@ def _sums_of_files(folder: Path) -> dict[tuple[str, str], int]:
             key = meaning.family, meaning.kind
             sums[key] = sums.get(key, 0) + int(text) * meaning.unit
     return sums
+
+
+@pytest.mark.parametrize("text", ["0 GB/sec", "0 Gb/sec (4X)"])
+def test_a_port_without_a_rate_is_a_state_and_no_problem(tree: Path, text: str) -> None:
+    (tree / PORT[1:] / "rate").write_text(f"{text}\n")
+    reader = SysfsReader(SysfsRoot(str(tree)), "rdma")
+    assert devices.rate(reader, f"{PORT}/rate") is None
+    assert reader.problems == []

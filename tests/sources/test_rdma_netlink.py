@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvtopo.sources import netlink, rdma_netlink
+from nvtopo.sources import netlink
 from nvtopo.sources.netlink import Netlink, attribute, attributes, messages
+from nvtopo.sources.rdma import netlink_rdma as rdma_netlink
 
 NETLINK_GENERIC = 16
 GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME = 16, 3, 2

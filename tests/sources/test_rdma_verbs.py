@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from nvtopo.model.facts import RdmaFacts
-from nvtopo.model.record import Problem
-from nvtopo.sources import rdma, verbs
+from nvtopo.model.records.facts import RdmaFacts
+from nvtopo.model.records.record import Problem
 from nvtopo.sources.machine import Machine, NoNvml
+from nvtopo.sources.rdma import devices as rdma
+from nvtopo.sources.rdma import verbs
 from nvtopo.sources.sysfs import SysfsReader, SysfsRoot
 
 #: A libibverbs of one device `mlx5_0`, whose `fails` says which call does not work and with which errno.
@@ -299,8 +300,9 @@ def test_a_software_device_stands_on_its_netdev_s_function(tmp_path: Path) -> No
 
 def test_a_machine_without_rdma_imports_nothing_for_it() -> None:
     program = (
-        "import sys; from nvtopo.sources import rdma; from nvtopo.sources.machine import Machine, NoNvml;"
-        "from nvtopo.sources.sysfs import SysfsRoot; rdma.read(Machine(root=SysfsRoot('/nowhere'), nvml=NoNvml()));"
+        "import sys; from nvtopo.sources.rdma import devices;"
+        "from nvtopo.sources.machine import Machine, NoNvml;"
+        "from nvtopo.sources.sysfs import SysfsRoot; devices.read(Machine(root=SysfsRoot('/nowhere'), nvml=NoNvml()));"
         "print([name for name in sys.modules if 'verbs' in name or name in ('ctypes', 'logging')])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)

@@ -7,8 +7,6 @@ installed, where it is missing.
 """
 
 import configparser
-import contextlib
-import fcntl
 import hashlib
 import lzma
 import os
@@ -19,17 +17,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests import build_cache
+from tests.build_cache import Report, locked
 from tests.lab.process import LabError, guarded
 from tests.vm import cpio
 
 HERE: Final = Path(__file__).resolve().parent
 REPOSITORY: Final = HERE.parents[1]
-CACHE: Final = REPOSITORY / ".cache" / "vm"
+CACHE: Final = build_cache.CACHE / "vm"
 
 #: QEMU 7.2 of this release has no SR-IOV NIC: QEMU comes from its backports.
 SUITE: Final = "bookworm"
@@ -70,9 +70,6 @@ _MMDEBSTRAP: Final = (
     *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("man", "locale", "doc", "info")),
 )
 _WHEELS: Final = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64")
-
-#: Where a line of progress goes.
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ def ensure(report: Report) -> Machine:
     image = CACHE / f"image-{_digest(tools.folder.name, *guest)}"
     if not (tools.folder.is_dir() and image.is_dir()):
         _require(report)
-        with _locked(report):
+        with locked("vm", "the virtual machine", report):
             _made(tools.folder, lambda folder: _build_tools(Tools(folder)), report)
             _made(image, lambda folder: _build_image(tools, folder), report)
     return Machine(tools, image / "root.ext4", image / "initramfs")
@@ -290,20 +287,6 @@ def _run(*argv: str, stdin: str | None = None) -> str:
         words = (done.stderr or done.stdout).strip().splitlines()[-8:]
         raise LabError(f"{' '.join(argv)[:120]} ended with {done.returncode}: {' / '.join(words)}")
     return done.stdout.strip()
-
-
-@contextlib.contextmanager
-def _locked(report: Report) -> Iterator[None]:
-    """One build at a time; the kernel lets go of the lock however its holder ends."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    (CACHE.parent / ".gitignore").write_text("*\n")
-    with (CACHE / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report("waiting for another build of the virtual machine …")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def say(line: str) -> None:

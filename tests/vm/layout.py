@@ -79,7 +79,7 @@ class Bridge:
 
 
 @dataclass(frozen=True)
-class Place:
+class ExpectedFunction:
     """Where a function must be found."""
 
     name: str
@@ -207,25 +207,25 @@ def _ports(ports: tuple[Port, ...]) -> Iterator[Port]:
             yield from _ports(port.below.ports)
 
 
-def places() -> dict[str, Place]:
+def places() -> dict[str, ExpectedFunction]:
     """Where every bridge, port and endpoint must be found; buses are numbered depth first from the root bus on."""
-    found: dict[str, Place] = {}
+    found: dict[str, ExpectedFunction] = {}
     for bridge in BRIDGES:
         _place_ports(bridge.ports, bridge.bus, bridge.bus + 1, f"pci0000:{bridge.bus:02x}", bridge.node, found)
     return found
 
 
 def _place_ports(  # noqa: PLR0913, PLR0917 - where a bus begins, and what is found on the way
-    ports: tuple[Port, ...], bus: int, free: int, path: str, node: int, found: dict[str, Place]
+    ports: tuple[Port, ...], bus: int, free: int, path: str, node: int, found: dict[str, ExpectedFunction]
 ) -> int:
     """Places the ports of one bus and all below them; the next free bus number."""
     for slot, port in enumerate(ports):
-        place = Place(port.name, f"0000:{bus:02x}:{slot:02x}.0", path, node)
+        place = ExpectedFunction(port.name, f"0000:{bus:02x}:{slot:02x}.0", path, node)
         found[port.name] = place
         below, secondary = f"{path}/{place.address}", free
         free += 1
         address = f"0000:{secondary:02x}:00.0"
-        found[port.below.name] = Place(port.below.name, address, below, node)
+        found[port.below.name] = ExpectedFunction(port.below.name, address, below, node)
         if isinstance(port.below, Switch):
             free = _place_ports(port.below.ports, free, free + 1, f"{below}/{address}", node, found)
     return free

@@ -26,7 +26,7 @@ COUNT: Final = "nvtopo.io/nic.count"
 PLACES: Final = layout.places()
 
 Notes = list[dict[str, Any]]
-Told = Callable[[dict[str, Any]], bool]
+Response = Callable[[dict[str, Any]], bool]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def notes(vm: Vm) -> Notes:
     return [json.loads(line) for line in (vm.read(WITNESS) or "").splitlines() if line.endswith("}")]
 
 
-def is_label(name: str, value: str | None = None) -> Told:
+def is_label(name: str, value: str | None = None) -> Response:
     """Whether a note says that the label has the value; any value for None."""
 
     def told(note: dict[str, Any]) -> bool:
@@ -61,7 +61,7 @@ def is_label(name: str, value: str | None = None) -> Told:
     return told
 
 
-def wait_for(vm: Vm, told: Told, seen: int) -> Notes:
+def wait_for(vm: Vm, told: Response, seen: int) -> Notes:
     """What the witness noted after its first ``seen`` notes, once one of them tells it."""
     deadline = time.monotonic() + 60
     while True:
@@ -72,7 +72,7 @@ def wait_for(vm: Vm, told: Told, seen: int) -> Notes:
         time.sleep(0.2)
 
 
-def delays(new: Notes, told: Told, action: str, address: str) -> tuple[float, float]:
+def delays(new: Notes, told: Response, action: str, address: str) -> tuple[float, float]:
     """Seconds from the kernel's first and last event about the function to the note that tells it."""
     written = next(note["at"] for note in new if told(note))
     events = [
@@ -110,7 +110,7 @@ def in_time(vm: Vm, measure: Callable[[], dict[str, tuple[float, float]]]) -> No
 
 
 def replugged(  # noqa: PLR0913, PLR0917 - what, from where, and how it shows
-    vm: Vm, port: str, function: layout.Function, kind: str, gone: Told, back: Told
+    vm: Vm, port: str, function: layout.Function, kind: str, gone: Response, back: Response
 ) -> dict[str, tuple[float, float]]:
     """Unplugs the function and plugs it in again; how long the agent took each time."""
     place = PLACES[function.name]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from nvtopo.model.roce import roce_mtu
+from nvtopo.model.conclusions.roce import roce_mtu
 from tests.documents import facts
 from tests.vm import layout
 from tests.vm.fixtures import Fresh

@@ -123,4 +123,4 @@ def test_gpus_without_a_driver_are_a_problem_and_not_none(fresh: Fresh) -> None:
 def test_a_kernel_without_rdma_has_none_and_nothing_is_imported_for_it(fresh: Fresh) -> None:
     assert "rdma" not in fresh.snapshot
     assert not {name for name in fresh.imported if name.startswith("pyverbs") or name.endswith("verbs")}
-    assert "nvtopo.sources.rdma" in fresh.imported
+    assert "nvtopo.sources.rdma.devices" in fresh.imported

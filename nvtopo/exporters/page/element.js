@@ -1,6 +1,6 @@
 // Elements from data. Strings become text nodes; health words outside the known ones are shown as unknown.
 
-const HEALTHS = new Set(["ok", "degraded", "registering", "fault", "unknown"]);
+const HEALTHS = new Set(["ok", "degraded", "registering", "fault", "unknown", "stale"]);
 
 export function element(tag, attributes, ...children) {
   const made = document.createElement(tag);

@@ -12,7 +12,7 @@ export function forget() {
 export function facts(panel, name, graph, held) {
   const node = graph.nodes[name];
   panel.dataset.node = name;
-  panel.replaceChildren(...drawn(name, node, graph, known.get(name)));
+  panel.replaceChildren(...(held ? [close()] : []), ...drawn(name, node, graph, known.get(name)));
   if (held && !known.has(name)) load(panel, name, graph);
 }
 
@@ -20,7 +20,11 @@ async function load(panel, name, graph) {
   const answer = await ask(`/v1/nodes/${encodeURIComponent(name)}`).catch(() => null);
   if (!answer?.ok) return;
   known.set(name, await answer.json());
-  if (panel.dataset.node === name) panel.replaceChildren(...drawn(name, graph.nodes[name], graph, known.get(name)));
+  if (panel.dataset.node === name) panel.replaceChildren(...(panel.querySelector(".close") ? [close()] : []), ...drawn(name, graph.nodes[name], graph, known.get(name)));
+}
+
+function close() {
+  return element("button", { type: "button", class: "close", "aria-label": "Close the facts of this node" }, "×");
 }
 
 function* drawn(name, node, graph, own) {
@@ -36,7 +40,10 @@ function* drawn(name, node, graph, own) {
     ["domain", domain],
     ...(own?.spec ? itself(own.spec) : []),
   ]);
-  if (node.gpus === null) yield element("p", { class: "note" }, "Its object cannot be read.");
+  if (node.gpus === null) {
+    const why = node.problems.length ? "Its object cannot be read." : "Only other sources name it; no agent of it was heard from.";
+    yield element("p", { class: "note" }, why);
+  }
   const models = new Map((own?.spec?.gpus ?? []).map((gpu) => [`GPU${gpu.index}`, gpu.name ?? ""]));
   yield element("ul", { class: "list", "aria-label": "GPUs" }, ...Object.entries(node.health).map(([gpu, health]) =>
     element("li", {}, square(health), [gpu, health, models.get(gpu)].filter(Boolean).join(" · "))));

@@ -7,6 +7,14 @@ import { element, gpus, plural, seat } from "./element.js";
 
 const TIER = "nvlinkDomain";
 const RETRY_MS = 5000;
+const LINK = "#node/";
+const FIGURES = {
+  domains: ["NVLink domain", "NVLink domains"],
+  nodes: ["node", "nodes"],
+  gpus: ["GPU", "GPUs"],
+  ill: ["GPU not ok", "GPUs not ok"],
+  trouble: ["node with problems", "nodes with problems"],
+};
 const $ = (id) => document.getElementById(id);
 
 let graph = null;
@@ -103,7 +111,7 @@ function drawApart(name, node) {
 }
 
 function drawSilence(gap) {
-  return drawQuiet(gap.first === gap.last ? seat(gap.first) : `${seat(gap.first)}–${seat(gap.last)}`, "no word");
+  return drawQuiet(gap.first === gap.last ? seat(gap.first) : `${seat(gap.first)}–${seat(gap.last)}`, "not heard from");
 }
 
 function drawQuiet(number, words) {
@@ -123,9 +131,13 @@ function drawStrays(strays, before) {
 }
 
 function why(node) {
-  if (node.gpus === null) return "not readable";
-  if (node.gpus === 0) return "no GPU";
-  return { SingleNode: "own board", NotApplicable: "no fabric" }[node.fabric] ?? String(node.fabric).toLowerCase();
+  if (node.gpus === null || node.gpus === 0) return counted(node);
+  return { SingleNode: "NVSwitch in the node", NotApplicable: "no fabric" }[node.fabric] ?? String(node.fabric).toLowerCase();
+}
+
+function counted(node) {
+  if (node.gpus === null) return node.problems.length ? "not readable" : "named by other sources only";
+  return node.gpus === 0 ? "no NVIDIA GPU" : plural(node.gpus, "GPU"); // other makers' GPUs are not in the graph
 }
 
 function drawFindings() {
@@ -141,17 +153,20 @@ function drawFigures(domains) {
   const ill = nodes.flatMap((node) => Object.values(node.health)).filter((word) => word !== "ok").length;
   const trouble = nodes.filter((node) => node.problems.length).length;
   const figures = { domains, nodes: nodes.length, gpus: nodes.reduce((sum, node) => sum + (node.gpus ?? 0), 0), ill, trouble };
-  for (const [what, count] of Object.entries(figures)) $(`count-${what}`).textContent = count.toLocaleString();
+  for (const [what, count] of Object.entries(figures)) {
+    $(`count-${what}`).textContent = count.toLocaleString();
+    $(`word-${what}`).textContent = FIGURES[what][count === 1 ? 0 : 1];
+  }
   $("ill").classList.toggle("some", ill > 0);
   $("trouble").classList.toggle("some", trouble > 0);
   $("empty").hidden = nodes.length > 0;
-  $("empty").textContent = "No node has said anything yet.";
+  $("empty").textContent = "No node has been heard from yet.";
 }
 
 function spoken(name, node) {
   const ill = Object.entries(node.health).filter(([, word]) => word !== "ok").map(([gpu, word]) => `${gpu} ${word}`);
   const where = node.position.tray === null ? "" : `, tray ${node.position.tray}`;
-  const count = node.gpus === null ? "not readable" : plural(node.gpus, "GPU");
+  const count = counted(node);
   const state = ill.length ? ill.join(", ") : node.gpus ? "all ok" : "";
   return [`${name}${where}`, count, state, node.problems.length ? plural(node.problems.length, "problem") : ""].filter(Boolean).join(", ");
 }
@@ -159,11 +174,16 @@ function spoken(name, node) {
 function filter() {
   const text = $("find").value.trim().toLowerCase();
   const only = $("only-trouble").checked;
+  let shown = 0;
   for (const [name, { element: tray }] of trays) {
     const rack = tray.closest(".rack")?.dataset.search ?? "";
     const found = tray.dataset.search.includes(text) || rack.includes(text);
-    tray.classList.toggle("faded", !found || (only && !graph.nodes[name].problems.length));
+    const fades = !found || (only && !graph.nodes[name].problems.length);
+    tray.classList.toggle("faded", fades);
+    if (!fades) shown += 1;
   }
+  const sought = [text && `"${text}"`, only && "problems"].filter(Boolean).join(" with ");
+  $("nothing").textContent = trays.size && !shown ? `Nothing found: no node, rack or chassis for ${sought}.` : "";
 }
 
 // --- pointing, focusing, holding ------------------------------------------------------------------------------
@@ -180,6 +200,21 @@ function hold(name) {
   for (const tray of document.querySelectorAll(".tray.held")) tray.classList.remove("held");
   trays.get(name)?.element.classList.add("held");
   show(name);
+  const link = LINK + encodeURIComponent(name);
+  if (location.hash !== link) history.replaceState(null, "", link);
+}
+
+// The node that the address names, if it names one: links to a node are #node/NAME.
+function linked() {
+  if (!location.hash.startsWith(LINK)) return;
+  let name;
+  try { name = decodeURIComponent(location.hash.slice(LINK.length)); } catch { return; }
+  if (graph.nodes[name]) {
+    hold(name);
+    trays.get(name)?.element.scrollIntoView({ block: "nearest" });
+  } else {
+    $("nothing").textContent = `Nothing found: no node ${name} in the graph.`;
+  }
 }
 
 function walk(from, key) {
@@ -200,6 +235,7 @@ const trayOf = (event) => event.target.closest?.(".tray");
 document.addEventListener("pointerover", (event) => { if (trayOf(event) && !held) show(trayOf(event).dataset.node); });
 document.addEventListener("focusin", (event) => { if (trayOf(event) && !held) show(trayOf(event).dataset.node); });
 document.addEventListener("click", (event) => {
+  if (event.target.closest?.(".close")) return release();
   const name = trayOf(event)?.dataset.node;
   if (name === undefined) return;
   if (held === name) release(); else hold(name);
@@ -215,8 +251,13 @@ function release() {
   const name = held;
   held = null;
   for (const tray of document.querySelectorAll(".tray.held")) tray.classList.remove("held");
-  if (name) show(name);
+  if (!name) return;
+  show(name);
+  if (location.hash.startsWith(LINK)) history.replaceState(null, "", location.pathname + location.search);
+  trays.get(name)?.element.focus({ preventScroll: true });
 }
+
+window.addEventListener("hashchange", () => graph && linked());
 
 // --- following ------------------------------------------------------------------------------------------------
 
@@ -232,7 +273,9 @@ async function load() {
     do {
       graph = await (await ask("/v1/graph")).json();
       forget();
+      const first = !document.documentElement.dataset.density;
       draw();
+      if (first) linked();
       say("live", `live · generation ${graph.generation}`);
     } while (graph.generation < wanted);
   } catch (error) {

@@ -6,9 +6,9 @@ from nvtopo.sinks.metrics.series import Family, declared, gauge
 
 DELIVERED = gauge(
     "nvtopo_sink_up",
-    "1 where the sink has what it was last given; 0 while it can't be written, and what is there gets old.",
+    "1 if the sink holds the latest data that it was given, 0 while writing fails and the sink's data gets old.",
     ("sink",),
-    source="the last write of the feature file (nfd) and of each object at the API server",
+    source="the last write of the feature file (nfd) and of each object in the API server",
 )
 SERIES = declared(globals())
 

@@ -6,77 +6,81 @@ From the latest observation, so as old as that. At most 19 series a GPU; every l
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from nvtopo.model.derive import Derived
-from nvtopo.model.facts import GpuFabric, GpuFacts, PcieLink
-from nvtopo.model.snapshot import Snapshot
+from nvtopo.model.conclusions.derive import Derived
+from nvtopo.model.records.facts import GpuFabric, GpuFacts, PcieLink
+from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sinks.metrics.series import GPU, Family, Series, declared, gauge, info
 
-_NO_FABRIC: Final = "the GPU has no fabric to register at (before Hopper), or the driver does not say"
+_NO_FABRIC: Final = "the GPU has no fabric to register with (older than Hopper), or the driver does not report it"
 _NO_C2C: Final = "the GPU has no C2C links"
-_NO_LINK: Final = "the driver does not say"
+_NO_LINK: Final = "the driver does not report it"
 
 VERDICT = gauge(
     "nvtopo_fabric_verdict",
-    "1 for what the node's NVLink fabric amounts to.",
+    "1 for the state of the node's NVLink fabric, summed up over its GPUs.",
     ("verdict",),
     source="nvmlDeviceGetGpuFabricInfoV of all GPUs",
-    absent="there is no GPU that answers",
+    absent="no GPU answers",
 )
 STATE = gauge(
     "nvtopo_fabric_state",
-    "1 for how far the GPU's registration came.",
+    "1 for the state of the GPU's fabric registration: not-supported, not-started, in-progress or completed.",
     (*GPU, "state"),
     source="nvmlDeviceGetGpuFabricInfoV",
     absent=_NO_FABRIC,
 )
 CLIQUE = info(
     "nvtopo_fabric_clique_info",
-    "The GPU's NVLink domain and its clique there.",
+    "The GPU's NVLink domain (cluster UUID) and its clique there, as labels; the value is always 1.",
     (*GPU, "cluster_uuid", "clique"),
     source="nvmlDeviceGetGpuFabricInfoV",
-    absent="the GPU is not registered",
+    absent="the GPU has not completed its registration",
 )
 PROBLEM = gauge(
     "nvtopo_fabric_problem",
-    "1 where the driver's health mask says so.",
+    "1 if the driver reports this problem of the GPU's fabric, 0 if it reports that there is none.",
     (*GPU, "problem"),
     source="healthMask and healthSummary of nvmlDeviceGetGpuFabricInfoV",
-    absent="the mask does not apply to it",
+    absent="the driver does not check this problem on the GPU",
 )
 GENERATION = gauge(
     "nvtopo_pcie_link_generation",
-    "Now; GPUs lower it while idle.",
+    "Current PCIe generation of the GPU's link. An idle GPU lowers it.",
     GPU,
     source="nvmlDeviceGetCurrPcieLinkGeneration",
     absent=_NO_LINK,
 )
 MAXIMUM_GENERATION = gauge(
     "nvtopo_pcie_link_maximum_generation",
-    "Of GPU and slot together.",
+    "Highest PCIe generation that the GPU and its slot both support.",
     GPU,
     source="nvmlDeviceGetMaxPcieLinkGeneration",
     absent=_NO_LINK,
 )
 WIDTH = gauge(
     "nvtopo_pcie_link_width_lanes",
-    "Now.",
+    "Current width of the GPU's PCIe link, in lanes.",
     GPU,
     source="nvmlDeviceGetCurrPcieLinkWidth",
     absent=_NO_LINK,
 )
 MAXIMUM_WIDTH = gauge(
     "nvtopo_pcie_link_maximum_width_lanes",
-    "Of GPU and slot together.",
+    "Largest PCIe width that the GPU and its slot both support, in lanes.",
     GPU,
     source="nvmlDeviceGetMaxPcieLinkWidth",
     absent=_NO_LINK,
 )
 C2C_LINKS = gauge(
-    "nvtopo_c2c_links", "Links between the GPU and its CPU (Grace).", GPU, source="NVML field 170", absent=_NO_C2C
+    "nvtopo_c2c_links",
+    "Number of C2C links between the GPU and its Grace CPU.",
+    GPU,
+    source="NVML field 170",
+    absent=_NO_C2C,
 )
 C2C_CAPACITY = gauge(
     "nvtopo_c2c_capacity_bytes_per_second",
-    "One direction of all C2C links of a GPU.",
+    "Capacity of all C2C links of the GPU in one direction, in bytes per second.",
     GPU,
     source="NVML fields 170 and 172",
     absent=_NO_C2C,

@@ -6,45 +6,63 @@ At most 17 series a GPU.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from nvtopo.model.gpu_counters import GpuTraffic
+from nvtopo.model.samples.gpu_counters import GpuTraffic
 from nvtopo.sinks.metrics.series import GPU, Family, Series, counter, declared, gauge
 
-_SILENT: Final = "the GPU or its driver does not answer for it, or there is no fresh sample"
+_SILENT: Final = "the GPU or its driver does not support it, or there is no fresh sample"
 
 PCIE_SENT = counter(
-    "nvtopo_pcie_transmitted_bytes_total", "Sent by a GPU over PCIe.", GPU, source="NVML field 197", absent=_SILENT
+    "nvtopo_pcie_transmitted_bytes_total",
+    "Bytes that the GPU sent over PCIe.",
+    GPU,
+    source="NVML field 197",
+    absent=_SILENT,
 )
 PCIE_RECEIVED = counter(
-    "nvtopo_pcie_received_bytes_total", "Received by a GPU over PCIe.", GPU, source="NVML field 198", absent=_SILENT
+    "nvtopo_pcie_received_bytes_total",
+    "Bytes that the GPU received over PCIe.",
+    GPU,
+    source="NVML field 198",
+    absent=_SILENT,
 )
 PCIE_REPLAYS = counter(
-    "nvtopo_pcie_replays_total", "PCIe packets that were sent again.", GPU, source="NVML field 94", absent=_SILENT
+    "nvtopo_pcie_replays_total",
+    "Number of PCIe packets that were sent again.",
+    GPU,
+    source="NVML field 94",
+    absent=_SILENT,
 )
 ENERGY = counter(
     "nvtopo_gpu_energy_joules_total",
-    "Energy since the driver was loaded.",
+    "Energy that the GPU used since the driver was loaded, in joules.",
     GPU,
     source="NVML field 83",
     absent=_SILENT,
 )
 TEMPERATURE = gauge(
     "nvtopo_gpu_temperature_celsius",
-    "Of the GPU's die.",
+    "Temperature of the GPU's die, in degrees Celsius.",
     GPU,
     source="nvmlDeviceGetTemperature",
     absent=_SILENT,
 )
-POWER = gauge("nvtopo_gpu_power_watts", "What the GPU draws.", GPU, source="nvmlDeviceGetPowerUsage", absent=_SILENT)
+POWER = gauge(
+    "nvtopo_gpu_power_watts",
+    "Power that the GPU draws, in watts.",
+    GPU,
+    source="nvmlDeviceGetPowerUsage",
+    absent=_SILENT,
+)
 CLOCK = gauge(
     "nvtopo_gpu_clock_hertz",
-    "Current clock, sm and memory.",
+    "Current clock of the GPU in hertz: sm or memory.",
     (*GPU, "clock"),
     source="nvmlDeviceGetClockInfo",
     absent=_SILENT,
 )
 CLOCK_EVENT = gauge(
     "nvtopo_gpu_clock_event",
-    "1 for each reason why the clocks are what they are.",
+    "1 if this reason affects the GPU's clocks at the moment, 0 if not.",
     (*GPU, "reason"),
     source="nvmlDeviceGetCurrentClocksEventReasons, or …ThrottleReasons before R535",
     absent=_SILENT,

@@ -6,64 +6,65 @@ Series of a GPU with L links: 4 L and four of its own.
 from collections.abc import Iterator
 from typing import Final
 
-from nvtopo.model import nvlink
-from nvtopo.model.address import PciAddress
-from nvtopo.model.facts import GpuFacts, NvLink
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.snapshot import Snapshot
+from nvtopo.model.conclusions import nvlink
+from nvtopo.model.formats.address import PciAddress
+from nvtopo.model.records.facts import GpuFacts
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.nvlinks import NvLink
+from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sinks.metrics.series import GPU, LINK, Family, declared, facts, gauge, info, one
 
-_HIDDEN: Final = "the driver does not say, as under MIG"
+_HIDDEN: Final = "the driver does not report it, as in MIG mode"
 
-GPUS = gauge("nvtopo_gpus", "GPUs that answer.", source="NVML", absent="none does")
+GPUS = gauge("nvtopo_gpus", "Number of GPUs that answer the driver.", source="NVML", absent="no GPU answers")
 GPU_INFO = info(
     "nvtopo_gpu_info",
-    "A GPU and its place.",
+    "Model, PCI address, NUMA node and module ID of the GPU, as labels; the value is always 1.",
     (*GPU, "pci_bus_id", "model", "numa_node", "module_id"),
     source="NVML, and the PCI function's numa_node",
-    absent="there is no GPU that answers",
+    absent="no GPU answers",
 )
 LINK_INFO = info(
     "nvtopo_nvlink_info",
-    "One NVLink and its other side, where the driver shows it.",
+    "Version of one NVLink, and the PCI address, GPU and link at its other end, as labels; the value is always 1.",
     (*LINK, "version", "remote_pci_bus_id", "remote_gpu", "remote_link"),
     source="nvmlDeviceGetNvLinkRemoteDeviceType, …RemotePciInfo, NVML fields 166 and 146",
     absent=_HIDDEN,
 )
 ACTIVE = gauge(
     "nvtopo_nvlink_active",
-    "1 where the link can carry traffic; one asleep wakes up for it.",
+    "1 if the NVLink can carry traffic, 0 if not. A sleeping link counts as active: traffic wakes it.",
     LINK,
     source="NVML field 165",
     absent=_HIDDEN,
 )
 STATE = gauge(
     "nvtopo_nvlink_state",
-    "1 for the link's state: active, sleep, inactive, traffic-disabled.",
+    "1 for the state that the NVLink is in: active, sleep, inactive or traffic-disabled.",
     (*LINK, "state"),
     source="NVML field 165",
     absent=_HIDDEN,
 )
 CAPACITY = gauge(
     "nvtopo_nvlink_capacity_bytes_per_second",
-    "One direction of one link, as the driver reports it.",
+    "Capacity of one NVLink in one direction, in bytes per second, as the driver reports it.",
     LINK,
     source="NVML field 164",
-    absent="the link is down, or the driver does not say",
+    absent="the link is down, or the driver does not report its speed",
 )
 ACTIVE_LINKS = gauge(
     "nvtopo_gpu_nvlinks_active",
-    "NVLinks of a GPU that can carry traffic.",
+    "Number of the GPU's NVLinks that can carry traffic.",
     GPU,
     source="NVML field 165 of each link",
     absent=_HIDDEN,
 )
 EXPECTED_LINKS = gauge(
     "nvtopo_gpu_nvlinks_expected",
-    "NVLinks of a GPU that should: as many as the best GPU of its board has.",
+    "Number of the GPU's NVLinks that should carry traffic: as many as the best GPU of its product has.",
     GPU,
     source="NVML field 91 of all GPUs",
-    absent="PCIe cards: how many links a bridge takes, nobody says",
+    absent="the GPU is a PCIe card, for which no source says how many links its bridge connects",
 )
 SERIES = declared(globals())
 

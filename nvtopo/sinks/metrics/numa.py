@@ -1,74 +1,46 @@
 """NUMA nodes and CPUs on the metrics page: how memory was placed, and how busy each CPU and each node's CPUs are."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
 
+from nvtopo.model.samples.numa_counters import NodeCounters
 from nvtopo.sinks.metrics.series import Family, counter, declared, gauge, one
 
 PAGES = counter(
     "nvtopo_numa_allocated_pages_total",
-    "Pages by how their allocation went (numastat).",
+    "Number of pages allocated on or meant for the NUMA node, by result (numa_hit, numa_miss, numa_foreign, "
+    "other_node).",
     ("numa_node", "result"),
     source="/sys/devices/system/node/node<N>/numastat",
     absent="the kernel does not count them",
 )
 HUGEPAGES_FREE = gauge(
     "nvtopo_numa_hugepages_free",
-    "Huge pages free on the node.",
+    "Number of free huge pages on the NUMA node, by page size.",
     ("numa_node", "size"),
     source="/sys/devices/system/node/node<N>/hugepages/*/free_hugepages",
     absent="the node has no huge pages of that size",
 )
 CPU_SECONDS = counter(
     "nvtopo_numa_cpu_seconds_total",
-    "CPU time of all CPUs of the node.",
+    "CPU time of all CPUs of the NUMA node since boot, in seconds, busy or idle. Waiting for I/O counts as idle.",
     ("numa_node", "mode"),
     source="/proc/stat",
     absent="the node has no CPUs",
 )
 BUSY_SECONDS = counter(
     "nvtopo_cpu_busy_seconds_total",
-    "CPU time of one CPU, neither idle nor waiting for I/O.",
+    "Time that one CPU was busy since boot, in seconds: neither idle nor waiting for I/O.",
     ("cpu", "numa_node"),
     source="/proc/stat",
     absent="the CPU is offline",
 )
 CONTEXT_SWITCHES = counter(
-    "nvtopo_context_switches_total", "Of all CPUs since boot.", source="/proc/stat, ctxt", absent="it can't be read"
+    "nvtopo_context_switches_total",
+    "Number of context switches on all CPUs since boot.",
+    source="/proc/stat, ctxt",
+    absent="the kernel's /proc/stat can't be read",
 )
 SERIES = declared(globals())
-
-
-class CpuSeconds(Protocol):
-    """What a CPU did since boot."""
-
-    @property
-    def busy(self) -> float:
-        """Neither idle nor waiting for I/O."""
-
-    @property
-    def idle(self) -> float:
-        """The rest."""
-
-
-class NodeCounters(Protocol):
-    """One NUMA node's counters since boot."""
-
-    @property
-    def index(self) -> int:
-        """The node's number."""
-
-    @property
-    def allocated_pages(self) -> Mapping[str, int]:
-        """Numastat's name → pages."""
-
-    @property
-    def free_hugepages(self) -> Mapping[str, int]:
-        """Size → pages free now."""
-
-    @property
-    def cpus(self) -> Mapping[int, CpuSeconds]:
-        """Its CPUs that are online."""
 
 
 def families(nodes: Sequence[NodeCounters], context_switches: int | None) -> Iterator[Family]:

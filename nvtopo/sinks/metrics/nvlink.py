@@ -7,99 +7,101 @@ two sums; a group has two, a C2C link four. 8 GPUs of 18 links have at most 2,75
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from nvtopo.model.gpu_counters import Counters, GpuTraffic, Rates, Statistics, shares, total
+from nvtopo.model.samples.gpu_counters import Counters, GpuTraffic, Rates, Statistics, shares, total
 from nvtopo.sinks.metrics.series import GPU, LINK, Family, counter, declared, gauge
 
 _SILENT: Final = "the driver has no such counter for this link, or there is no fresh sample"
-_ONE_SILENT: Final = "a link of it has no counter: a sum that lacks a link would look like a reset"
+_ONE_SILENT: Final = "one of the links has no counter: a sum without it would look like a counter reset"
 
 SENT = counter(
     "nvtopo_nvlink_transmitted_bytes_total",
-    "Sent over one NVLink.",
+    "Bytes that the GPU sent over this NVLink.",
     LINK,
     source="NVML fields 202, 138 or 140: the first that the GPU answers",
     absent=_SILENT,
 )
 RECEIVED = counter(
     "nvtopo_nvlink_received_bytes_total",
-    "Received over one NVLink.",
+    "Bytes that the GPU received over this NVLink.",
     LINK,
     source="NVML fields 204, 139 or 141: the first that the GPU answers",
     absent=_SILENT,
 )
 SEND_SHARE = gauge(
     "nvtopo_nvlink_transmit_utilisation_ratio",
-    "Send rate of one NVLink by its capacity, between scrapes (15 s at least).",
+    "Send rate of one NVLink divided by its capacity (0 to 1), mean and peak since the last scrape or 15 s, "
+    "whichever is longer.",
     (*LINK, "statistic"),
-    source="mean and peak of the sampler's rates, by NVML field 164",
-    absent="fewer than two samples, the link is down, or its capacity is not known",
+    source="the sampler's rates, NVML field 164",
+    absent="there are fewer than two samples, the link is down, or its capacity is not known",
 )
 RECEIVE_SHARE = gauge(
     "nvtopo_nvlink_receive_utilisation_ratio",
-    "Receive rate of one NVLink by its capacity, between scrapes (15 s at least).",
+    "Receive rate of one NVLink divided by its capacity (0 to 1), mean and peak since the last scrape or 15 "
+    "s, whichever is longer.",
     (*LINK, "statistic"),
-    source="mean and peak of the sampler's rates, by NVML field 164",
-    absent="fewer than two samples, the link is down, or its capacity is not known",
+    source="the sampler's rates, NVML field 164",
+    absent="there are fewer than two samples, the link is down, or its capacity is not known",
 )
 ERRORS = counter(
     "nvtopo_nvlink_errors_total",
-    "Errors of one NVLink.",
+    "Number of errors on one NVLink, by kind.",
     (*LINK, "kind"),
     source="NVML fields 161-163 (Hopper and older), or 206-212, 219 and 221",
     absent=_SILENT,
 )
 RECOVERIES = counter(
     "nvtopo_nvlink_recoveries_total",
-    "Times that one NVLink was trained anew.",
+    "Number of times that one NVLink was retrained, by result: successful or failed.",
     (*LINK, "result"),
     source="NVML fields 213 and 214",
-    absent="before Blackwell, or there is no fresh sample",
+    absent="the GPU is older than Blackwell, or there is no fresh sample",
 )
 BIT_ERROR_RATIO = gauge(
     "nvtopo_nvlink_bit_error_ratio",
-    "Errors by bits, before (symbol) and after (effective) correction.",
+    "Errored bits divided by all bits on one NVLink, before (symbol) and after (effective) error correction.",
     (*LINK, "kind"),
     source="NVML fields 222 and 220",
-    absent="before Blackwell, or there is no fresh sample",
+    absent="the GPU is older than Blackwell, or there is no fresh sample",
 )
 GPU_SENT = counter(
     "nvtopo_gpu_nvlink_transmitted_bytes_total",
-    "Sent over all NVLinks of a GPU.",
+    "Bytes that the GPU sent over all of its NVLinks.",
     GPU,
     source="the sum over its links",
     absent=_ONE_SILENT,
 )
 GPU_RECEIVED = counter(
     "nvtopo_gpu_nvlink_received_bytes_total",
-    "Received over all NVLinks of a GPU.",
+    "Bytes that the GPU received over all of its NVLinks.",
     GPU,
     source="the sum over its links",
     absent=_ONE_SILENT,
 )
 GROUP_SENT = counter(
     "nvtopo_nvlink_group_transmitted_bytes_total",
-    "Sent over all NVLinks of the GPUs of a group.",
+    "Bytes that the GPUs of an NVLink group sent over all of their NVLinks.",
     ("group",),
     source="the sum over its GPUs",
     absent=_ONE_SILENT,
 )
 GROUP_RECEIVED = counter(
     "nvtopo_nvlink_group_received_bytes_total",
-    "Received over all NVLinks of the GPUs of a group.",
+    "Bytes that the GPUs of an NVLink group received over all of their NVLinks.",
     ("group",),
     source="the sum over its GPUs",
     absent=_ONE_SILENT,
 )
 C2C_ACTIVE = gauge(
     "nvtopo_c2c_link_active",
-    "1 where the link between GPU and CPU is up.",
+    "1 if this C2C link between GPU and CPU is up, 0 if not.",
     (*GPU, "link"),
     source="NVML field 171",
     absent="the GPU has no C2C links, or there is no fresh sample",
 )
 C2C_ERRORS = counter(
     "nvtopo_c2c_errors_total",
-    "Errors of one link between GPU and CPU.",
+    "Number of errors on one C2C link between GPU and CPU, by kind.",
     (*GPU, "link", "kind"),
     source="NVML fields 231-233",
     absent="the GPU has no C2C links, or its driver is older than 575",
@@ -107,18 +109,18 @@ C2C_ERRORS = counter(
 SERIES = declared(globals())
 
 Remotes = Mapping[tuple[str, int], str]
-"""What is on the other side of a GPU's link, by UUID and link."""
+"""(GPU UUID, link) → what is at the link's other end."""
 
 
-class Place(NamedTuple):
-    """What the latest observation knows and a sample does not."""
+class LinkContext(NamedTuple):
+    """Facts of the latest observation that samples lack."""
 
     remotes: Remotes = {}
     groups: tuple[tuple[int, ...], ...] = ()
     """GPU indices that NVLink connects."""
 
 
-def families(gpus: Sequence[GpuTraffic], place: Place) -> Iterator[Family]:
+def families(gpus: Sequence[GpuTraffic], place: LinkContext) -> Iterator[Family]:
     """The families of these GPUs."""
     yield from _bytes(gpus, place.remotes)
     yield from _utilisation(gpus, place.remotes)

@@ -5,66 +5,56 @@ spell them. What the machine does not have, or could not be read, has no series.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from nvtopo import __version__
-from nvtopo.model.derive import Derived
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.record import Problem
-from nvtopo.model.snapshot import Snapshot
-from nvtopo.sinks.metrics import fabric, links, nics, pairs, versions
+from nvtopo.model.observation import Observation
+from nvtopo.model.records.record import Problem
+from nvtopo.sinks.metrics import fabric, health, links, nics, pairs, versions
 from nvtopo.sinks.metrics.series import Family, Part, declared, facts, gauge, info, one
 
-BUILD = info("nvtopo_build_info", "The agent's version.", ("version",), source="the package")
+BUILD = info(
+    "nvtopo_build_info",
+    "The version of the agent, as a label; the value is always 1.",
+    ("version",),
+    source="the package",
+)
 OBSERVED = gauge(
     "nvtopo_observation_timestamp_seconds",
-    "When the machine was last read.",
+    "When the agent last read the machine, in Unix seconds.",
     source="the clock",
-    absent="the first reading is not finished",
+    absent="the first reading has not finished",
 )
 DURATION = gauge(
     "nvtopo_observation_duration_seconds",
-    "How long that took.",
+    "How long the latest reading of the machine took, in seconds.",
     source="the clock",
-    absent="the first reading is not finished",
+    absent="the first reading has not finished",
 )
 SOURCE_DURATION = gauge(
     "nvtopo_source_duration_seconds",
-    "How long each source of it took, from its start to its answer; NVML answers while the others read.",
+    "How long each source took in the latest reading, in seconds from start to answer. Sources overlap: NVML "
+    "answers while the others read.",
     ("source",),
     source="the clock",
-    absent="the first reading is not finished",
+    absent="the first reading has not finished",
 )
 PROBLEMS = gauge(
     "nvtopo_problems",
-    "Things that should be readable and are not, by source.",
+    "Number of facts that the agent should be able to read and could not, by source.",
     ("source",),
-    source="the problems of the reading, and of what is read beside it",
-    absent="there are none",
+    source="the problems of the latest reading and of the scrape's own readings",
+    absent="there is no problem",
 )
 SERIES = declared(globals())
 
 T = TypeVar("T")
 
 
-class Observation(NamedTuple):
-    """One reading of the machine and what follows from it."""
-
-    snapshot: Snapshot
-    node: NodeTopology
-    derived: Derived
-    seconds: float
-    """How long the reading took."""
-    at_seconds: float
-    """When it was made, Unix time."""
-    source_seconds: Mapping[str, float] = {}
-    """Source → how long it took."""
-
-
 def families(observation: Observation) -> Iterator[Family]:
     """All that follows from one observation."""
-    snapshot, node, derived = observation.snapshot, observation.node, observation.derived
+    snapshot, node, derived = observation.snapshot, observation.topology, observation.derived
     yield one(OBSERVED, observation.at_seconds)
     yield one(DURATION, observation.seconds)
     durations = Family(SOURCE_DURATION)
@@ -72,6 +62,7 @@ def families(observation: Observation) -> Iterator[Family]:
         durations.add(seconds, source)
     yield durations
     yield from versions.families(snapshot)
+    yield from health.families(node, derived)
     yield from links.families(snapshot, node)
     yield from pairs.families(node, derived)
     yield from fabric.families(snapshot, derived)
@@ -107,7 +98,7 @@ def part(latest: Callable[[], Observation | None], beside: Callable[[], Iterable
 
     ``beside`` gives the problems of what is read beside the observation.
     """
-    observed = once_for_each(latest, lambda observation: (observation.node.problems, list(families(observation))))
+    observed = once_for_each(latest, lambda observation: (observation.topology.problems, list(families(observation))))
 
     def now() -> Iterator[Family]:
         yield facts(BUILD, [(__version__,)])

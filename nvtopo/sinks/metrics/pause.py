@@ -3,44 +3,48 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from nvtopo.model import pause_counters
+from nvtopo.model.samples import pause_counters
 from nvtopo.sinks.metrics.rdma_counters import PORT
 from nvtopo.sinks.metrics.series import Family, counter, declared, gauge, one
 
 _LABELS: Final = (*PORT, "priority")
-_SOURCE: Final = "ethtool -S (SIOCETHTOOL) of the port's network device, by mlx5, bnxt_en, ice, igb and their like"
-_ABSENT: Final = "InfiniBand, PFC is off for the priority, the driver does not count it, or ethtool does not answer"
+_SOURCE: Final = (
+    "ethtool -S (SIOCETHTOOL) of the port's network device, with mlx5, bnxt_en, ice, igb and similar drivers"
+)
+_ABSENT: Final = (
+    "the port is InfiniBand, PFC is off for the priority, the driver does not count it, or ethtool does not answer"
+)
 
 ETHTOOL_UP = gauge(
     "nvtopo_rdma_ethtool_up",
-    "1 where the kernel answers in time for the statistics of all RoCE network devices.",
+    "1 if the kernel answers in time for the statistics of all RoCE network devices, 0 if not.",
     source="SIOCETHTOOL",
-    absent="the page shows a recorded machine, there is no RoCE device, or --no-rdma-pause",
+    absent="the page shows a recorded machine, there is no RoCE device, or the agent runs with --no-rdma-pause",
 )
 FRAMES_RECEIVED = counter(
     "nvtopo_rdma_pause_frames_received_total",
-    "Times that the network told this side to stop; priority all is pause of the whole link.",
+    "Number of pause frames with which the network told this port to stop. Priority all is pause of the whole link.",
     _LABELS,
     source=_SOURCE,
     absent=_ABSENT,
 )
 FRAMES_TRANSMITTED = counter(
     "nvtopo_rdma_pause_frames_transmitted_total",
-    "Times that this side told the network to stop.",
+    "Number of pause frames with which this port told the network to stop. Priority all is pause of the whole link.",
     _LABELS,
     source=_SOURCE,
     absent=_ABSENT,
 )
 SECONDS_RECEIVED = counter(
     "nvtopo_rdma_pause_received_seconds_total",
-    "How long the network kept this side from sending.",
+    "Time that pause frames kept this port from sending, in seconds.",
     _LABELS,
     source=_SOURCE,
     absent=_ABSENT,
 )
 SECONDS_TRANSMITTED = counter(
     "nvtopo_rdma_pause_transmitted_seconds_total",
-    "How long this side kept the network from sending.",
+    "Time that this port kept the network from sending to it by pause frames, in seconds.",
     _LABELS,
     source=_SOURCE,
     absent=_ABSENT,

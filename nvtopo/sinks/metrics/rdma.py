@@ -3,16 +3,9 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from nvtopo.model.node import Nic, NicPort, NodeTopology
-from nvtopo.model.rdma_counters import (
-    PHYSICAL_STATES,
-    STATES,
-    DeviceReading,
-    PortReading,
-    counted,
-    number,
-)
-from nvtopo.model.roce import roce_mtu
+from nvtopo.model.conclusions.roce import roce_mtu
+from nvtopo.model.records.node import Nic, NicPort, NodeTopology
+from nvtopo.model.samples.rdma_counters import PHYSICAL_STATES, STATES, DeviceReading, PortReading, counted, number
 from nvtopo.sinks.metrics import rdma_counters
 from nvtopo.sinks.metrics.rdma_counters import PORT
 from nvtopo.sinks.metrics.series import Family, counter, declared, gauge, one
@@ -20,85 +13,90 @@ from nvtopo.sinks.metrics.series import Family, counter, declared, gauge, one
 _GONE: Final = "the device does not answer"
 _FILES: Final = "/sys/class/infiniband/<device>/ports/<port>/"
 
-#: What keeps series of a device from the page.
+#: Why series of a device are missing.
 REASONS: Final = ("hang", "unreadable", "saturated")
 
 ACTIVE = gauge(
-    "nvtopo_rdma_port_active", "1 where the port's state is ACTIVE.", PORT, source=f"{_FILES}state", absent=_GONE
+    "nvtopo_rdma_port_active",
+    "1 if the state of the RDMA port is ACTIVE, 0 if not.",
+    PORT,
+    source=f"{_FILES}state",
+    absent=_GONE,
 )
 STATE = gauge(
     "nvtopo_rdma_port_state_id",
-    "0 NOP, 1 DOWN, 2 INIT, 3 ARMED, 4 ACTIVE, 5 ACTIVE_DEFER.",
+    "State of the RDMA port: 0 NOP, 1 DOWN, 2 INIT, 3 ARMED, 4 ACTIVE, 5 ACTIVE_DEFER.",
     PORT,
     source=f"{_FILES}state",
     absent=_GONE,
 )
 PHYSICAL_STATE = gauge(
     "nvtopo_rdma_port_physical_state_id",
-    "1 Sleep, 2 Polling, 3 Disabled, 4 PortConfigurationTraining, 5 LinkUp, 6 LinkErrorRecovery, 7 Phy Test.",
+    "Physical state of the RDMA port: 1 Sleep, 2 Polling, 3 Disabled, 4 PortConfigurationTraining, 5 LinkUp, "
+    "6 LinkErrorRecovery, 7 Phy Test.",
     PORT,
     source=f"{_FILES}phys_state",
     absent=_GONE,
 )
 RATE = gauge(
     "nvtopo_rdma_port_rate_bytes_per_second",
-    "What the port can carry in one direction, as it came up; of a port that is down it says little.",
+    "Negotiated rate of the RDMA port in one direction, in bytes per second. Meaningless while the port is down.",
     PORT,
     source=f"{_FILES}rate",
     absent=_GONE,
 )
 CARRIER_DOWN = counter(
     "nvtopo_rdma_port_carrier_down_total",
-    "Times that the network device beneath a RoCE port lost its carrier.",
+    "Number of times that the network device of a RoCE port lost its carrier.",
     PORT,
     source="/sys/class/net/<netdev>/carrier_down_count",
-    absent="InfiniBand, the netdev is of another network namespace, or the device does not answer",
+    absent="the port is InfiniBand, its network device is in another network namespace, or the device does not answer",
 )
 ACTIVE_MTU = gauge(
     "nvtopo_rdma_port_active_mtu_bytes",
-    "The largest packet that the port sends.",
+    "Active MTU of the RDMA port, in bytes: the largest payload of one of its packets.",
     PORT,
     source="ibv_query_port, at the last reading of the machine",
     absent="the agent was not given the device file, or the device does not answer",
 )
 NETDEV_MTU = gauge(
     "nvtopo_rdma_port_netdev_mtu_bytes",
-    "The MTU of the network device beneath a RoCE port.",
+    "MTU of the network device of a RoCE port, in bytes.",
     PORT,
     source="/sys/class/net/<netdev>/mtu, at the last reading of the machine",
-    absent="InfiniBand, or the device does not answer",
+    absent="the port is InfiniBand, or the device does not answer",
 )
 MTU_MISMATCH = gauge(
     "nvtopo_rdma_port_mtu_mismatch",
-    "1 where a RoCE port sends smaller packets than its network device allows.",
+    "1 if a RoCE port sends smaller packets than its network device allows, 0 if not.",
     PORT,
     source="the two MTUs, by the kernel's iboe_get_mtu",
-    absent="one of the two is not known, or InfiniBand",
+    absent="one of the two MTUs is not known, or the port is InfiniBand",
 )
 GID_INDEX = gauge(
     "nvtopo_rdma_port_gid_index",
-    "The GID that NCCL's rules choose.",
+    "Index of the GID that NCCL chooses on this port by default.",
     PORT,
     source=f"{_FILES}gids, gid_attrs/types, at the last reading of the machine",
-    absent="no GID routes, neither InfiniBand nor Ethernet, or the device does not answer",
+    absent="the port has no routable GID, is neither InfiniBand nor Ethernet, or the device does not answer",
 )
 GID_USABLE = gauge(
     "nvtopo_rdma_port_gid_usable",
-    "1 where the port has a GID that NCCL's rules would choose.",
+    "1 if the port has a GID that NCCL would choose, 0 if not.",
     PORT,
     source=f"{_FILES}gids, gid_attrs/types, at the last reading of the machine",
-    absent="neither InfiniBand nor Ethernet, or the device does not answer",
+    absent="the port is neither InfiniBand nor Ethernet, or the device does not answer",
 )
 PROBLEM = gauge(
     "nvtopo_rdma_problem",
-    "1 for what keeps series of a device from the page: it hangs, a file gives an error, a counter is at its end.",
+    "1 if series of the device are missing for this reason: it hangs, a file is unreadable, or a counter is saturated.",
     ("device", "reason"),
     source="the reading of the files",
     absent="the device is gone",
 )
 DURATION = gauge(
     "nvtopo_rdma_read_duration_seconds",
-    "How long reading all RDMA ports took at this scrape.",
+    "How long this scrape took to read all RDMA ports, in seconds.",
     source="the clock",
     absent="there is no RDMA device",
 )
@@ -111,12 +109,12 @@ class Read(NamedTuple):
     devices: Sequence[DeviceReading] = ()
     """Those that answered."""
     hanging: Collection[str] = ()
-    """Those that did not in time."""
+    """Names of those that did not answer in time."""
     seconds: float | None = None
 
 
 def families(read: Read, node: NodeTopology) -> Iterator[Family]:
-    """The ports that answered, with what the last reading of the machine knows of them beside."""
+    """The ports that answered, with their facts from the last reading of the machine."""
     yield from _states(read.devices)
     yield from _facts(read.devices, {nic.name: nic for nic in node.nics})
     yield from rdma_counters.families(read.devices)
@@ -125,7 +123,7 @@ def families(read: Read, node: NodeTopology) -> Iterator[Family]:
 
 
 def remembered(node: NodeTopology) -> Read:
-    """The ports as the last reading of the machine has them, for a page that is no scrape."""
+    """The ports from the last reading of the machine, for a page outside the agent."""
     return Read(
         tuple(
             DeviceReading(

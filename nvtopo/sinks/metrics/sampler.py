@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from nvtopo.model.gpu_counters import GpuTraffic
+from nvtopo.model.samples.gpu_counters import GpuTraffic
 from nvtopo.sinks.metrics.series import Family, counter, declared, gauge, one
 
 #: Why there are no fresh samples, or not of all GPUs.
@@ -13,24 +13,32 @@ _NO_DRIVER: Final = "the machine has no NVIDIA driver, or sampling is off"
 
 UP = gauge(
     "nvtopo_sampler_up",
-    "1 while GPU counters are sampled and fresh.",
+    "1 if the sampler has fresh GPU counters, 0 if not.",
     source="the counters worker's answers",
     absent=_NO_DRIVER,
 )
 PROBLEM = gauge(
     "nvtopo_sampler_problem",
-    "1 for what keeps GPU counters from the page.",
+    "1 for each reason why GPU counters are missing from the page, 0 for the other reasons.",
     ("reason",),
-    source="the counters worker's answers, or that there are none",
+    source="the counters worker's answers, or their absence",
     absent=_NO_DRIVER,
 )
-SAMPLES = counter("nvtopo_sampler_samples_total", "Samples of all GPUs.", source="the sampler", absent=_NO_DRIVER)
+SAMPLES = counter(
+    "nvtopo_sampler_samples_total",
+    "Number of samples that the sampler took, each of all GPUs.",
+    source="the sampler",
+    absent=_NO_DRIVER,
+)
 RESTARTS = counter(
-    "nvtopo_sampler_restarts_total", "Workers that had to be replaced.", source="the sampler", absent=_NO_DRIVER
+    "nvtopo_sampler_restarts_total",
+    "Number of counters workers that failed and were replaced.",
+    source="the sampler",
+    absent=_NO_DRIVER,
 )
 DURATION = gauge(
     "nvtopo_sampler_sample_duration_seconds",
-    "How long the last sample took.",
+    "How long the latest sample took, in seconds.",
     source="the clock, from question to answer",
     absent="there is no fresh sample",
 )
@@ -38,11 +46,11 @@ SERIES = declared(globals())
 
 
 class Sampled(NamedTuple):
-    """What the sampler has at a scrape."""
+    """The state of the sampler at a scrape."""
 
     gpus: tuple[GpuTraffic, ...] = ()
     reasons: frozenset[str] = frozenset()
-    """Of ``REASONS``."""
+    """Some of ``REASONS``."""
     samples: int = 0
     restarts: int = 0
     """Workers that had to be replaced."""
@@ -56,7 +64,7 @@ class Sampled(NamedTuple):
 
 
 def families(sampled: Sampled) -> Iterator[Family]:
-    """The sampler itself."""
+    """The families of the sampler itself."""
     yield one(UP, int(sampled.up))
     problem = Family(PROBLEM)
     for reason in REASONS:

@@ -2,36 +2,36 @@
 
 from collections.abc import Iterator
 
-from nvtopo.model.snapshot import Snapshot
+from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sinks.metrics.series import GPU, Family, declared, facts, info
 
 DRIVER = info(
     "nvtopo_driver_info",
-    "The NVIDIA driver.",
+    "The versions of the NVIDIA driver, its kernel module, NVML and CUDA, as labels; the value is always 1.",
     ("version", "kernel_module", "nvml", "cuda"),
     source="nvmlSystemGetDriverVersion, /proc/driver/nvidia/version, nvmlSystemGetNVMLVersion, …CudaDriverVersion",
     absent="the driver does not answer",
 )
 KERNEL = info(
     "nvtopo_kernel_info",
-    "The kernel.",
+    "The kernel's release and architecture, as labels; the value is always 1.",
     ("release", "architecture"),
     source="/proc/sys/kernel/osrelease, uname -m",
     absent="the host could not be read",
 )
 VBIOS = info(
     "nvtopo_gpu_vbios_info",
-    "A GPU's firmware.",
+    "The VBIOS version of the GPU, as a label; the value is always 1.",
     (*GPU, "version"),
     source="nvmlDeviceGetVbiosVersion",
-    absent="the driver does not say",
+    absent="the driver does not report it",
 )
 FIRMWARE = info(
     "nvtopo_rdma_firmware_info",
-    "An RDMA device's firmware.",
+    "The firmware version of the RDMA device, as a label; the value is always 1.",
     ("device", "version"),
     source="/sys/class/infiniband/<device>/fw_ver",
-    absent="the device does not say",
+    absent="the device does not report it",
 )
 SERIES = declared(globals())
 

@@ -2,28 +2,28 @@
 
 from collections.abc import Iterator, Mapping
 
-from nvtopo.model.nvml_events import NvmlEvent, label
+from nvtopo.model.records.nvml_events import NvmlEvent, label
 from nvtopo.sinks.metrics.series import GPU, Family, counter, declared, gauge, one
 
 XIDS = counter(
     "nvtopo_gpu_xid_errors_total",
-    "XID errors by number; other for those that NVIDIA's catalogue has not.",
+    "Number of XID errors of the GPU since the agent started, by XID. Those outside NVIDIA's catalogue count as other.",
     (*GPU, "xid"),
     source="nvmlEventSetWait_v2, nvmlEventTypeXidCriticalError",
-    absent="the GPU had none of that number since the agent started",
+    absent="the GPU has had no such XID since the agent started",
 )
 EVENTS = counter(
     "nvtopo_gpu_nvml_events_total",
-    "NVML's other events, by kind.",
+    "Number of NVML events of the GPU other than XIDs since the agent started, by kind.",
     (*GPU, "event"),
     source="nvmlEventSetWait_v2",
-    absent="the GPU had none of that kind since the agent started",
+    absent="the GPU has had no such event since the agent started",
 )
 LISTENING = gauge(
     "nvtopo_nvml_events_gpus",
-    "GPUs whose events are heard; 0 while the driver is not there or hangs.",
+    "Number of GPUs whose NVML events the agent receives. 0 while the driver is not loaded or hangs.",
     source="nvmlDeviceRegisterEvents",
-    absent="no driver is asked, or --no-nvml-events",
+    absent="the agent asks no driver, or runs with --no-nvml-events",
 )
 SERIES = declared(globals())
 
@@ -37,7 +37,7 @@ def series_of(event: NvmlEvent) -> Key:
 
 
 def families(xids: Mapping[Key, int], events: Mapping[Key, int], listening: int) -> Iterator[Family]:
-    """The families of this moment."""
+    """The current families."""
     for series, counts in ((XIDS, xids), (EVENTS, events)):
         family = Family(series)
         for labels, count in sorted(counts.items()):

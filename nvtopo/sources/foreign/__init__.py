@@ -1,4 +1,4 @@
-"""Output of other tools, read into the same model as a live machine: one module per format, told apart by content.
+"""Output of other tools, read into the same model as a live machine: one module for each format, recognised by content.
 
-Nothing here is imported before ``--from`` names a file that is not a capture.
+Nothing here is imported unless ``--from`` names a file that is not a capture.
 """

@@ -2,7 +2,7 @@
 
 import re
 
-from nvtopo.model.cpulist import format_cpulist
+from nvtopo.model.formats.cpulist import format_cpulist
 
 _WORD = re.compile(r"(?:0x)?([0-9a-fA-F]{0,8})")
 #: NCCL cuts masks of about 900 CPUs; 65,536 are more than any machine has.
@@ -25,5 +25,5 @@ def members(mask: str) -> tuple[int, ...]:
 
 
 def cpulist(mask: str) -> str:
-    """The set in the kernel's list format; empty where it is no mask."""
+    """The set in the kernel's list format; empty if it is not a mask."""
     return format_cpulist(members(mask))

@@ -1,9 +1,9 @@
-"""What the operating system calls the PCI functions of an hwloc topology: GPUs, network and RDMA devices."""
+"""The operating system's devices in an hwloc topology: GPUs, network and RDMA devices."""
 
 import re
 from typing import NamedTuple
 
-from nvtopo.model.facts import GpuFacts, NetDevice, NetFacts, PciDevice, RdmaDevice, RdmaFacts, RdmaPort
+from nvtopo.model.records.facts import GpuFacts, NetDevice, NetFacts, PciDevice, RdmaDevice, RdmaFacts, RdmaPort
 from nvtopo.sources.foreign.given import Notes
 from nvtopo.sources.foreign.xml_tree import Element
 
@@ -51,7 +51,7 @@ def _gpu(index: int, function: Function, device: Element) -> GpuFacts:
 
 
 def net(functions: list[Function]) -> NetFacts | None:
-    """Network devices: those with a hardware address. hwloc says no interface numbers: their order stands for them."""
+    """Network devices: those with a hardware address. hwloc has no interface indices, so their order is used."""
     devices = [
         NetDevice(name=device.get("name")[:_LONGEST], index=index, pci_address=function.device.address)
         for function in functions

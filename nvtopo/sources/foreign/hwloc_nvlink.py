@@ -1,12 +1,13 @@
 """NVLinks in an hwloc topology: a matrix of bandwidths between GPUs, and CPU packages where they have links too.
 
-A POWER CPU is a peer of its GPUs (40,000 MB/s like the GPUs among each other), and no GPU.
+A POWER CPU is a peer of its GPUs (40,000 MB/s, as between the GPUs), but not a GPU.
 """
 
 import re
 from typing import Final, Literal, NamedTuple
 
-from nvtopo.model.facts import GpuFacts, NvLink
+from nvtopo.model.records.facts import GpuFacts
+from nvtopo.model.records.nvlinks import NvLink
 from nvtopo.sources.foreign.given import Notes
 from nvtopo.sources.foreign.hwloc_devices import Function
 from nvtopo.sources.foreign.xml_tree import Element
@@ -81,7 +82,7 @@ def _owners(functions: list[Function], gpus: list[GpuFacts]) -> dict[str, GpuFac
 
 
 class _Peer(NamedTuple):
-    """Who is on the other side."""
+    """The other end of a link."""
 
     kind: str
     gpu: GpuFacts | None

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from nvtopo.model.address import PciAddress, is_pci_address, parse_pci_address
-from nvtopo.model.assemble import assemble
-from nvtopo.model.facts import HostFacts, NumaFacts, NumaNode, NvmlFacts, PciDevice, PciFacts
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.snapshot import Snapshot
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.formats.address import PciAddress, is_pci_address, parse_pci_address
+from nvtopo.model.records.facts import HostFacts, NumaFacts, NumaNode, NvmlFacts, PciDevice, PciFacts
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sources.foreign import hwloc_devices, hwloc_nvlink, pci_gpus, xml_tree
 from nvtopo.sources.foreign.bitmask import cpulist, members
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
@@ -54,7 +54,7 @@ class Object(NamedTuple):
 
 def looks_like(given: Given) -> bool:
     """Whether a ``<topology>`` with objects is in the text."""
-    return b"<object " in given.content and xml_tree.root_of(given, frozenset({_ROOT})) == _ROOT
+    return "<object " in given.text and xml_tree.root_of(given, frozenset({_ROOT})) == _ROOT
 
 
 def read(given: Given) -> NodeTopology:
@@ -67,10 +67,17 @@ def read(given: Given) -> NodeTopology:
     notes = Notes(SOURCE)
     if document.cut:
         notes.add("document", document.cut)
+    if document.more:
+        notes.add("document", f"{document.more} more of its kind follow; the first was read")
     objects = list(_objects(document.root))
     if not objects:
         raise given.refused("a <topology> without objects", "hwloc's <topology> of a machine")
-    return _node(document.root, objects, notes)
+    node = _node(document.root, objects, notes)
+    if not document.cut:
+        return node
+    # What the driver says of a GPU stands behind its function: a GPU before the cut is not one that does not answer.
+    problems = tuple(problem for problem in node.problems if problem.source == SOURCE)
+    return replace(node, accelerators=(), nvlink_hidden=True, unseen=xml_tree.BEHIND_A_CUT, problems=problems)
 
 
 def _objects(root: Element) -> Iterator[Object]:
@@ -176,7 +183,7 @@ def _function(found: Object, hosts: list[Element], notes: Notes) -> Function | N
 
 
 def _path(found: Object, address: PciAddress, hosts: list[Element], notes: Notes) -> str:
-    """What it hangs from. Where it stands in a bridge that does not lead to its bus, the host bridge that does."""
+    """The bridges above it. If its parent bridge does not lead to its bus, the host bridge that does."""
     if found.behind is None or found.behind.hold(address):
         return "/".join(found.path)
     notes.add(address, f"stands in {found.path[-1]}, which does not lead to its bus")

@@ -1,16 +1,16 @@
-"""``ibstat`` and ``ibstatus``: RDMA devices, their ports, states and rates; not where they are.
+"""``ibstat`` and ``ibstatus``: RDMA devices, their ports, states and rates, without PCI addresses.
 
-The rate of a port that is down is what it fell back to (40 of a 400 Gb/s port), not what it can do.
+The rate of a port that is down is its fallback (40 of a 400 Gb/s port), not its capacity.
 """
 
 import re
 
 from msgspec.structs import replace
 
-from nvtopo.model.assemble import assemble
-from nvtopo.model.facts import RdmaDevice, RdmaFacts, RdmaPort
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.snapshot import Snapshot
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.records.facts import RdmaDevice, RdmaFacts, RdmaPort
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
 
 SOURCE = "ibstat"
@@ -26,7 +26,7 @@ Fields = dict[str, str]
 
 def looks_like(given: Given) -> bool:
     """Whether a device's line of either tool is in the text."""
-    if b"CA '" not in given.content and b"Infiniband device '" not in given.content:
+    if "CA '" not in given.text and "Infiniband device '" not in given.text:
         return False
     return any(_CA.fullmatch(line) or _DEVICE.fullmatch(line) for line in given.lines)
 
@@ -43,7 +43,7 @@ def read(given: Given) -> NodeTopology:
         raise given.refused(f"{len(about)} devices", "the output of `ibstat` of one node")
     devices = tuple(_device(name, fields, ports.get(name, {}), notes) for name, fields in about.items())
     node = assemble(Snapshot(rdma=RdmaFacts(devices=devices), problems=notes.problems))
-    return replace(node, nvlink_hidden=True)
+    return replace(node, nvlink_hidden=True, unseen=("nics",))  # it lists no NIC without RDMA
 
 
 def _devices(lines: list[str]) -> tuple[dict[str, Fields], dict[str, dict[int, Fields]]]:

@@ -8,11 +8,11 @@ import re
 
 from msgspec.structs import replace
 
-from nvtopo.model.address import PciAddress, parse_pci_address
-from nvtopo.model.facts import PciDevice, PcieLink, PciFacts
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.pcie import generation
-from nvtopo.model.snapshot import Snapshot
+from nvtopo.model.conclusions.pcie import generation
+from nvtopo.model.formats.address import PciAddress, parse_pci_address
+from nvtopo.model.records.facts import PciDevice, PcieLink, PciFacts
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sources.foreign import pci_gpus
 from nvtopo.sources.foreign.given import Given, Notes
 from nvtopo.sources.foreign.pci_tree import Bridge, paths
@@ -32,7 +32,7 @@ _NAME = re.compile(r"NVIDIA Corporation ([^\[\]()]{0,80})(?:\[([^\[\]:]{1,80})\]
 _MOST_FUNCTIONS = 65_536
 _LONGEST_LINE = 600
 
-#: lspci's own words for the classes that matter here; without -n it prints no numbers.
+#: lspci's names of the classes that matter here; without -n it prints no numbers.
 _CLASSES = {
     "VGA compatible controller": "0300",
     "3D controller": "0302",
@@ -120,7 +120,7 @@ def _device(address: PciAddress, lines: list[str], path: str) -> PciDevice:
 
 
 def _link(lines: list[str]) -> PcieLink | None:
-    """LnkSta is the present, of an idle GPU lowered; LnkCap what the function can."""
+    """The link: LnkSta is its current state, which an idle GPU lowers; LnkCap is what the function supports."""
     found = {match[1]: match for line in lines[1:] if (match := _LINK.match(line))}
     can, now = found.get("Cap"), found.get("Sta")
     if can is None and now is None:

@@ -6,9 +6,9 @@ RCCL lists xGMI in the same way. A file numbers no links, so they are numbered h
 import re
 from typing import Final, Literal, NamedTuple
 
-from nvtopo.model.address import PciAddress, is_pci_address, parse_pci_address, visible
-from nvtopo.model.facts import NvLink
-from nvtopo.model.nvlink import XGMI
+from nvtopo.model.conclusions.links import XGMI
+from nvtopo.model.formats.address import PciAddress, is_pci_address, parse_pci_address, visible
+from nvtopo.model.records.nvlinks import NvLink
 from nvtopo.sources.foreign.given import Notes
 from nvtopo.sources.foreign.xml_tree import Element
 
@@ -19,7 +19,7 @@ _HIDDEN = re.compile(r"f{4,8}:f{2}:f{2}\.[0-7]", re.IGNORECASE)
 _KINDS: Final = ("nvlink", "xgmi")
 
 
-class Place(NamedTuple):
+class PciFunction(NamedTuple):
     """A PCI function that holds something, and what is above it: its CPU, then switches."""
 
     pci: Element
@@ -27,22 +27,22 @@ class Place(NamedTuple):
 
     @property
     def address(self) -> PciAddress | None:
-        """Its bus id."""
+        """Its PCI address, attribute ``busid``; None if it has none."""
         text = self.pci.get("busid")
         return parse_pci_address(text) if is_pci_address(text) else None
 
 
-def gpu_of(place: Place) -> Element:
+def gpu_of(place: PciFunction) -> Element:
     """The GPU that the function is."""
     return place.pci.find("gpu") or place.pci
 
 
-def links(gpus: dict[int, Place], notes: Notes) -> dict[int, tuple[NvLink, ...]]:
+def links(gpus: dict[int, PciFunction], notes: Notes) -> dict[int, tuple[NvLink, ...]]:
     """The links of each GPU."""
     return {index: _links_of(index, place, notes) for index, place in gpus.items()}
 
 
-def short_side(a: int, b: int, gpus: dict[int, Place], found: dict[int, tuple[NvLink, ...]]) -> int | None:
+def short_side(a: int, b: int, gpus: dict[int, PciFunction], found: dict[int, tuple[NvLink, ...]]) -> int | None:
     """The one of two GPUs whose side lists fewer links to the other; None where they agree."""
     mine = _towards(found[a], gpus[b].address)
     theirs = _towards(found[b], gpus[a].address)
@@ -53,7 +53,7 @@ def _towards(found: tuple[NvLink, ...], address: PciAddress | None) -> int:
     return sum(1 for link in found if address is not None and link.remote_address == address)
 
 
-def _links_of(index: int, place: Place, notes: Notes) -> tuple[NvLink, ...]:
+def _links_of(index: int, place: PciFunction, notes: Notes) -> tuple[NvLink, ...]:
     found: list[NvLink] = []
     for element in gpu_of(place).children:
         if element.tag not in _KINDS:

@@ -1,7 +1,7 @@
 """NCCL's topology XML (``NCCL_TOPO_DUMP_FILE``), RCCL's too: CPUs, PCIe switches, GPUs, NICs, NVLinks.
 
-Levels are in NCCL's words: PIX is one switch, PXB several, PHB the same ``<cpu>`` however it is reached, SYS another
-one. What the file says beside the truth: switches' own link rates (16 GT/s x1 on a GB300), interfaces without a PCI
+Levels are NCCL's: PIX is one switch, PXB several, PHB the same ``<cpu>`` however it is reached, SYS another one. The
+file is wrong in these points: switches' own link rates (16 GT/s x1 on a GB300), interfaces without a PCI
 function (veth, cali, bridges) repeated below every CPU, and ``fffffff:ff:ff.0`` for an NVSwitch that the driver hides.
 """
 
@@ -9,18 +9,24 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from nvtopo.model import nvlink
-from nvtopo.model.facts import NumaNode, NvLink, PcieLink
-from nvtopo.model.node import Gpu, GpuPair, Host, Nic, NicPort, NodeTopology, StatedLevel
-from nvtopo.model.pcie import generation
+from msgspec.structs import replace
+
+from nvtopo.model.conclusions.pcie import generation
+from nvtopo.model.records.facts import NumaNode, PcieLink
+from nvtopo.model.records.node import Gpu, GpuPair, Host, Nic, NicPort, NodeTopology
+from nvtopo.model.records.nvlinks import NvLink, fold
+from nvtopo.model.records.places import StatedLevel
 from nvtopo.sources.foreign import bitmask, nccl_nvlink, xml_tree
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
-from nvtopo.sources.foreign.nccl_nvlink import Place, gpu_of
-from nvtopo.sources.foreign.xml_tree import Element
+from nvtopo.sources.foreign.nccl_nvlink import PciFunction, gpu_of
+from nvtopo.sources.foreign.xml_tree import Document, Element
 
 SOURCE = "NCCL topology"
 _ROOT = "system"
 _EXPECTED = "an NCCL topology, <system> with <cpu>"
+#: NVLink domains have 18 hosts of 4 GPUs; one of 576 GPUs has been shown.
+_MOST_HOSTS = 256
+_LONGEST_NAME = 64
 _NUMBER = re.compile("[0-9]{1,9}")
 _MEGABIT = 1_000_000 // 8
 _MEGABYTE = 1_000_000
@@ -30,46 +36,71 @@ Level = Literal["PIX", "PXB", "PHB", "SYS"]
 
 def looks_like(given: Given) -> bool:
     """Whether a ``<system>`` with CPUs is in the text."""
-    return b"<cpu" in given.content and xml_tree.root_of(given, frozenset({_ROOT})) == _ROOT
+    return "<cpu" in given.text and xml_tree.root_of(given, frozenset({_ROOT})) == _ROOT
 
 
-def read(given: Given) -> NodeTopology:
-    """The node that the file describes.
+def read_hosts(given: Given) -> Iterator[tuple[str, NodeTopology]]:
+    """Each host's hash and node: a multi-node NVLink domain is one file, in which NCCL has fused its hosts.
 
     Raises:
         ParseError: it is no topology.
     """
     document = xml_tree.parse(given, _ROOT)
+    cpus = document.root.all("cpu")
+    hosts = list(dict.fromkeys(cpu.get("host_hash") for cpu in cpus))
+    if not 0 < len(hosts) <= _MOST_HOSTS:
+        raise given.refused(f"{len(cpus)} CPUs of {len(hosts)} hosts", _EXPECTED)
+    for host in hosts:
+        name = host[:_LONGEST_NAME] if len(hosts) > 1 else ""
+        yield name, _read([cpu for cpu in cpus if cpu.get("host_hash") == host], document, given)
+
+
+def read(given: Given) -> NodeTopology:
+    """The node of the first host in the file.
+
+    Raises:
+        ParseError: it is no topology.
+    """
+    return next(read_hosts(given))[1]
+
+
+def _read(cpus: list[Element], document: Document, given: Given) -> NodeTopology:
     notes = Notes(SOURCE)
     if document.cut:
         notes.add("document", document.cut)
-    cpus = _cpus(document.root, notes)
+    if document.more:
+        notes.add("document", f"{document.more} more of its kind follow; the first was read")
     places = [place for cpu in cpus for place in _places(cpu, notes)]
     gpus = [place for place in places if place.pci.find("gpu") or place.pci.get("class").startswith("0x03")]
     nics = [place for place in places if _nets(place) or place.pci.get("class").startswith("0x02")]
-    if not cpus or len(gpus) + len(nics) > MOST_DEVICES:
+    if len(gpus) + len(nics) > MOST_DEVICES:
         raise given.refused(f"{len(cpus)} CPUs, {len(gpus)} GPUs and {len(nics)} NICs", _EXPECTED)
     if not gpus:
         notes.add("GPUs", "the file names none: it describes switches and NICs alone")
-    return _node(cpus, _indexed(gpus), _named(nics), notes)
+    indexed = _indexed(gpus)
+    node = _node(cpus, indexed, _named(nics), notes)
+    return _cut_behind(node, indexed, gpus[-1:]) if document.cut else node
 
 
-def _cpus(root: Element, notes: Notes) -> list[Element]:
-    """The CPUs of one host: a multi-node NVLink dump holds several hosts."""
-    cpus = root.all("cpu")
-    hosts = list(dict.fromkeys(cpu.get("host_hash") for cpu in cpus))
-    if len(hosts) > 1:
-        notes.add("hosts", f"the file holds {len(hosts)} hosts; the first was read")
-    return [cpu for cpu in cpus if cpu.get("host_hash") == hosts[0]]
+def _cut_behind(node: NodeTopology, gpus: dict[int, PciFunction], last: list[PciFunction]) -> NodeTopology:
+    """The node of a file that ends within or behind its last GPU: of that one some links may be cut off."""
+    cut = {index for index, place in gpus.items() if place in last}
+    return replace(
+        node,
+        gpus=tuple(replace(gpu, nvlinks_unknown=True) if gpu.index in cut else gpu for gpu in node.gpus),
+        pairs=tuple(replace(pair, nvlink_short=None) if {pair.a, pair.b} & cut else pair for pair in node.pairs),
+        nvlink_hidden=True,
+        unseen=xml_tree.BEHIND_A_CUT,
+    )
 
 
-def _places(cpu: Element, notes: Notes) -> Iterator[Place]:
+def _places(cpu: Element, notes: Notes) -> Iterator[PciFunction]:
     """Every PCI function below a CPU. Siblings with one bus id are one switch, written once for each of its devices."""
     switches: dict[tuple[int, str], Element] = {}
     todo: list[tuple[Element, tuple[Element, ...]]] = [(child, (cpu,)) for child in reversed(cpu.all("pci"))]
     while todo:
         element, above = todo.pop()
-        yield Place(element, above)
+        yield PciFunction(element, above)
         below = element.all("pci")
         if below and element.get("busid"):
             same = switches.setdefault((id(above[-1]), element.get("busid")), element)
@@ -79,7 +110,7 @@ def _places(cpu: Element, notes: Notes) -> Iterator[Place]:
         todo += [(child, (*above, element)) for child in reversed(below)]
 
 
-def _indexed(places: list[Place]) -> dict[int, Place]:
+def _indexed(places: list[PciFunction]) -> dict[int, PciFunction]:
     """GPUs by CUDA device number; where two processes numbered theirs alike by rank, else in the file's order."""
     for attribute in ("dev", "rank"):
         numbers = [gpu_of(place).get(attribute) for place in places]
@@ -88,20 +119,22 @@ def _indexed(places: list[Place]) -> dict[int, Place]:
     return dict(enumerate(places))
 
 
-def _named(places: list[Place]) -> dict[str, Place]:
+def _named(places: list[PciFunction]) -> dict[str, PciFunction]:
     """NICs by the name of their first net, else by their address; by both where two have one name."""
     names = [next((net.get("name")[:200] for net in _nets(place)), "") or str(place.address) for place in places]
-    named: dict[str, Place] = {}
+    named: dict[str, PciFunction] = {}
     for position, (name, place) in enumerate(zip(names, places, strict=True)):
         named[name if names.count(name) == 1 else f"{name}@{place.address or position}"] = place
     return named
 
 
-def _nets(place: Place) -> list[Element]:
+def _nets(place: PciFunction) -> list[Element]:
     return [net for nic in place.pci.all("nic") for net in nic.all("net")]
 
 
-def _node(cpus: list[Element], gpus: dict[int, Place], nics: dict[str, Place], notes: Notes) -> NodeTopology:
+def _node(
+    cpus: list[Element], gpus: dict[int, PciFunction], nics: dict[str, PciFunction], notes: Notes
+) -> NodeTopology:
     links = nccl_nvlink.links(gpus, notes)
     hidden = not any(place.pci.find("gpu") for place in gpus.values())
     if gpus and hidden:
@@ -132,7 +165,7 @@ def _numa(cpus: list[Element], notes: Notes) -> tuple[NumaNode, ...]:
 
 
 def _numa_index(cpu: Element) -> int | None:
-    """-1 is a machine whose firmware does not say."""
+    """The CPU's NUMA node; None for -1, when the firmware does not state it."""
     return int(cpu.get("numaid")) if _NUMBER.fullmatch(cpu.get("numaid")) else None
 
 
@@ -144,7 +177,7 @@ def _cpulist(mask: str, notes: Notes) -> str:
     return found
 
 
-def _gpu(index: int, place: Place, found: tuple[NvLink, ...]) -> Gpu:
+def _gpu(index: int, place: PciFunction, found: tuple[NvLink, ...]) -> Gpu:
     c2c = gpu_of(place).find("c2c")
     return Gpu(
         index=index,
@@ -153,7 +186,7 @@ def _gpu(index: int, place: Place, found: tuple[NvLink, ...]) -> Gpu:
         numa_node=_numa_index(place.above[0]),
         link=_link(place.pci),
         nvlink_count=len(found) or None,
-        nvlinks=nvlink.bundles(found),
+        nvlinks=fold(found),
         c2c_links=_number(c2c, "count"),
         c2c_bytes_per_second=(_number(c2c, "bw") or 0) * _MEGABYTE or None,
     )
@@ -171,7 +204,7 @@ def _number(element: Element | None, name: str) -> int | None:
     return int(text) if _NUMBER.fullmatch(text) else None
 
 
-def _nic(name: str, place: Place) -> Nic:
+def _nic(name: str, place: PciFunction) -> Nic:
     nets = _nets(place)
     others = tuple(net.get("name")[:200] for net in nets[1:] if net.get("name"))
     return Nic(
@@ -188,7 +221,7 @@ def _nic(name: str, place: Place) -> Nic:
     )
 
 
-def _pairs(gpus: dict[int, Place], links: dict[int, tuple[NvLink, ...]], notes: Notes) -> tuple[GpuPair, ...]:
+def _pairs(gpus: dict[int, PciFunction], links: dict[int, tuple[NvLink, ...]], notes: Notes) -> tuple[GpuPair, ...]:
     pairs = []
     for position, (a, one) in enumerate(gpus.items()):
         for b, other in list(gpus.items())[position + 1 :]:
@@ -199,7 +232,7 @@ def _pairs(gpus: dict[int, Place], links: dict[int, tuple[NvLink, ...]], notes: 
     return tuple(pairs)
 
 
-def _level(one: Place, other: Place) -> Level:
+def _level(one: PciFunction, other: PciFunction) -> Level:
     """By the elements and not by their bus ids: Azure's virtual switches are all called ``ffff:ff:01.0``."""
     if one.above[0] is not other.above[0]:
         same = _numa_index(one.above[0]) is not None and _numa_index(one.above[0]) == _numa_index(other.above[0])

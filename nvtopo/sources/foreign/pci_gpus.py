@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from nvtopo.model.assemble import assemble, is_gpu
-from nvtopo.model.facts import GpuFacts, NvmlFacts, PciDevice
-from nvtopo.model.node import Nic, NodeTopology, Nvme
-from nvtopo.model.snapshot import Snapshot
+from nvtopo.model.conclusions.assemble import assemble, is_gpu
+from nvtopo.model.records.facts import GpuFacts, NvmlFacts, PciDevice
+from nvtopo.model.records.node import Nic, NodeTopology, Nvme
+from nvtopo.model.records.places import Unseen
+from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sources.foreign.given import MOST_DEVICES, Notes
 
 _NIC_CLASSES = ("0x0200", "0x0207")
@@ -27,7 +28,8 @@ def node(snapshot: Snapshot, notes: Notes, name: Callable[[PciDevice], str] = la
     elif len(gpus) > 1:
         notes.add("NVLink", "PCI functions alone do not show it")
     facts = replace(snapshot, nvml=NvmlFacts(gpus=gpus), problems=(*snapshot.problems, *notes.problems))
-    return replace(assemble(facts), nvlink_hidden=len(gpus) > 1 or snapshot.pci is None)
+    unseen: tuple[Unseen, ...] = ("nics",) if snapshot.pci is None else ()
+    return replace(assemble(facts), nvlink_hidden=len(gpus) > 1 or snapshot.pci is None, unseen=unseen)
 
 
 def nics(devices: tuple[PciDevice, ...]) -> tuple[Nic, ...]:

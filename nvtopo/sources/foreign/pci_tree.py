@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from nvtopo.model.address import PciAddress
+from nvtopo.model.formats.address import PciAddress
 from nvtopo.sources.foreign.given import Notes
 
 _DEEPEST = 64

@@ -3,11 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from nvtopo.model.facts import GpuFacts
-from nvtopo.model.node import NodeTopology
+from nvtopo.model.records.node import NodeTopology
 from nvtopo.sources.foreign import smi_query_facts
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
-from nvtopo.sources.foreign.smi_query_facts import FIELDS
+from nvtopo.sources.foreign.smi_query_facts import FIELDS, Answer
 
 _TITLE = "NVSMI LOG"
 _GPU = re.compile(r"GPU ([0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])")
@@ -18,7 +17,7 @@ _DEEPEST = 8
 
 def looks_like(given: Given) -> bool:
     """Whether the title and a GPU are in the text."""
-    return _TITLE.encode() in given.content and any(_GPU.search(line) for line in given.lines if line[:80].strip())
+    return _TITLE in given.text and any(_GPU.search(line) for line in given.lines if line[:80].strip())
 
 
 def read(given: Given) -> NodeTopology:
@@ -29,13 +28,16 @@ def read(given: Given) -> NodeTopology:
     """
     notes = Notes(smi_query_facts.SOURCE)
     head, sections = _sections(given.lines)
+    others = {match[1].lower() for line in given.lines if (match := _GPU.match(line[:80]))} - sections.keys()
+    if others:
+        notes.add("log", f"another one names {len(others)} other GPUs; the first was read")
     if len(sections) > MOST_DEVICES:
         raise given.refused(f"{len(sections)} GPUs", "the output of `nvidia-smi -q` of one node")
-    facts = [_facts(index, address, lines) for index, (address, lines) in enumerate(sections.items())]
+    of_gpus = {index: answers(address, lines) for index, (address, lines) in enumerate(sections.items())}
     about = dict(_fields(head))
-    return smi_query_facts.node(
-        facts, about.get("Driver Version", ""), about.get("CUDA Version", ""), about.get("Attached GPUs", ""), notes
-    )
+    driver = about.get("KMD Version") or about.get("Driver Version", "")
+    cuda = about.get("CUDA UMD Version") or about.get("CUDA Version", "")
+    return smi_query_facts.node(of_gpus, driver, cuda, about.get("Attached GPUs", ""), notes)
 
 
 def _sections(lines: list[str]) -> tuple[list[str], dict[str, list[str]]]:
@@ -55,14 +57,16 @@ def _sections(lines: list[str]) -> tuple[list[str], dict[str, list[str]]]:
     return head, sections
 
 
-def _facts(index: int, address: str, lines: list[str]) -> GpuFacts:
+def answers(address: str, lines: list[str]) -> Answer:
+    """What the lines of one GPU say, field by field."""
     fields = dict(reversed(list(_fields(lines))))  # of a field that comes twice the first counts
 
     def answer(field: str) -> str:
         value = fields.get(FIELDS[field].text, "")
-        return ("" if value in _ABSENT else value) or (address if field == "address" else "")
+        absent = value in _ABSENT and (field, value) != ("configuration", "None")
+        return ("" if absent else value) or (address if field == "address" else "")
 
-    return smi_query_facts.facts(index, answer)
+    return answer
 
 
 def _fields(lines: list[str]) -> Iterator[tuple[str, str]]:

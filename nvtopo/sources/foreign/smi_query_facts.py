@@ -7,16 +7,22 @@ import re
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
-from nvtopo.model.address import PciAddress, is_pci_address, parse_pci_address
-from nvtopo.model.facts import GpuFabric, GpuFacts, GpuPlatform, NvmlFacts, PcieLink
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.snapshot import Snapshot
+from msgspec.structs import replace
+
+from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.formats.address import PciAddress, is_pci_address, parse_pci_address
+from nvtopo.model.records.facts import GpuFabric, GpuFacts, GpuPlatform, NvmlFacts, PcieLink
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.record import Problem
+from nvtopo.model.records.snapshot import Snapshot
+from nvtopo.sources.foreign import smi_errors
 from nvtopo.sources.foreign.given import Notes
 
 SOURCE = "nvidia-smi -q"
 _NUMBER = re.compile(r"(?:0x)?([0-9]{1,9})(?:x| MiB)?")
 _MEBIBYTE = 1 << 20
 _LONGEST = 200
+_OF_FABRIC = ("state", "status", "cluster_uuid", "clique_id")
 
 Answer = Callable[[str], str]
 """A field's path → its value; empty where it is not there or not available."""
@@ -29,6 +35,7 @@ class Spelling(NamedTuple):
     text: str
 
 
+_FABRIC_STATE: Final = "fabric state"
 FIELDS: Final = {
     "name": Spelling("product_name", "Product Name"),
     "uuid": Spelling("uuid", "GPU UUID"),
@@ -44,11 +51,16 @@ FIELDS: Final = {
     "max generation": Spelling("pci/pci_gpu_link_info/pcie_gen/max_link_gen", "PCI/GPU Link Info/PCIe Generation/Max"),
     "width": Spelling("pci/pci_gpu_link_info/link_widths/current_link_width", "PCI/GPU Link Info/Link Width/Current"),
     "max width": Spelling("pci/pci_gpu_link_info/link_widths/max_link_width", "PCI/GPU Link Info/Link Width/Max"),
-    "fabric state": Spelling("fabric/state", "Fabric/State"),
+    _FABRIC_STATE: Spelling("fabric/state", "Fabric/State"),
     "fabric status": Spelling("fabric/status", "Fabric/Status"),
     "clique": Spelling("fabric/cliqueId", "Fabric/CliqueId"),
     "cluster": Spelling("fabric/clusterUuid", "Fabric/ClusterUUID"),
     "fabric health": Spelling("fabric/health/summary", "Fabric/Health/Summary"),
+    "bandwidth": Spelling("fabric/health/bandwidth", "Fabric/Health/Bandwidth"),
+    "recovery": Spelling("fabric/health/route_recovery_in_progress", "Fabric/Health/Route Recovery in progress"),
+    "route": Spelling("fabric/health/route_unhealthy", "Fabric/Health/Route Unhealthy"),
+    "timeout": Spelling("fabric/health/access_timeout_recovery", "Fabric/Health/Access Timeout Recovery"),
+    "configuration": Spelling("fabric/health/incorrect_configuration", "Fabric/Health/Incorrect Configuration"),
     "chassis": Spelling("platformInfo/chassis_serial_number", "Platform Info/Chassis Serial Number"),
     "slot": Spelling("platformInfo/slot_number", "Platform Info/Slot Number"),
     "tray": Spelling("platformInfo/tray_index", "Platform Info/Tray Index"),
@@ -68,12 +80,63 @@ _HEALTH: Final[dict[str, Literal["healthy", "unhealthy", "limited-capacity"]]] =
     "Unhealthy": "unhealthy",
     "Limited Capacity": "limited-capacity",
 }
+#: Two bits for each field: 1 is so, 2 is not so, 0 not supported.
+_HEALTH_BITS: Final = {"Degraded": 1, "True": 1, "Full": 2, "False": 2}
+_CONFIGURATION_SHIFT: Final = 8
+#: The tool says ``None`` where the configuration is sound; which reason it names otherwise makes no difference here.
+_CONFIGURATION_SOUND: Final = 1
+_CONFIGURATION_WRONG: Final = 15
 #: NVML's return code for anything but success; the text does not say which.
 _FAILED = 999
 
 
-def facts(index: int, answer: Answer) -> GpuFacts:
-    """One GPU."""
+def node(gpus: dict[int, Answer], driver: str, cuda: str, attached: str, notes: Notes) -> NodeTopology:
+    """The node that these GPUs make, by index. Several GPUs may have NVLinks that this output does not show."""
+    if number(attached) is not None and number(attached) != len(gpus):
+        notes.add("GPUs", f"says that {number(attached)} are attached, and describes {len(gpus)}: the input is cut")
+    if len(gpus) > 1:
+        notes.add("NVLink", "`nvidia-smi -q` does not show it: `nvidia-smi topo -m` does")
+    facts = _with_last(tuple(_facts(index, _sound(answer)) for index, answer in gpus.items()))
+    errors = tuple(_error(gpu, gpus[gpu.index]) for gpu in facts)
+    nvml = NvmlFacts(driver_version=_version(driver), cuda_version=_version(cuda), gpus=facts)
+    problems = (*notes.problems, *(error for error in errors if error is not None))
+    in_part = number(attached) not in (None, len(gpus)) or [*gpus] != list(range(len(gpus)))
+    assembled = assemble(Snapshot(nvml=nvml, problems=problems))
+    return replace(assembled, nvlink_hidden=len(gpus) > 1, unseen=("gpus",) if in_part else ())
+
+
+def _with_last(facts: tuple[GpuFacts, ...]) -> tuple[GpuFacts, ...]:
+    """The last GPU may be cut within its fabric: if it says less of it than one of its product, it is not known."""
+    *others, last = facts or (GpuFacts(index=0, uuid=""),)
+    more = {name for gpu in others if gpu.name == last.name for name in _said(gpu.fabric)}
+    return (*others, replace(last, fabric=GpuFabric())) if more - _said(last.fabric) else facts
+
+
+def _said(fabric: GpuFabric | None) -> set[str]:
+    return set() if fabric is None else {name for name in _OF_FABRIC if getattr(fabric, name) is not None}
+
+
+def _sound(answer: Answer) -> Answer:
+    """The answers without notes, and without errors that stand in their place: but a fabric with one is not none."""
+
+    def sound(field: str) -> str:
+        value = smi_errors.without_note(answer(field))
+        return "" if smi_errors.error_in(value) and field != _FABRIC_STATE else value
+
+    return sound
+
+
+def _error(gpu: GpuFacts, answer: Answer) -> Problem | None:
+    """The first error that stands in the place of a value of this GPU."""
+    error = next((found for field in FIELDS if (found := smi_errors.error_in(answer(field)))), "")
+    return smi_errors.problem(gpu.pci_address or f"GPU{gpu.index}", error) if error else None
+
+
+def _version(text: str) -> str:
+    return smi_errors.without_note(text)[:_LONGEST]
+
+
+def _facts(index: int, answer: Answer) -> GpuFacts:
     mig = answer("mig")
     return GpuFacts(
         index=index,
@@ -89,21 +152,6 @@ def facts(index: int, answer: Answer) -> GpuFacts:
         platform=_platform(answer),
         link=_link(answer),
     )
-
-
-def node(gpus: list[GpuFacts], driver: str, cuda: str, attached: str, notes: Notes) -> NodeTopology:
-    """The node that these GPUs make. Several GPUs may have NVLinks that this output does not show."""
-    from msgspec.structs import replace
-
-    from nvtopo.model.assemble import assemble
-
-    if number(attached) is not None and number(attached) != len(gpus):
-        notes.add("GPUs", f"says that {number(attached)} are attached, and describes {len(gpus)}: the input is cut")
-    if len(gpus) > 1:
-        notes.add("NVLink", "`nvidia-smi -q` does not show it: `nvidia-smi topo -m` does")
-    nvml = NvmlFacts(driver_version=driver[:_LONGEST], cuda_version=cuda[:_LONGEST], gpus=tuple(gpus))
-    assembled = assemble(Snapshot(nvml=nvml, problems=notes.problems))
-    return replace(assembled, nvlink_hidden=len(gpus) > 1)
 
 
 def number(text: str) -> int | None:
@@ -131,17 +179,30 @@ def _link(answer: Answer) -> PcieLink | None:
 
 
 def _fabric(answer: Answer) -> GpuFabric | None:
-    state = _STATES.get(answer("fabric state"))
-    if state is None:
+    """The fabric; without a state if the tool's word for it is not known here."""
+    if not (said := answer(_FABRIC_STATE)):
         return None
-    status = answer("fabric status")
+    state, status, health = _STATES.get(said), answer("fabric status"), answer("fabric health")
     return GpuFabric(
         state=state,
         status=None if not status else 0 if status == "Success" else _FAILED,
         cluster_uuid=answer("cluster")[:_LONGEST] or None,
         clique_id=number(answer("clique")),
-        health_summary=_HEALTH.get(answer("fabric health")),
+        health_mask=_health_mask(answer),
+        health_summary=_HEALTH.get(health),
+        health_not_known=bool(health) and health not in _HEALTH,
     )
+
+
+def _health_mask(answer: Answer) -> int | None:
+    """NVML's mask (GPU_FABRIC_HEALTH_MASK) from the fields that the tool makes of it; None where it shows none."""
+    mask = 0
+    for shift, field in enumerate(("bandwidth", "recovery", "route", "timeout")):
+        mask |= _HEALTH_BITS.get(answer(field), 0) << 2 * shift
+    configuration = answer("configuration")
+    if configuration:
+        mask |= (_CONFIGURATION_SOUND if configuration == "None" else _CONFIGURATION_WRONG) << _CONFIGURATION_SHIFT
+    return mask or None
 
 
 def _platform(answer: Answer) -> GpuPlatform | None:

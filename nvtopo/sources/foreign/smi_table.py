@@ -2,24 +2,26 @@
 
 import re
 
-from nvtopo.model.facts import GpuFacts
-from nvtopo.model.node import NodeTopology
+from nvtopo.model.records.node import NodeTopology
 from nvtopo.sources.foreign import smi_query_facts
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
+from nvtopo.sources.foreign.smi_query_facts import Answer
 
 SOURCE = "nvidia-smi"
-_VERSIONS = re.compile(r"(Driver|CUDA|UMD) Version: {0,4}([0-9.]{3,20})")
+_VERSIONS = re.compile(r"(Driver|KMD|CUDA UMD|CUDA) Version: {0,4}([0-9.]{3,20})")
 _GPU = re.compile(
-    r"\|\s{1,4}([0-9]{1,4})\s{1,4}(\S.{0,60}?)\s{1,40}(?:On|Off|N/A)?\s{0,4}"
+    r"\|\s{1,4}([0-9]{1,4})\s{1,4}(\S.{0,60}?)\s{1,40}(?:On|Off|N/A|ERR!)?\s{0,4}"
     r"\|\s{1,4}([0-9A-F]{4,8}:[0-9A-F]{2}:[0-9A-F:.]{4}) "
 )
 _MIG = re.compile(r"(Enabled|Disabled)\*? {0,2}\|\s*$")
+#: A fan or a power meter alone can answer with an error, of a GPU that works.
+_ODD_ERRORS = 2
 _BORDER = "+"
 
 
 def looks_like(given: Given) -> bool:
     """Whether the table's title and a GPU's line are in the text."""
-    return b"| NVIDIA-SMI" in given.content and bool(_blocks(given.lines))
+    return "| NVIDIA-SMI" in given.text and bool(_blocks(given.lines))
 
 
 def read(given: Given) -> NodeTopology:
@@ -33,8 +35,10 @@ def read(given: Given) -> NodeTopology:
         raise given.refused(f"{len(blocks)} GPUs", "the table of `nvidia-smi` of one node")
     titles = [line[:200] for line in given.lines if line.startswith("| NVIDIA-SMI")][:1]
     versions = {match[1]: match[2] for title in titles for match in _VERSIONS.finditer(title)}
-    gpus = [_gpu(index, lines) for index, lines in sorted(blocks.items())]
-    return smi_query_facts.node(gpus, versions.get("Driver", ""), versions.get("CUDA", ""), "", Notes(SOURCE))
+    driver = versions.get("KMD") or versions.get("Driver", "")
+    cuda = versions.get("CUDA UMD") or versions.get("CUDA", "")
+    gpus = {index: _answers(lines) for index, lines in sorted(blocks.items())}
+    return smi_query_facts.node(gpus, driver, cuda, "", Notes(SOURCE))
 
 
 def _blocks(lines: list[str]) -> dict[int, list[str]]:
@@ -53,8 +57,9 @@ def _blocks(lines: list[str]) -> dict[int, list[str]]:
     return blocks
 
 
-def _gpu(index: int, lines: list[str]) -> GpuFacts:
+def _answers(lines: list[str]) -> Answer:
     match = _GPU.match(lines[0])
     mig = next((found[1] for line in lines if (found := _MIG.search(line))), "")
-    answers = {"name": match[2], "address": match[3], "mig": mig} if match else {}
-    return smi_query_facts.facts(index, lambda field: answers.get(field, ""))
+    error = "ERR!" if sum(line.count("ERR!") for line in lines) > _ODD_ERRORS else ""
+    answers = {"name": match[2], "address": match[3], "mig": mig, "memory": error} if match else {}
+    return lambda field: answers.get(field, "")

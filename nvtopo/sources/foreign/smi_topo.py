@@ -5,22 +5,27 @@ An NVLink counts where both rows state it. A GPU whose own row shows SYS where t
 """
 
 import re
+from collections.abc import Iterator
 from typing import Literal, cast
 
-from nvtopo.model.node import Gpu, GpuPair, Nic, NodeTopology, StatedLevel
+from nvtopo.model.records.node import Gpu, GpuPair, Nic, NodeTopology
+from nvtopo.model.records.places import StatedLevel, Unseen
 from nvtopo.sources.foreign.given import Given, Notes
-from nvtopo.sources.foreign.smi_topo_affinity import NO_AFFINITY, read_affinity
-from nvtopo.sources.foreign.smi_topo_matrix import SOURCE, Matrix, Row, looks_like, matrices, sound_rows
-
-__all__ = ["looks_like", "read"]
+from nvtopo.sources.foreign.other_matrices import states_topology
+from nvtopo.sources.foreign.smi_topo_affinity import NO_AFFINITY, is_cut, read_affinity
+from nvtopo.sources.foreign.smi_topo_legend import has_levels, names_nvlink, nic_names
+from nvtopo.sources.foreign.smi_topo_matrix import SOURCE, Matrix, Row, matrices, sound_rows
 
 Level = Literal["PIX", "PXB", "PHB", "NODE", "SYS"]
 
 _LEVELS = {name: name for name in ("PIX", "PXB", "PHB", "NODE", "SYS")} | {"SOC": "SYS"}
-_NIC_NAME = re.compile(r"NIC([0-9]{1,4}):\s{0,8}([A-Za-z][A-Za-z0-9_.-]{0,63})(?=\s*$|\s+NIC[0-9]|\s+\()")
-#: A line of the legend, wherever a log puts it; the same letters in prose say nothing.
-_NVLINK_LEGEND = re.compile(r"NV#\s{0,8}=")
-_NIC_LINE = re.compile(r"(?:^|\s)NIC[0-9]{1,4}:")
+_PCI_VIEW = re.compile(r"\btopo (?:-mp|--matrix_pci)\b")
+_WHOLE_VIEW = re.compile(r"\btopo (?:-m|--matrix)\b")
+
+
+def looks_like(given: Given) -> bool:
+    """Whether a matrix of NVIDIA's tool with at least one row is in the text."""
+    return next(_topologies(given), None) is not None
 
 
 def read(given: Given) -> NodeTopology:
@@ -30,7 +35,7 @@ def read(given: Given) -> NodeTopology:
         ParseError: the matrix contradicts itself in its header.
     """
     notes = Notes(SOURCE)
-    found = matrices(given)
+    found = _topologies(given)
     matrix = next(found)
     if len(set(matrix.labels)) < len(matrix.labels):
         raise given.refused("a device that the header names twice", "a matrix of `nvidia-smi topo -m`")
@@ -44,9 +49,21 @@ def read(given: Given) -> NodeTopology:
         pairs=_pairs(matrix, rows, notes),
         nics=tuple(Nic(name=name) for name in names.values()),
         stated=_stated(matrix, rows, names, notes),
-        nvlink_hidden=_hides_nvlink(matrix, notes),
+        nvlink_hidden=_hides_nvlink(matrix, rows, given, notes),
+        unseen=_unseen(matrix, rows),
         problems=notes.problems,
     )
+
+
+def _topologies(given: Given) -> Iterator[Matrix]:
+    """The matrices that state levels, less those of peer access and of other makers."""
+    return (matrix for matrix in matrices(given) if states_topology(_between_gpus(matrix), given))
+
+
+def _between_gpus(matrix: Matrix) -> list[str]:
+    gpus = _gpus(matrix)
+    rows = ((label, matrix.rows[label].cells) for label in gpus if label in matrix.rows)
+    return [cells[matrix.positions[gpu]] for _, cells in rows for gpu in gpus if matrix.positions[gpu] < len(cells)]
 
 
 def _gpus(matrix: Matrix) -> list[str]:
@@ -61,27 +78,41 @@ def _index(label: str) -> int:
     return int(label[3:])
 
 
-def _hides_nvlink(matrix: Matrix, notes: Notes) -> bool:
-    """``topo -mp`` prints no NV#, neither in cells nor in its legend, whatever the machine has."""
-    if any(cell.startswith("NV") for row in matrix.rows.values() for cell in row.cells) or not matrix.has_legend:
+def _hides_nvlink(matrix: Matrix, rows: dict[str, Row], given: Given, notes: Notes) -> bool:
+    """``topo -mp`` prints no NV#, neither in cells nor in its legend, whatever the machine has.
+
+    A job sees some of a machine's GPUs; of what joins the others nothing is known, nor of rows that are not there.
+    """
+    gpus = sorted(_index(label) for label in _gpus(matrix))
+    if gpus != list(range(len(gpus))):
+        notes.add("GPUs", f"GPU{', GPU'.join(map(str, gpus))} of a machine with more: which groups it has is not known")
+        return True
+    if any(cell.startswith("NV") for row in matrix.rows.values() for cell in row.cells):
         return False
-    if any(_NVLINK_LEGEND.search(line) for line in matrix.after):
-        return False
-    notes.add("NVLink", "the legend has no NV#, as that of `topo -mp`: the input can't show NVLink")
-    return True
+    if 2 * sum(1 for label in _gpus(matrix) if label in rows) < len(gpus):
+        notes.add("NVLink", "most rows are missing: which GPUs NVLink joins is not known")
+        return True
+    if has_levels(matrix.after) and not names_nvlink(matrix.after):
+        notes.add("NVLink", "the legend has no NV#, as that of `topo -mp`: the input can't show NVLink")
+        return True
+    if _PCI_VIEW.search(given.text) and not _WHOLE_VIEW.search(given.text):
+        notes.add("NVLink", "the input is of `topo -mp`, which can't show NVLink")
+        return True
+    return False
+
+
+def _unseen(matrix: Matrix, rows: dict[str, Row]) -> tuple[Unseen, ...]:
+    """Rows that are missing, cut or torn leave paths open, and gaps between the numbers of GPUs leave GPUs out."""
+    gpus = _gpus(matrix)
+    whole = all(label in rows and len(rows[label].cells) == len(matrix.labels) for label in gpus)
+    if sorted(map(_index, gpus)) != list(range(len(gpus))):
+        return ("gpus",)
+    return () if whole else ("paths",)
 
 
 def _nic_names(matrix: Matrix, notes: Notes) -> dict[str, str]:
-    """Column → the NIC's name. A legend line that holds anything but one name keeps the column's label."""
-    legend: dict[str, str] = {}
-    for line in matrix.after:
-        if not _NIC_LINE.search(line):
-            continue
-        entry = _NIC_NAME.search(line)
-        if entry is None or _NIC_LINE.search(line, entry.end(1) + 1):
-            notes.add("NIC legend", "a line holds something else than one NIC's name")
-        if entry is not None and entry[2] not in legend.values() and entry[2] not in matrix.labels:
-            legend.setdefault(f"NIC{entry[1]}", entry[2])
+    """Column → the NIC's name: the legend's, else the column's label."""
+    legend = nic_names(matrix.after, matrix.labels, notes)
     return {
         label: legend.get(label, label)
         for label in matrix.labels
@@ -91,10 +122,12 @@ def _nic_names(matrix: Matrix, notes: Notes) -> dict[str, str]:
 
 def _gpu(label: str, rows: dict[str, Row], matrix: Matrix, notes: Notes) -> Gpu:
     row = rows.get(label)
-    affinity = read_affinity(row.tail, matrix.columns) if row else NO_AFFINITY
+    affinity = read_affinity(row.tail, row.at, matrix.columns) if row else NO_AFFINITY
     if affinity is None:
         notes.add(label, "its CPU and NUMA affinity can't be read")
         affinity = NO_AFFINITY
+    if is_cut(affinity.cpus):
+        notes.add(label, f"its CPU list is longer than {affinity.cpus}: this driver's tool cuts it")
     return Gpu(
         index=_index(label),
         uuid="",

@@ -10,28 +10,41 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
-from nvtopo.sources.foreign.smi_topo_affinity import SEAM
+from nvtopo.sources.foreign.smi_topo_affinity import SEAM, Columns
 
 SOURCE = "nvidia-smi topo"
 
 _FIRST_GPU = re.compile(r"(?<![A-Za-z0-9_])GPU[0-9]{1,4}")
 _GLUED = re.compile(r"(?:GPU|NIC|NVMe)[0-9]{1,4}|mlx[0-9]_(?:bond_)?[0-9]{1,3}")
 _DEVICE = re.compile(r"(?!(?:GPU|NIC|NVMe)[0-9])[A-Za-z][A-Za-z0-9_.-]{0,63}")
-_CELL = re.compile(r"\s*(X|NV[0-9]{1,2}|NODE|SYS|SOC|PHB|PXB|PIX|\?|[A-Z][A-Za-z0-9]{0,7})")
-_SURE_CELL = re.compile(r"\s*(?:X(?![a-z])|NV[0-9]|NODE|SYS|SOC|PHB|PXB|PIX|\?)")
+_CELL = re.compile(
+    r"\s*(X(?=\s|$|NV|NODE|S[YO]|P[HXI])|NV[0-9]{1,2}|NODE|SYS|SOC|PHB|PXB|PIX|\?|[A-Z][A-Za-z0-9]{0,7})"
+)
+_SURE_CELL = re.compile(
+    r"\s*(?:X(?=\s|$|NV|NODE|S[YO]|P[HXI])|NV[0-9]|NODE|SYS|SOC|PHB|PXB|PIX|\?|(?:OK|[CGT]NS)(?=\s|$))"
+)
 _WORD = re.compile(r"\S+")
 #: What the rest of a wrapped row can consist of.
 _CONTINUED = re.compile(r"[\sXNVODESYHPBIC0-9,/A?-]*[0-9A-Z?][\sXNVODESYHPBIC0-9,/A?-]*")
-_LEGEND = re.compile(r"(?:^|\s)(?:X|SYS|NODE|PHB|PXB|PIX|NV#)\s{1,8}= ")
 #: A log's prefix before a row: time stamp, level, pod, stream.
 _MOST_PREFIX_WORDS = 12
 _MOST_WRAPS = 64
+#: A row of 16 GPUs and 64 NICs has 700 characters.
+_LONGEST_LINE = 1 << 12
 #: A header of 16 GPUs and 64 NICs at 80 columns wraps into as many lines.
 _MOST_HEADERS = 8
 #: What stands before a line that a log quotes.
 _QUOTES = "\"'`"
-#: So many bars in a line make it a row of a Markdown table.
+#: So many bars in a line make it a row of a Markdown table; its rule says nothing.
 _MARKDOWN_CELLS = 3
+_MARKDOWN_RULE = re.compile(r"[\s|:-]*-{2}[\s|:-]*")
+_EMPHASIS = re.compile(r"(?<![A-Za-z0-9])[*]{1,3}(?=[A-Za-z0-9#])|(?<=[A-Za-z0-9])[*]{1,3}(?![A-Za-z0-9_])|`")
+#: Underscores are emphasis in pairs only: a device's name may end in some.
+_UNDERLINED = re.compile(r"(?<![A-Za-z0-9_])(_{2,3})(?=[A-Za-z0-9#])([^_]{1,64})(?<=[A-Za-z0-9#])\1(?![A-Za-z0-9_])")
+#: A Markdown fence that lost its line end.
+_FENCE = re.compile(r"(?:```|~~~)\s*$")
+#: Where the devices end and the columns of places begin; people shorten their titles.
+_PLACES = re.compile(r"CPU|(?<![A-Za-z_])(?i:GPU ?NUMA|NUMA|Node Aff|Affinity)")
 
 
 class Row(NamedTuple):
@@ -41,14 +54,16 @@ class Row(NamedTuple):
     """As many as the matrix has columns, or fewer where the row was cut."""
     tail: str
     """What follows the cells: CPU affinity, NUMA affinity, GPU NUMA ID."""
+    at: int | None = None
+    """The column of the line where the tail begins; None where the line is wrapped."""
 
 
 class Matrix(NamedTuple):
     """What the text states."""
 
     labels: tuple[str, ...]
-    columns: str
-    """The header behind the devices, without blanks: which affinity columns there are."""
+    columns: Columns
+    """Which columns of places there are, and where."""
     rows: dict[str, Row]
     after: list[str]
     """The lines behind the header: rows, legend, NIC legend."""
@@ -56,15 +71,10 @@ class Matrix(NamedTuple):
     positions: dict[str, int]
     """Device → its column."""
 
-    @property
-    def has_legend(self) -> bool:
-        """Whether the legend of the levels is there."""
-        return any(_LEGEND.search(line) for line in self.after)
-
 
 def matrices(given: Given) -> Iterator[Matrix]:
     """Every matrix of the text, in its order."""
-    lines = [line.replace("|", "\t") if line.count("|") >= _MARKDOWN_CELLS else line for line in given.lines]
+    lines = [_plain(line[:_LONGEST_LINE]) for line in given.lines]
     starts = [index for index, line in enumerate(lines) if "GPU" in line and _labels(line)]
     ends = [*starts[1:], len(lines)][: len(starts)]
     wrapped: list[int] = []
@@ -84,13 +94,32 @@ def looks_like(given: Given) -> bool:
     return next(matrices(given), None) is not None
 
 
-def _labels(header: str) -> tuple[str, ...]:
-    """The devices that a header names; empty where the line is none."""
+def _plain(line: str) -> str:
+    """A line without what Markdown adds to it; the cells of its tables become columns."""
+    if "```" in line or "~~~" in line:
+        line = _FENCE.sub("", line)
+    if line.count("|") >= _MARKDOWN_CELLS:
+        line = "" if _MARKDOWN_RULE.fullmatch(line) else line.removeprefix("|").rstrip().removesuffix("|")
+        line = "\t".join(cell.strip() for cell in line.split("|"))
+    if "__" in line:
+        line = _UNDERLINED.sub(r"\2", line)
+    return _EMPHASIS.sub("", line) if "*" in line or "`" in line else line
+
+
+def _devices(header: str) -> tuple[str, str]:
+    """The part of a header that names devices, and the rest, which names columns of places."""
     first = _FIRST_GPU.search(header)
     if first is None:
-        return ()
+        return "", ""
+    place = _PLACES.search(header, first.start())
+    end = len(header) if place is None else place.start()
+    return header[first.start() : end], header[end:]
+
+
+def _labels(header: str) -> tuple[str, ...]:
+    """The devices that a header names; empty where the line is none."""
     labels: list[str] = []
-    for word in header[first.start() :].partition("CPU")[0].split():
+    for word in _devices(header)[0].split():
         parts = _GLUED.findall(word)
         if "".join(parts) != word:
             parts = [word] if _DEVICE.fullmatch(word) else []
@@ -111,9 +140,8 @@ def _matrix(lines: list[str]) -> Matrix | None:
     several_headers = any("GPU" in line and _labels(line) for line in lines[1:body])
     if not rows or (several_headers and len(set(labels)) < len(labels)):
         return None
-    first = _FIRST_GPU.search(header)
-    tail = header[first.start() if first else 0 :].partition("CPU")
-    columns = "".join((tail[1] + tail[2]).split())
+    places = _devices(header)[1]
+    columns = Columns.of(places, len(header) - len(places))
     positions = {label: position for position, label in enumerate(labels)}
     return Matrix(labels, columns, rows, lines[body:], positions)
 
@@ -137,21 +165,23 @@ def _row_start(line: str) -> tuple[str, str] | None:
 def _rows(lines: list[str], labels: tuple[str, ...]) -> dict[str, Row]:
     known = frozenset(labels)
     texts: dict[str, str] = {}
+    begins: dict[str, int] = {}
     current, wraps = "", 0
     for line in lines:
         start = _row_start(line)
         if start is not None and start[0] in known:
             current, wraps = start[0], 0
             texts.setdefault(current, start[1])
+            begins.setdefault(current, len(line) - len(start[1]))
         elif current and wraps < _MOST_WRAPS and _CONTINUED.fullmatch(line):
             texts[current] += SEAM + line
             wraps += 1
         else:
             current = ""
-    return {label: _row(text, len(labels)) for label, text in texts.items()}
+    return {label: _row(text, len(labels), begins[label]) for label, text in texts.items()}
 
 
-def _row(text: str, count: int) -> Row:
+def _row(text: str, count: int, begin: int) -> Row:
     """Cells that lost the blank between them at a seam are told apart all the same; the tail keeps its seams."""
     joined = text.replace(SEAM, "")
     cells: list[str] = []
@@ -162,7 +192,8 @@ def _row(text: str, count: int) -> Row:
             break
         cells.append(match[1])
         position = match.end()
-    return Row(tuple(cells), text[_with_seams(text, position) :].rstrip())
+    at = None if SEAM in text else begin + position
+    return Row(tuple(cells), text[_with_seams(text, position) :].rstrip(), at)
 
 
 def _with_seams(text: str, position: int) -> int:

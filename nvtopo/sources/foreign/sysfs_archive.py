@@ -4,16 +4,19 @@ Nothing is unpacked to disk: the ordinary sources read from the archive as they 
 the archive that lies is told by what the folders hold.
 """
 
-from nvtopo.model.facts import HostFacts
-from nvtopo.model.node import NodeTopology
-from nvtopo.model.record import Problem, Record
-from nvtopo.model.snapshot import VERSION, Snapshot
-from nvtopo.sources import net, numa, pci, rdma, storage
+from msgspec.structs import replace
+
+from nvtopo.model.records.facts import HostFacts
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.record import Problem, Record
+from nvtopo.model.records.snapshot import VERSION, Snapshot
 from nvtopo.sources.foreign import pci_gpus
 from nvtopo.sources.foreign.given import Given, Notes
 from nvtopo.sources.foreign.sysfs_tree import Content, Tree
 from nvtopo.sources.foreign.sysfs_unpacked import is_archive, unpacked
+from nvtopo.sources.linux import net, numa, pci, storage
 from nvtopo.sources.machine import Machine, NoNvml
+from nvtopo.sources.rdma import devices as rdma
 from nvtopo.sources.sysfs import SysfsReader
 
 SOURCE = "archive"
@@ -44,7 +47,8 @@ def read(given: Given) -> NodeTopology:
         raise given.refused(f"an archive of {', '.join(first)}", "an archive with a recorded /sys")
     if len(roots) > 1:
         notes.add("archive", f"holds {len(roots)} recorded machines; the one in {roots[0] or '/'} was read")
-    return pci_gpus.node(_snapshot(Tree(content, roots[0])), notes)
+    node = pci_gpus.node(_snapshot(Tree(content, roots[0])), notes)
+    return replace(node, unseen=("gpus", "nics", "paths")) if content.cut else node
 
 
 def _roots(content: Content) -> list[str]:

@@ -45,6 +45,10 @@ class Tree(SysfsRoot):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         return self._files[key]
 
+    def is_file(self, path: str) -> bool:  # noqa: ARG002 - an archive holds nothing else
+        """True: an archive holds nothing but files."""
+        return True
+
     def names(self, path: str) -> list[str]:
         """What the folder holds, in order."""
         below = self._folders.get(self._resolve(path))

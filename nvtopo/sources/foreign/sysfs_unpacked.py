@@ -113,7 +113,7 @@ def _text_archive(given: Given) -> Content:
     """``Path:`` with ``Lines:`` and the lines, or with ``SymlinkTo:``."""
     files: dict[str, bytes] = {}
     links: dict[str, str] = {}
-    lines = given.lines
+    lines = given.raw_lines
     path: str | None = None
     position, cut = 0, None
     while position < len(lines) and len(files) + len(links) < _MOST_MEMBERS:

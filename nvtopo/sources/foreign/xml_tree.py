@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 from xml.parsers import expat
 
+from nvtopo.model.records.places import Unseen
 from nvtopo.sources.foreign.given import Given
 
 #: hwloc nests some thirty deep, and a DGX's `nvidia-smi -q -x` has about 6,000 elements.
@@ -14,6 +15,10 @@ _DEEPEST = 64
 _MOST_ELEMENTS = 400_000
 _ROOT = re.compile(r"<([A-Za-z_][A-Za-z0-9_.-]{0,63})(?=[\s>/])")
 _SLICE = 1 << 16
+
+
+#: What a document that is cut may have had behind the cut: everything.
+BEHIND_A_CUT: tuple[Unseen, ...] = ("gpus", "nics", "paths")
 
 
 class Element:
@@ -54,6 +59,8 @@ class Document(NamedTuple):
 
     root: Element
     cut: str | None
+    more: int = 0
+    """How many elements of the root's name follow it."""
 
 
 class _Unbounded(Exception):
@@ -94,7 +101,7 @@ class _Builder:
 
 def root_of(given: Given, tags: frozenset[str]) -> str:
     """Which of ``tags`` the text has as an element, the first in it; empty where none."""
-    if b"<" not in given.content:
+    if "<" not in given.text:
         return ""
     return next((match[1] for match in _ROOT.finditer(given.text) if match[1] in tags), "")
 
@@ -120,7 +127,7 @@ def parse(given: Given, tag: str) -> Document:
         raise given.refused(str(error), f"an XML document <{tag}>") from None
     if builder.root is None:
         raise given.refused("an unreadable start tag", f"an XML document <{tag}>")
-    return Document(builder.root, cut)
+    return Document(builder.root, cut, len(re.findall(rf"<{tag}[\s>]", given.text)) - 1)
 
 
 def _feed(parser: expat.XMLParserType, builder: _Builder, text: str, start: int) -> None:

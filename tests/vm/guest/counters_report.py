@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import msgspec
 
-from nvtopo.agent import observe, pause, rdma
+from nvtopo.agent import observe
+from nvtopo.agent.parts import pause, rdma
 from nvtopo.sinks.metrics.series import text, together
 from nvtopo.sources.machine import Machine, NoNvml
-from nvtopo.sources.rdma_counters import CounterReader
-from nvtopo.sources.rdma_netlink import RdmaNetlink
+from nvtopo.sources.rdma.counters import CounterReader
+from nvtopo.sources.rdma.netlink_rdma import RdmaNetlink
 from nvtopo.sources.sysfs import SysfsRoot
 
 _CLASS: Final = Path("/sys/class/infiniband")

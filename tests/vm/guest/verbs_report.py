@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
-from nvtopo.sources import rdma, verbs
 from nvtopo.sources.machine import Machine, NoNvml
+from nvtopo.sources.rdma import devices as rdma
+from nvtopo.sources.rdma import verbs
 from nvtopo.sources.sysfs import SysfsRoot
 
 #: Fields that pyverbs and the C struct name alike.

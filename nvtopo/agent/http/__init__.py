@@ -1,0 +1,1 @@
+"""The agent's HTTP page: the server, who may read, the formats."""

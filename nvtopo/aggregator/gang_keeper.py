@@ -1,0 +1,213 @@
+"""Gangs of gated pods are placed while this replica leads: the thread around ``placement.gangs``.
+
+Every replica follows the pods, since each counts their GPUs as used when it places something.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, Protocol
+
+from nvtopo.aggregator.desk import Desk, Placed
+from nvtopo.cluster.graph import ClusterGraph
+from nvtopo.errors import ApiError, ReadError, UsageError
+from nvtopo.kube import pod_changes
+from nvtopo.kube.applier import Applier
+from nvtopo.kube.apply_queue import Limits
+from nvtopo.kube.client import Client
+from nvtopo.kube.pod_changes import PodChange
+from nvtopo.model.conclusions.distance import Distances
+from nvtopo.model.conclusions.locality import Locality
+from nvtopo.model.conclusions.paths import nearest_nics
+from nvtopo.placement.gang import PREFIX
+from nvtopo.placement.gang_steps import Attempt, Figures, Lift, Plan, Step
+from nvtopo.placement.gangs import Gangs
+from nvtopo.placement.ledger import Refused
+from nvtopo.placement.pods import InUse, PodEvent, PodGone, PodsListed
+
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS: Final = 0.05
+"""Between two steps: pods of a gang come together."""
+READ_SECONDS: Final = 60.0
+"""After which the ledger is read again."""
+FAILED_SECONDS: Final = 1.0
+_LONGEST_WAIT_SECONDS: Final = 1.0
+
+
+class PodSource(Protocol):
+    """What is needed of ``kube.gpu_pods.GpuPods``."""
+
+    def events(self, stop: threading.Event) -> Iterator[PodEvent]:
+        """What happens to pods, until ``stop`` is set."""
+
+
+class CountedPods:
+    """The GPUs of bound pods, as they are now; for a ``Desk``."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._in_use = InUse()
+
+    def fold(self, event: PodEvent) -> bool:
+        """What happened; whether a GPU became free by it."""
+        with self._lock:
+            return self._in_use.fold(event)
+
+    def counted(self) -> Mapping[str, Mapping[str, int]]:
+        """Node → reservation, or "" → GPUs."""
+        with self._lock:
+            return self._in_use.counted()
+
+
+class GangKeeper:
+    """Follows pods while ``run`` runs; as leader it places gangs, and ``applier`` writes at their pods."""
+
+    def __init__(  # noqa: PLR0913 - what it reads and writes, and clocks with defaults
+        self,
+        source: PodSource,
+        counted: CountedPods,
+        desk: Desk,
+        client: Client,
+        *,
+        term: Callable[[], int | None],
+        graph: Callable[[], ClusterGraph | None],
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``clock`` gives seconds since 1970, as the API server's own times do."""
+        self._source, self._counted, self._desk, self._term, self._graph = source, counted, desk, term, graph
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._gangs = Gangs()
+        self._term_begun: int | None = None
+        self._read_at = 0.0
+        self._generation = -1
+        self._failing = False
+        self._happened = False
+        self._over = False
+        self.applier: Applier[PodChange] = Applier(
+            "gangs", lambda path, wanted: pod_changes.write(client, path, wanted), term, limits=limits
+        )
+
+    @property
+    def figures(self) -> Figures:
+        """How many gangs there are now."""
+        with self._changed:
+            return self._gangs.figures
+
+    def run(self, stop: threading.Event) -> None:
+        """Until ``stop`` is set."""
+        reader = threading.Thread(target=self._read, args=(stop,), name="gpu-pods", daemon=True)
+        reader.start()
+        while self._wait():
+            term = self._term()
+            if term is not None:
+                self._step(term)
+            stop.wait(PAUSE_SECONDS)
+        reader.join()
+
+    def _wait(self) -> bool:
+        """Until something is to be done; False at the end."""
+        with self._changed:
+            seconds = self._gangs.seconds_until_next(self._clock()) if self._term_begun is not None else 1.0
+            if self._failing:
+                seconds = max(seconds, FAILED_SECONDS)
+            self._changed.wait_for(lambda: self._happened or self._over, min(seconds, _LONGEST_WAIT_SECONDS))
+            self._happened = False
+            return not self._over
+
+    def _read(self, stop: threading.Event) -> None:
+        try:
+            for event in self._source.events(stop):
+                freed = self._counted.fold(event)
+                with self._changed:
+                    self._gangs.fold(event)
+                    if freed:
+                        self._gangs.stir(self._clock())
+                    self._happened = True
+                    self._changed.notify_all()
+                if isinstance(event, PodGone):
+                    self.applier.forget(pod_changes.path_of(event.namespace, event.name))
+                elif isinstance(event, PodsListed):
+                    self._term_begun = None  # what was written meanwhile is not known
+                if stop.is_set():
+                    break
+        finally:
+            with self._changed:
+                self._over = True
+                self._changed.notify_all()
+
+    def _step(self, term: int) -> None:
+        try:
+            self._begin(term)
+            plan = self._plan()
+            for reservation in plan.ended:
+                self._desk.release(reservation)
+                with self._changed:
+                    self._gangs.released(reservation)
+                    self._gangs.stir(self._clock())
+            self._place(plan.attempts)
+            for step in (*plan.steps, *self._plan().steps):
+                self._write(step, term)
+        except (ApiError, ReadError) as error:
+            if not self._failing:
+                logger.warning("cannot place gangs, trying on", extra={"reason": str(error)})
+            self._failing = True
+            self._term_begun = None  # so that no step is lost
+        else:
+            self._failing = False
+
+    def _begin(self, term: int) -> None:
+        """Read what is reserved: at the start of a term, and now and then."""
+        now = self._clock()
+        if term != self._term_begun or now >= self._read_at:
+            held = self._desk.held(PREFIX)
+            with self._changed:
+                self._gangs.begin(held, now)
+            self._term_begun, self._read_at = term, now + READ_SECONDS
+        graph = self._graph()
+        if graph is not None and graph.generation != self._generation:
+            self._generation = graph.generation
+            with self._changed:
+                self._gangs.stir(now)
+
+    def _plan(self) -> Plan:
+        with self._changed:
+            return self._gangs.plan(self._clock())
+
+    def _place(self, attempts: tuple[Attempt, ...]) -> None:
+        """All of them in one write of the ledger, in their order."""
+        begun = [
+            (one.key, self._desk.placing(one.key.id, one.asked.content, one.asked.parsed, lasting=True))
+            for one in attempts
+        ]
+        for key, future in begun:
+            found: Placed | str
+            try:
+                found = future.result()
+            except (Refused, UsageError) as error:
+                found = str(error)
+            with self._changed:
+                self._gangs.placed(key, found if isinstance(found, str) else found.answer, self._clock())
+
+    def _write(self, step: Step, term: int) -> None:
+        path = pod_changes.path_of(step.pod.namespace, step.pod.name)
+        nics = self._nics(step) if isinstance(step, Lift) else ""
+        self.applier.want(path, pod_changes.change(step, nics), term)
+
+    def _nics(self, step: Lift) -> str:
+        """The NICs nearest to the GPUs that the pod gets, in the order of these."""
+        graph = self._graph()
+        node = graph.nodes.get(step.rank.node) if graph is not None and step.rank is not None else None
+        if node is None or node.topology is None or step.rank is None:
+            return ""
+        distances = Distances(node.topology)
+        found: dict[str, None] = {}
+        for gpu in node.topology.gpus:
+            if gpu.index in step.rank.gpus:
+                near = nearest_nics(node.topology, distances, gpu)
+                if near.level is not None and near.level < Locality.SYS:
+                    found.update(dict.fromkeys(near.nics))
+        return ",".join(found)

@@ -1,0 +1,109 @@
+"""What a check of a node is given, and what it may answer: found, not known, nothing wrong, or not for this node."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Final, Literal, NamedTuple
+
+from msgspec.structs import replace
+
+from nvtopo.findings.finding import Check, Finding, FindingDomain, Severity
+from nvtopo.model.conclusions.derive import Derived, derive
+from nvtopo.model.conclusions.hierarchy import functions_of
+from nvtopo.model.conclusions.pcie import Functions
+from nvtopo.model.conclusions.ports import rail_nics
+from nvtopo.model.records.node import Nic, NodeTopology
+from nvtopo.model.records.record import Record
+from nvtopo.model.records.snapshot import Snapshot
+
+Outcome = Literal["failed", "passed", "unknown", "not-applicable"]
+
+#: The subject of what is about the node as a whole.
+NODE: Final = "node"
+
+
+class NodeLabels(NamedTuple):
+    """Given to compare a node with the labels of its Node object."""
+
+    values: Mapping[str, str] | None
+    """None if there is no Node of its name."""
+
+
+class Machine:
+    """A node with its facts and what follows from them; without a snapshot if it was read from a resource."""
+
+    def __init__(
+        self,
+        node: NodeTopology,
+        snapshot: Snapshot | None = None,
+        derived: Derived | None = None,
+        labels: NodeLabels | None = None,
+    ) -> None:
+        self.node = node
+        self.snapshot = snapshot
+        self.derived = derive(node) if derived is None else derived
+        self.labels = labels
+
+    @cached_property
+    def rails(self) -> tuple[Nic, ...]:
+        """The NICs of the compute network that can be seen here."""
+        return tuple(nic for nic in rail_nics(self.node.nics, self.derived.nic_roles) if not nic.hidden_by)
+
+    @cached_property
+    def functions(self) -> Functions:
+        """PCI functions by address; empty without a snapshot."""
+        return functions_of(self.snapshot)
+
+
+class Found(NamedTuple):
+    """Something that does not fit."""
+
+    subject: str
+    evidence: str
+    severity: Severity | None = None
+    """If it is another than the check's."""
+    expected: str | None = None
+    """If it is another than the check's."""
+
+
+class Unknown(NamedTuple):
+    """Something that can't be known here, and why."""
+
+    subject: str
+    reason: str
+
+
+class Fits(NamedTuple):
+    """The check is for this node, and this much of it is as it should be."""
+
+
+Answer = Found | Unknown | Fits
+
+
+class NodeCheck(NamedTuple):
+    """One check. ``find`` is a pure function; a check that answers nothing is not for this node."""
+
+    check: Check
+    reads: str
+    """Where the facts come from: file or call."""
+    unknown_when: str
+    """When it can't know: a clause that follows "if"."""
+    find: Callable[[Machine], Iterable[Answer]]
+
+    def finding(self, found: Found) -> Finding:
+        """The finding that says what this check found."""
+        made = self.check.finding(found.subject, found.evidence, found.severity)
+        return made if found.expected is None else replace(made, expected=found.expected)
+
+
+class NotKnown(Record, frozen=True, kw_only=True, order=True, omit_defaults=False):
+    """What a check could not know."""
+
+    id: str
+    domain: FindingDomain
+    subject: str
+    reason: str
+    """Why it can't be known."""
+    remedy: str
+    """What makes it known."""
+    decisive: bool = False
+    """Whether it can't be said, for this, if the node is ready."""

@@ -1,0 +1,44 @@
+"""Many nodes: the verdict on each, and what is found by looking at all of them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from nvtopo.checks.check import NotKnown, Outcome
+from nvtopo.checks.cluster import Compared
+from nvtopo.checks.report import NodeReport, Verdict, worst, worst_first
+from nvtopo.findings.finding import Finding
+from nvtopo.model.records.record import Record
+
+#: Nodes that were not compared: one alone, or a graph that an aggregator made.
+NOT_COMPARED: Final = Compared((), (), {})
+
+
+class FleetReport(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """What ``doctor`` says of several nodes."""
+
+    verdict: Verdict
+    """The worst of the nodes', and not ready if a finding about several is critical."""
+    nodes: dict[str, NodeReport]
+    findings: tuple[Finding, ...] = ()
+    """About racks, rails and the cluster, worst first."""
+    unknown: tuple[NotKnown, ...] = ()
+    """What could not be compared, because some nodes do not show it."""
+    checks: dict[str, Outcome] = {}
+    """Id of each comparison of nodes → how it ended."""
+
+
+def of_fleet(
+    nodes: Mapping[str, NodeReport], findings: Iterable[Finding] = (), compared: Compared = NOT_COMPARED
+) -> FleetReport:
+    """The report on these nodes, by name."""
+    shared = worst_first((*findings, *compared.findings))
+    verdicts: list[Verdict] = [report.verdict for report in nodes.values()]
+    if any(finding.severity == "critical" for finding in shared):
+        verdicts.append("not-ready")
+    return FleetReport(
+        verdict=worst(verdicts),
+        nodes=dict(sorted(nodes.items())),
+        findings=shared,
+        unknown=compared.unknown,
+        checks=compared.checks,
+    )

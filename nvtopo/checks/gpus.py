@@ -1,0 +1,155 @@
+"""The GPUs of one node beside each other: products, firmware, modes, and the PCIe link of each."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from nvtopo.checks import peers
+from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.findings.finding import Check
+from nvtopo.model.conclusions.pcie import narrowed
+
+
+def _widths(machine: Machine) -> Iterator[Answer]:
+    """A slot may have fewer lanes by design; a card with fewer than its siblings have is not as it should be."""
+    widths: dict[str, dict[str, int]] = {}
+    for gpu in machine.node.gpus:
+        if gpu.link is not None and gpu.link.width is not None and gpu.link.max_width is not None:
+            widths.setdefault(gpu.name, {})[gpu.key] = gpu.link.width
+        elif not machine.node.host.hypervisor:
+            yield Unknown(gpu.key, "its PCIe link, or that of the port above it, is not known")
+    for gpu in machine.node.gpus:
+        siblings = widths.get(gpu.name, {})
+        if gpu.link is None or gpu.key not in siblings:
+            continue
+        if narrowed(gpu.link):
+            yield Found(
+                gpu.key,
+                f"has a PCIe link of x{gpu.link.width}, and both ends support x{gpu.link.max_width}",
+                "warning" if (peers.common(siblings.values()) or 0) > siblings[gpu.key] else "info",
+                expected=f"x{gpu.link.max_width}",
+            )
+        else:
+            yield Fits()
+
+
+def _products(machine: Machine) -> Iterator[Answer]:
+    found = [gpu.name for gpu in machine.node.gpus if gpu.name]
+    for gpu in machine.node.gpus:
+        if not gpu.name:
+            yield Unknown(gpu.key, "the driver does not say its product")
+    if len(set(found)) > 1:
+        yield Found(NODE, f"has {peers.counted(found)}")
+    elif found:
+        yield Fits()
+
+
+def _mig(machine: Machine) -> Iterator[Answer]:
+    modes = {gpu.key: "on" if gpu.mig else "off" for gpu in machine.node.gpus if gpu.mig is not None}
+    able = {gpu.name for gpu in machine.node.gpus if gpu.mig is not None}
+    for gpu in machine.node.gpus:
+        if gpu.mig is None and gpu.name in able:
+            yield Unknown(gpu.key, "the driver does not say its MIG mode, and does so for others of its product")
+    if len(set(modes.values())) > 1:
+        yield Found(NODE, f"MIG mode is {peers.counted(modes.values())}")
+    elif modes:
+        yield Fits()
+
+
+def _vbios(machine: Machine) -> Iterator[Answer]:
+    """GPUs of one product only."""
+    if not machine.node.gpus:
+        return
+    facts = machine.snapshot.nvml.gpus if machine.snapshot is not None and machine.snapshot.nvml is not None else ()
+    products: dict[str, dict[str, str]] = {}
+    for gpu in facts:
+        if gpu.vbios:
+            products.setdefault(gpu.name, {})[f"GPU{gpu.index}"] = gpu.vbios
+    if not products:
+        yield Unknown(NODE, "no GPU states the version of its VBIOS here")
+    for versions in products.values():
+        if len(set(versions.values())) == 1:
+            yield Fits()
+        elif odd := peers.odd(versions):
+            most = peers.common(versions.values())
+            for name, version in odd.items():
+                yield Found(name, f"has VBIOS {version}, and most have {most}", expected=most)
+        else:
+            yield Found(NODE, f"its GPUs have VBIOS {peers.counted(versions.values())}")
+
+
+def _memory(machine: Machine) -> Iterator[Answer]:
+    products: dict[str, dict[str, int]] = {}
+    for gpu in machine.node.gpus:
+        if gpu.memory_bytes is not None:
+            products.setdefault(gpu.name, {})[gpu.key] = gpu.memory_bytes
+        elif not machine.node.unseen:
+            yield Unknown(gpu.key, "the driver does not say how much memory it has")
+    for sizes in products.values():
+        if len(set(sizes.values())) == 1:
+            yield Fits()
+        for name, size in peers.odd(sizes).items():
+            yield Found(name, f"has {size} bytes of memory, and most have {peers.common(sizes.values())}")
+
+
+CHECKS: Final[tuple[NodeCheck, ...]] = (
+    NodeCheck(
+        Check(
+            "gpu-pcie-narrow",
+            "warning",
+            "pcie",
+            "as many lanes as both ends support",
+            "Reseat the card, its riser or its cable, then look at `lspci -vv` (LnkSta).",
+        ),
+        "nvmlDeviceGetCurrPcieLinkWidth, /sys/bus/pci/devices/*/max_link_width",
+        "the link or the port above it is not shown",
+        _widths,
+    ),
+    NodeCheck(
+        Check(
+            "gpu-products-differ",
+            "info",
+            "host",
+            "one product on a node",
+            "Nothing is to be done if it was built so; a label can only name one product.",
+        ),
+        "nvmlDeviceGetName",
+        "the driver does not say a GPU's product",
+        _products,
+    ),
+    NodeCheck(
+        Check(
+            "mig-modes-differ",
+            "warning",
+            "runtime",
+            "MIG mode on for all GPUs, or for none",
+            "Set it alike (`nvidia-smi -mig`), unless a profile of mig-parted wants it so.",
+        ),
+        "nvmlDeviceGetMigMode",
+        "the driver says it for some GPUs of a product only",
+        _mig,
+    ),
+    NodeCheck(
+        Check(
+            "gpu-vbios-differs",
+            "warning",
+            "host",
+            "one VBIOS on all GPUs of a product",
+            "Update the GPUs' firmware alike; boards that were exchanged often come with another.",
+        ),
+        "nvmlDeviceGetVbiosVersion",
+        "the input is no capture, or the driver does not say",
+        _vbios,
+    ),
+    NodeCheck(
+        Check(
+            "gpu-memory-differs",
+            "warning",
+            "host",
+            "one size of memory on all GPUs of a product",
+            "Look at ECC mode and at the product: `nvidia-smi -q -d ECC,MEMORY`.",
+        ),
+        "nvmlDeviceGetMemoryInfo",
+        "the driver does not say it",
+        _memory,
+    ),
+)

@@ -1,0 +1,179 @@
+"""The host: NUMA nodes, CPUs, and the kernel's settings that slow a job down."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from nvtopo.checks import peers
+from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.findings.finding import Check
+from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
+
+_PERFORMANCE: Final = "performance"
+
+
+def _several_numa_nodes(machine: Machine) -> bool:
+    return sum(1 for numa in machine.node.numa if numa.cpus) > 1
+
+
+def _numa_stated(machine: Machine) -> Iterator[Answer]:
+    if not _several_numa_nodes(machine) or machine.node.unseen:
+        return
+    for gpu in machine.node.gpus:
+        if gpu.numa_node is not None or gpu.numa_nodes:
+            yield Fits()
+        elif machine.node.host.hypervisor:
+            yield Unknown(gpu.key, "the hypervisor states no NUMA node for it")
+        else:
+            yield Found(gpu.key, "has no NUMA node (-1), and the machine has several")
+
+
+def _balancing(machine: Machine) -> Iterator[Answer]:
+    if not machine.node.gpus or not _several_numa_nodes(machine):
+        return
+    host = machine.snapshot.host if machine.snapshot is not None else None
+    if host is None or host.numa_balancing is None:
+        yield Unknown(NODE, "the input does not say whether it is on")
+    elif host.numa_balancing:
+        yield Found(NODE, f"automatic NUMA balancing is on (kernel.numa_balancing = {host.numa_balancing})")
+    else:
+        yield Fits()
+
+
+def _governor(machine: Machine) -> Iterator[Answer]:
+    if not machine.node.gpus or machine.node.host.hypervisor:
+        return
+    host = machine.snapshot.host if machine.snapshot is not None else None
+    if host is None or not host.governors:
+        yield Unknown(NODE, "the kernel shows no frequency governor")
+        return
+    others = [name for name in host.governors if name != _PERFORMANCE]
+    yield Found(NODE, f"the frequency governor is {peers.counted(host.governors)}") if others else Fits()
+
+
+def _isolated(machine: Machine) -> Iterator[Answer]:
+    """Isolcpus takes CPUs from every pod that does not pin itself."""
+    if not machine.node.gpus or machine.node.unseen:
+        return
+    if not machine.node.numa:
+        yield Unknown(NODE, "its NUMA nodes could not be read")
+        return
+    if not machine.node.host.isolated_cpus:
+        yield Fits()
+        return
+    isolated = set(parse_cpulist(machine.node.host.isolated_cpus))
+    near = {gpu.numa_node for gpu in machine.node.gpus}
+    for numa in machine.node.numa:
+        cpus = set(parse_cpulist(numa.cpus)) if numa.cpus else set()
+        if numa.index not in near or not cpus:
+            continue
+        if cpus <= isolated:
+            yield Found(f"NUMA node {numa.index}", f"all its CPUs ({numa.cpus}) are isolated, and GPUs are near it")
+        else:
+            yield Fits()
+
+
+def _hugepages(machine: Machine) -> Iterator[Answer]:
+    """Pages that are reserved on some of the NUMA nodes only."""
+    nodes = [numa for numa in machine.node.numa if numa.cpus]
+    if machine.node.gpus and not nodes and not machine.node.unseen:
+        yield Unknown(NODE, "its NUMA nodes could not be read")
+    sizes = {size for numa in nodes for size in numa.hugepages}
+    for size in sorted(sizes):
+        counts = {f"NUMA node {numa.index}": numa.hugepages.get(size, 0) for numa in nodes}
+        if len(set(counts.values())) > 1:
+            said = ", ".join(f"{count} on {name}" for name, count in counts.items())
+            yield Found(NODE, f"huge pages of {size}: {said}")
+        else:
+            yield Fits()
+
+
+def _near_cpus(machine: Machine) -> Iterator[Answer]:
+    """Whether this process, and so the pod that it is in, may use CPUs near each GPU."""
+    allowed = machine.node.host.allowed_cpus
+    if not allowed:
+        return
+    usable = set(parse_cpulist(allowed))
+    for gpu in machine.node.gpus:
+        near = machine.derived.cpu_affinity.get(gpu.index, "")
+        if not near:
+            yield Unknown(gpu.key, "the CPUs near it are not known")
+        elif not usable & set(parse_cpulist(near)):
+            yield Found(gpu.key, f"is near CPUs {near}, and doctor may use {format_cpulist(sorted(usable))} only")
+        else:
+            yield Fits()
+
+
+CHECKS: Final[tuple[NodeCheck, ...]] = (
+    NodeCheck(
+        Check(
+            "gpu-numa-missing",
+            "warning",
+            "host",
+            "a NUMA node for each GPU",
+            "Update the firmware, or set it there: without it nothing can be placed near the GPU.",
+        ),
+        "/sys/bus/pci/devices/*/numa_node",
+        "a hypervisor does not pass it on",
+        _numa_stated,
+    ),
+    NodeCheck(
+        Check(
+            "numa-balancing-on",
+            "info",
+            "host",
+            "automatic NUMA balancing off, for jobs that pin their memory",
+            "sysctl kernel.numa_balancing=0",
+        ),
+        "/proc/sys/kernel/numa_balancing",
+        "the input is no capture, or one of an older release",
+        _balancing,
+    ),
+    NodeCheck(
+        Check(
+            "cpu-governor",
+            "info",
+            "host",
+            f"the governor {_PERFORMANCE}",
+            "cpupower frequency-set -g performance, or the tuned profile throughput-performance.",
+        ),
+        "/sys/devices/system/cpu/cpufreq/policy*/scaling_governor",
+        "the kernel shows none, or the input is no capture",
+        _governor,
+    ),
+    NodeCheck(
+        Check(
+            "gpu-cpus-isolated",
+            "warning",
+            "host",
+            "CPUs for pods on each NUMA node with GPUs",
+            "Take some CPUs of that NUMA node out of isolcpus.",
+        ),
+        "/sys/devices/system/cpu/isolated",
+        "the NUMA nodes could not be read",
+        _isolated,
+    ),
+    NodeCheck(
+        Check(
+            "hugepages-uneven",
+            "info",
+            "host",
+            "as many huge pages on each NUMA node",
+            "Reserve them for each node: /sys/devices/system/node/node*/hugepages.",
+        ),
+        "/sys/devices/system/node/node*/hugepages",
+        "the NUMA nodes could not be read",
+        _hugepages,
+    ),
+    NodeCheck(
+        Check(
+            "gpu-cpus-forbidden",
+            "warning",
+            "host",
+            "CPUs near each GPU in the cgroup",
+            "Run doctor outside of the pod's limits, or ask for CPUs near the GPUs.",
+        ),
+        "/sys/fs/cgroup/cpuset.cpus.effective",
+        "the CPUs near the GPU are not known",
+        _near_cpus,
+    ),
+)

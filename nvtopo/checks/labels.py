@@ -1,0 +1,91 @@
+"""Labels on the Node object against what the node shows: ours, and those of GPU feature discovery."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.findings.finding import Check
+from nvtopo.model.conclusions.features import PREFIX, features
+
+_CLIQUE: Final = "nvidia.com/gpu.clique"
+_COUNT: Final = "nvidia.com/gpu.count"
+_PRODUCT: Final = "nvidia.com/gpu.product"
+_NO_NODE: Final = "no Node of its name is given"
+_NO_LABEL: Final = "its Node has no such label"
+
+
+def _ours(machine: Machine) -> Iterator[Answer]:
+    """A label that is absent says nothing; one with another value sends jobs to the wrong place."""
+    if machine.labels is None:
+        return
+    if machine.labels.values is None:
+        yield Unknown(NODE, _NO_NODE)
+        return
+    due = {name: value for name, value in features(machine.node, machine.derived).items() if name.startswith(PREFIX)}
+    found = {name: value for name, value in machine.labels.values.items() if name.startswith(PREFIX)}
+    if not found:
+        yield Unknown(NODE, _NO_LABEL)
+    yield from _compared(found, due)
+
+
+def _others(machine: Machine) -> Iterator[Answer]:
+    if machine.labels is None or not machine.node.gpus:
+        return
+    if machine.labels.values is None:
+        yield Unknown(NODE, _NO_NODE)
+        return
+    due = _of_discovery(machine)
+    found = {name: value for name, value in machine.labels.values.items() if name in due}
+    if not found:
+        yield Unknown(NODE, _NO_LABEL)
+    products = {_PRODUCT: due[_PRODUCT]} if found.get(_PRODUCT, "").startswith(f"{due.get(_PRODUCT)}-") else {}
+    yield from _compared(found | products, due)  # GFD adds -SHARED and the profile of MIG
+
+
+def _of_discovery(machine: Machine) -> dict[str, str]:
+    """Label → what GPU feature discovery writes for these GPUs, as far as it is known."""
+    due = {}
+    if machine.derived.nvlink_domain is not None:
+        due[_CLIQUE] = machine.derived.nvlink_domain
+    if not any(gpu.mig for gpu in machine.node.gpus):
+        due[_COUNT] = str(len(machine.node.gpus))
+    if len(products := {gpu.name for gpu in machine.node.gpus}) == 1 and (product := products.pop()):
+        due[_PRODUCT] = product.replace(" ", "-")
+    return due
+
+
+def _compared(found: Mapping[str, str], due: Mapping[str, str]) -> Iterator[Answer]:
+    wrong = {name: value for name, value in sorted(found.items()) if value != due.get(name)}
+    for name, value in wrong.items():
+        shown = f"the node shows {due[name]}" if name in due else "the node does not show it"
+        yield Found(name, f"is {value} on the Node, and {shown}", expected=due.get(name, "no such label"))
+    if found and not wrong:
+        yield Fits()
+
+
+CHECKS: Final[tuple[NodeCheck, ...]] = (
+    NodeCheck(
+        Check(
+            "node-labels-differ",
+            "warning",
+            "scheduler",
+            "labels of nvtopo.io on the Node that are true of it now",
+            "Look at the agent's log, at nfd-worker and at nfd-master: one of them may be down.",
+        ),
+        "labels of the Node (--nodes)",
+        "the file of --nodes has no Node of this name, or the Node has no such label",
+        _ours,
+    ),
+    NodeCheck(
+        Check(
+            "gfd-labels-differ",
+            "warning",
+            "scheduler",
+            "labels nvidia.com/gpu.{clique,count,product} on the Node that are true of it now",
+            "Restart gpu-feature-discovery on the node: older ones read the clique only once, at their start.",
+        ),
+        "labels of the Node (--nodes)",
+        "the file of --nodes has no Node of this name, or the Node has no such label",
+        _others,
+    ),
+)

@@ -1,0 +1,243 @@
+"""What was measured beside what the topology promises: the slowest link of a collective, of a copy, of a rail."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple, TypeVar
+
+from msgspec.structs import replace
+
+from nvtopo.checks.check import Machine, NotKnown, Outcome
+from nvtopo.checks.fleet import FleetReport
+from nvtopo.checks.report import NodeReport, worst_first
+from nvtopo.findings.finding import Check, Finding
+from nvtopo.model.conclusions.pcie import bytes_per_second
+from nvtopo.model.samples.measured import Collective, Copies, Measured, Rdma
+
+R = TypeVar("R", NodeReport, FleetReport)
+
+#: Of a link's rate, the least that is left: where all is well, rings have 80 % of NVLink, verbs 95 % of a port.
+COLLECTIVE_PERCENT: Final = 60
+COPY_PERCENT: Final = 60
+RDMA_PERCENT: Final = 80
+#: Below that, what a program measures is how long one message takes.
+_LARGE_BYTES: Final = 64 << 20
+_LARGE_RDMA_BYTES: Final = 16 << 10
+_HOST: Final = -1
+#: Sums of both directions are no rate of one.
+_BOTH_WAYS: Final = "bidirectional"
+
+COLLECTIVE: Final = Check(
+    "measured-collective-slow",
+    "warning",
+    "gpu-fabric",
+    f"a bus bandwidth of at least {COLLECTIVE_PERCENT} % of the slowest link on the way",
+    "Run it with NCCL_DEBUG=INFO: is the transport P2P or NET/IB with GDRDMA? Then look at links, ACS and rails.",
+)
+WRONG: Final = Check(
+    "measured-values-wrong",
+    "warning",
+    "host",
+    "no wrong value in a collective",
+    "Drain the nodes. Look at XIDs, ECC counters and `dcgmi diag -r 3`; repeat with half of the GPUs to find the one.",
+)
+COPY: Final = Check(
+    "measured-copy-slow",
+    "warning",
+    "pcie",
+    f"copies at {COPY_PERCENT} % of the link's rate or more",
+    "Look at the link's width and generation under load (`nvidia-smi -q -d PCIE`), at ACS, and at the CPU that copied.",
+)
+RDMA: Final = Check(
+    "measured-rdma-slow",
+    "warning",
+    "network-fabric",
+    f"{RDMA_PERCENT} % of the port's rate or more",
+    "Look at MTU, PFC and ECN of both ends, at the PCIe link of the NIC, and repeat with several queue pairs (-q 4).",
+)
+CHECKS: Final = (COLLECTIVE, WRONG, COPY, RDMA)
+
+
+class Judgement(NamedTuple):
+    """What is slower than promised, and what can't be compared."""
+
+    findings: tuple[Finding, ...]
+    unknown: tuple[NotKnown, ...]
+
+
+def judged(measured: Measured, machines: Mapping[str, Machine]) -> Judgement:
+    """What is slower than promised, and what can't be compared. ``machines`` are the nodes by name."""
+    found: list[Finding] = []
+    unknown: list[NotKnown] = []
+    answers = (
+        *(one for run in measured.collectives for one in _collective(run, machines)),
+        *(one for table in measured.copies for one in _copies(table, machines)),
+        *(one for run in measured.rdma for one in _rdma(run, machines)),
+    )
+    for one in answers:
+        if isinstance(one, Finding):
+            found.append(one)
+        else:
+            unknown.append(one)
+    return Judgement(tuple(found), tuple(unknown))
+
+
+def with_measured(report: R, measured: Measured, machines: Mapping[str, Machine]) -> R:
+    """The report on these nodes, with what was measured there."""
+    judgement: Judgement = judged(measured, machines)
+    return replace(
+        report,
+        findings=worst_first((*report.findings, *judgement.findings)),
+        unknown=(*report.unknown, *judgement.unknown),
+        checks=report.checks | _outcomes(measured, judgement),
+    )
+
+
+def _outcomes(measured: Measured, judgement: Judgement) -> dict[str, Outcome]:
+    """Id of each check that something was measured for → how it ended."""
+    failed, open_ = {one.id for one in judgement.findings}, {one.id for one in judgement.unknown}
+    there = {
+        COLLECTIVE.id: bool(measured.collectives),
+        WRONG.id: bool(measured.collectives),
+        COPY.id: bool(measured.copies),
+        RDMA.id: any(run.bytes_per_second is not None for run in measured.rdma),
+    }
+    return {
+        name: "failed" if name in failed else "unknown" if name in open_ else "passed"
+        for name, is_there in there.items()
+        if is_there
+    }
+
+
+def shown(measured: Measured) -> dict[str, str]:
+    """Column of the acceptance report → what was measured, the slowest of each kind."""
+    collectives = [run.bytes_per_second for run in measured.collectives]
+    rates = [f"collective {rate(min(collectives))}"] if collectives else []
+    copies = [rate for table in measured.copies if _BOTH_WAYS not in table.name for rate in table.pairs.values()]
+    rates += [f"copies {rate(min(copies))}"] if copies else []
+    rdma = [one.bytes_per_second for one in measured.rdma if one.bytes_per_second is not None]
+    rates += [f"RDMA {rate(min(rdma))}"] if rdma else []
+    latencies = [one.latency_us for one in measured.rdma if one.latency_us is not None]
+    count = len(measured.collectives) + len(measured.copies) + len(measured.rdma)
+    found = {"throughput": ", ".join(rates), "latency": f"RDMA {max(latencies):g} µs" if latencies else ""}
+    return {name: said for name, said in found.items() if said} | {"evidence": f"{count} runs imported"}
+
+
+def _collective(run: Collective, machines: Mapping[str, Machine]) -> Iterator[Finding | NotKnown]:
+    where = ", ".join(f"{host} GPUs {','.join(map(str, indices))}" for host, indices in run.ranks.items()) or "all GPUs"
+    if run.wrong:
+        yield WRONG.finding(where, f"{run.wrong} values of a collective were wrong")
+    due, why = promised(run.ranks, machines)
+    if run.largest_bytes < _LARGE_BYTES:
+        yield _not_compared(COLLECTIVE, where, f"its largest message has {run.largest_bytes} bytes: that is latency")
+    elif due is None:
+        yield _not_compared(COLLECTIVE, where, why)
+    elif 100 * run.bytes_per_second < COLLECTIVE_PERCENT * due:
+        yield COLLECTIVE.finding(
+            where, f"a bus bandwidth of {rate(run.bytes_per_second)}, and {why} carries {rate(due)}"
+        )
+
+
+def promised(ranks: Mapping[str, tuple[int, ...]], machines: Mapping[str, Machine]) -> tuple[int | None, str]:
+    """The rate of the slowest link on the way, and which that is; None and why it is not known."""
+    if not ranks and len(machines) == 1:
+        ranks = {name: tuple(gpu.index for gpu in one.node.gpus) for name, one in machines.items()}
+    here = {host: _machine(host, machines, alone=len(ranks) == 1) for host in ranks}
+    missing = [host for host, machine in here.items() if machine is None]
+    if missing or not ranks:
+        return None, f"no facts of {', '.join(missing) or 'the nodes that took part'}"
+    nodes = {host: machine for host, machine in here.items() if machine is not None}
+    domains = {machine.derived.nvlink_domain for machine in nodes.values()}
+    if len(nodes) > 1 and (None in domains or len(domains) > 1):
+        return _over_network(ranks, nodes)
+    return _within(ranks, nodes)
+
+
+def _machine(host: str, machines: Mapping[str, Machine], *, alone: bool) -> Machine | None:
+    """A node by its name, or by its name without a domain; if there is one host and one node, it is that."""
+    short = {name.partition(".")[0]: machine for name, machine in machines.items()}
+    found = machines.get(host) or short.get(host.partition(".")[0])
+    return next(iter(machines.values())) if found is None and alone and len(machines) == 1 else found
+
+
+def _over_network(ranks: Mapping[str, tuple[int, ...]], nodes: Mapping[str, Machine]) -> tuple[int | None, str]:
+    """What the rails of a node carry for each of its GPUs that took part."""
+    rates: dict[str, int] = {}
+    for host, machine in nodes.items():
+        ports = [port.rate_bytes_per_second for nic in machine.rails for port in nic.ports if port.state == "ACTIVE"]
+        known = [rate for rate in ports if rate is not None]
+        if not known or len(known) < len(ports):
+            return None, f"the rate of the rails of {host} is not known"
+        rates[host] = min(sum(known) // len(ranks[host]), max(known))
+    slowest = min(rates, key=lambda host: rates[host])
+    return rates[slowest], f"a rail of {slowest}"
+
+
+def _within(ranks: Mapping[str, tuple[int, ...]], nodes: Mapping[str, Machine]) -> tuple[int | None, str]:
+    """The slowest pair. Where some pairs have NVLink and others not, NCCL's way is not told by one pair."""
+    found = []
+    for host, machine in nodes.items():
+        used = set(ranks[host])
+        found += [pair for pair in machine.derived.gpu_pairs if pair.a in used and pair.b in used]
+    if not found:
+        return None, "one GPU has no link to another"
+    if len({pair.nvlinks is None for pair in found}) > 1:
+        return None, "some pairs of its GPUs have NVLink and others have not"
+    rates = [pair.bytes_per_second for pair in found if pair.bytes_per_second is not None]
+    if len(rates) < len(found):
+        return None, "the rate of a link between its GPUs is not known"
+    return min(rates), "NVLink" if found[0].nvlinks is not None else "PCIe"
+
+
+def _copies(table: Copies, machines: Mapping[str, Machine]) -> Iterator[Finding | NotKnown]:
+    if _BOTH_WAYS in table.name:
+        return
+    if len(machines) != 1:
+        yield _not_compared(COPY, table.name, "the output does not say of which node it is")
+        return
+    (machine,) = machines.values()
+    pairs = {(pair.a, pair.b): pair.bytes_per_second for pair in machine.derived.gpu_pairs}
+    links = host_links(machine)
+    unknown = 0
+    for (one, other), speed in sorted(table.pairs.items()):
+        due = links.get(other) if one == _HOST else pairs.get((min(one, other), max(one, other)))
+        if due is None:
+            unknown += 1
+        elif 100 * speed < COPY_PERCENT * due:
+            subject = f"GPU{other}" if one == _HOST else f"GPU{one}-GPU{other}"
+            yield COPY.finding(subject, f"{table.name}: {rate(speed)}, and the link carries {rate(due)}")
+    if unknown:
+        yield _not_compared(
+            COPY, table.name, f"the rate of the link of {unknown} of {len(table.pairs)} copies is not known"
+        )
+
+
+def _rdma(run: Rdma, machines: Mapping[str, Machine]) -> Iterator[Finding | NotKnown]:
+    if run.bytes_per_second is None:
+        return
+    if len(machines) != 1:
+        yield _not_compared(RDMA, run.device, "the output does not say of which node it is")
+        return
+    if run.message_bytes < _LARGE_RDMA_BYTES:
+        yield _not_compared(RDMA, run.device, f"its messages have {run.message_bytes} bytes: that is latency")
+        return
+    (machine,) = machines.values()
+    ports = [port for nic in machine.node.nics if nic.name == run.device for port in nic.ports]
+    rates = [port.rate_bytes_per_second for port in ports if port.rate_bytes_per_second is not None]
+    if not rates:
+        yield _not_compared(RDMA, run.device, "the rate of its port is not known here")
+    elif 100 * run.bytes_per_second < RDMA_PERCENT * max(rates):
+        yield RDMA.finding(run.device, f"{rate(run.bytes_per_second)}, and its port carries {rate(max(rates))}")
+
+
+def _not_compared(check: Check, subject: str, reason: str) -> NotKnown:
+    remedy = "Give the captures of all nodes that took part (--from FOLDER), or of the one node."
+    return NotKnown(id=check.id, domain=check.domain, subject=subject, reason=reason, remedy=remedy)
+
+
+def host_links(machine: Machine) -> dict[int, int | None]:
+    """GPU → what its PCIe link carries; None if that is not known, or C2C is the way to the CPU."""
+    return {gpu.index: None if gpu.c2c_links else bytes_per_second(gpu.link) for gpu in machine.node.gpus}
+
+
+def rate(value: int) -> str:
+    """A rate in words: ``47.5 GB/s``."""
+    return f"{value / 1e9:.1f} GB/s"

@@ -1,0 +1,155 @@
+"""The kubelet's policies against the node's GPUs: which requests they refuse, and what they leave unaligned."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.findings.finding import Check
+from nvtopo.model.records.facts import KubeletFacts
+
+_SINGLE: Final = "single-numa-node"
+_ALIGNS: Final = ("best-effort", "restricted", _SINGLE)
+_REFUSES: Final = ("restricted", _SINGLE)
+_NOT_READ: Final = "what the kubelet runs with could not be read"
+
+
+def _kubelet(machine: Machine) -> KubeletFacts | Unknown | None:
+    """The kubelet's policies; None if there is no kubelet, or no GPU to place."""
+    if not machine.node.gpus:
+        return None
+    if machine.node.kubelet is None:
+        unread = any(problem.source == "kubelet" for problem in machine.node.problems)
+        return Unknown(NODE, _NOT_READ) if unread else None
+    return machine.node.kubelet
+
+
+def _per_numa(machine: Machine) -> Counter[int | None]:
+    return Counter(gpu.numa_node for gpu in machine.node.gpus)
+
+
+def _in_force(machine: Machine) -> Iterator[Answer]:
+    kubelet = _kubelet(machine)
+    if not isinstance(kubelet, KubeletFacts):
+        yield from () if kubelet is None else (kubelet,)
+        return
+    for name, asked, force in (
+        ("CPU manager policy", kubelet.asked_cpu_manager_policy, kubelet.cpu_manager_policy),
+        ("memory manager policy", kubelet.asked_memory_manager_policy, kubelet.memory_manager_policy),
+        ("topology manager policy", kubelet.asked_topology_manager_policy, kubelet.topology_manager_policy),
+        ("topology manager scope", kubelet.asked_topology_manager_scope, kubelet.topology_manager_scope),
+    ):
+        if asked is not None and force is not None and asked.lower() != force.lower():
+            yield Found(NODE, f"the {name} in force is {force}, and its files ask for {asked}", expected=asked)
+        elif asked is not None or force is not None:
+            yield Fits() if force is not None else Unknown(NODE, f"the {name} in force is not known")
+
+
+def _refused(machine: Machine) -> Iterator[Answer]:
+    """single-numa-node refuses what no one NUMA node has."""
+    kubelet = _kubelet(machine)
+    if not isinstance(kubelet, KubeletFacts):
+        yield from () if kubelet is None else (kubelet,)
+        return
+    policy = kubelet.topology_manager_policy
+    if policy is None:
+        yield Unknown(NODE, "the topology manager's policy in force is not known")
+    elif policy == _SINGLE:
+        counts = _per_numa(machine)
+        most, total = max(count for numa, count in counts.items()), len(machine.node.gpus)
+        if None in counts:
+            yield Unknown(NODE, "the firmware states no NUMA node for some GPUs")
+        elif most < total:
+            yield Found(
+                NODE,
+                f"{_SINGLE} refuses each pod that asks for {most + 1} to {total} GPUs: a NUMA node has {most} at most",
+            )
+        else:
+            yield Fits()
+    else:
+        yield Fits()
+
+
+def _hints(machine: Machine) -> Iterator[Answer]:
+    """A device without a NUMA node gives the topology manager no hint, and any CPUs will do."""
+    kubelet = _kubelet(machine)
+    if not isinstance(kubelet, KubeletFacts):
+        yield from () if kubelet is None else (kubelet,)
+        return
+    if kubelet.topology_manager_policy is None:
+        yield Unknown(NODE, "the topology manager's policy in force is not known")
+    elif kubelet.topology_manager_policy in _REFUSES:
+        without = [gpu.key for gpu in machine.node.gpus if gpu.numa_node is None]
+        several = sum(1 for numa in machine.node.numa if numa.cpus) > 1
+        for name in without if several else ():
+            yield Found(name, f"has no NUMA node, so {kubelet.topology_manager_policy} aligns nothing with it")
+        if not without or not several:
+            yield Fits()
+
+
+def _aligned(machine: Machine) -> Iterator[Answer]:
+    kubelet = _kubelet(machine)
+    if not isinstance(kubelet, KubeletFacts):
+        yield from () if kubelet is None else (kubelet,)
+        return
+    if len(set(_per_numa(machine)) - {None}) < 2:  # noqa: PLR2004 - with one NUMA node all is aligned
+        return
+    policy, cpus = kubelet.topology_manager_policy, kubelet.cpu_manager_policy
+    if policy is None or cpus is None:
+        yield Unknown(NODE, "the policies in force are not known")
+    elif policy not in _ALIGNS or cpus == "none":
+        yield Found(NODE, f"topology manager {policy}, CPU manager {cpus}: a pod's CPUs may be far from its GPUs")
+    else:
+        yield Fits()
+
+
+CHECKS: Final[tuple[NodeCheck, ...]] = (
+    NodeCheck(
+        Check(
+            "kubelet-policy-not-in-force",
+            "warning",
+            "scheduler",
+            "the policy that its files ask for",
+            "Drain the node, stop the kubelet, remove its cpu_manager_state and memory_manager_state, start it again.",
+        ),
+        "the kubelet's command line, configuration and checkpoints",
+        "the kubelet's process and files can't be read",
+        _in_force,
+    ),
+    NodeCheck(
+        Check(
+            "topology-policy-refuses",
+            "warning",
+            "scheduler",
+            "a topology manager that admits a pod with all GPUs of the node",
+            "Use the policy restricted or best-effort, or ask for no more GPUs than one NUMA node has.",
+        ),
+        "the kubelet's command line and configuration, /sys/bus/pci/devices/*/numa_node",
+        "the policy in force or the GPUs' NUMA nodes are not known",
+        _refused,
+    ),
+    NodeCheck(
+        Check(
+            "topology-hint-missing",
+            "warning",
+            "scheduler",
+            "a NUMA node for each GPU, as the policy aligns by it",
+            "Set the NUMA node in the firmware or the virtual machine's definition.",
+        ),
+        "the kubelet's command line and configuration, /sys/bus/pci/devices/*/numa_node",
+        "the policy in force is not known",
+        _hints,
+    ),
+    NodeCheck(
+        Check(
+            "topology-not-aligned",
+            "info",
+            "scheduler",
+            "a topology manager policy that aligns, and the static CPU manager",
+            "Set topologyManagerPolicy and cpuManagerPolicy if pods should get CPUs near their GPUs.",
+        ),
+        "the kubelet's command line and configuration",
+        "the policies in force are not known",
+        _aligned,
+    ),
+)

@@ -1,0 +1,20 @@
+"""Every check of a node beside those of its health. ``docs/checks.md`` is made of it."""
+
+from typing import Final
+
+from nvtopo.checks import containers, gpus, host, imex, labels, paths, qos, rails, runtime, scheduler, sriov
+from nvtopo.checks.check import NodeCheck
+
+CHECKS: Final[tuple[NodeCheck, ...]] = (
+    *gpus.CHECKS,
+    *paths.CHECKS,
+    *imex.CHECKS,
+    *rails.CHECKS,
+    *qos.CHECKS,
+    *sriov.CHECKS,
+    *host.CHECKS,
+    *runtime.CHECKS,
+    *containers.CHECKS,
+    *scheduler.CHECKS,
+    *labels.CHECKS,
+)

@@ -1,0 +1,221 @@
+"""Where a command gets the cluster from: files, an aggregator, or the API server."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from nvtopo.cli.common_options import kubeconfig_option
+from nvtopo.errors import ParseError, ReadError, UsageError
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
+    from urllib.error import HTTPError
+
+    from nvtopo.aggregator.fleet import Fleet
+    from nvtopo.cluster.graph import ClusterGraph
+    from nvtopo.exporters.document import GraphDocument
+
+_SECONDS = 10
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_BODY_SECONDS = 60
+_LARGEST_BYTES = 64 << 20
+_PIECE_BYTES = 1 << 16
+_LONGEST_REFUSAL = 1 << 12
+_LARGEST_TOKEN_BYTES = 1 << 16
+
+_FROM = click.option(
+    "--from",
+    "directory",
+    type=click.Path(path_type=Path),
+    help="Read a file, or a folder and its folders: captures, resources, other tools' output, files of the network.",
+)
+_SERVER = click.option("--server", metavar="URL", help="Ask an aggregator, such as http://127.0.0.1:8080.")
+_TOKEN_FILE = click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the bearer token for --server, from `kubectl create token ACCOUNT --audience nvtopo`.",
+)
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say where the cluster comes from; the command gets them as its ``source``."""
+
+    @wraps(command)
+    def with_source(
+        directory: Path | None, server: str | None, token_file: Path | None, kubeconfig: Path | None, **others: Any
+    ) -> None:
+        command(source=Source(directory, server, token_file, kubeconfig), **others)
+
+    decorated: Callable[..., None] = with_source
+    for option in (kubeconfig_option, _TOKEN_FILE, _SERVER, _FROM):
+        decorated = option(decorated)
+    return decorated
+
+
+class Source(NamedTuple):
+    """Where the cluster comes from."""
+
+    directory: Path | None
+    server: str | None
+    token_file: Path | None
+    kubeconfig: Path | None
+
+    def checked(self, verb: str) -> "Source":
+        """The same, if it is one source.
+
+        Raises:
+            UsageError: it is several.
+        """
+        places = (("--from", self.directory), ("--server", self.server), ("--kubeconfig", self.kubeconfig))
+        given = [name for name, value in places if value]
+        if len(given) > 1:
+            raise UsageError(f"{verb}: expected one source, got {' and '.join(given)}")
+        if self.token_file and not self.server:
+            raise UsageError(f"{verb}: --token-file needs --server")
+        return self
+
+
+def document(source: Source) -> "GraphDocument":
+    """The graph as a document."""
+    if source.server:
+        return _fetched(source.server, token(source.token_file))
+    from nvtopo.exporters.document import of
+
+    return of(_with_drift(graph(source)))
+
+
+def graph(source: Source) -> "ClusterGraph":
+    """The graph itself, of files or of the API server."""
+    from nvtopo.cluster.graph import build
+    from nvtopo.cluster.inventory import Inventory, fold
+
+    gathered = _gathered(source.directory, source.kubeconfig)
+    return build(fold(Inventory(), gathered.listed), None, gathered.readings)
+
+
+def _with_drift(found: "ClusterGraph") -> "ClusterGraph":
+    """The graph, and what differs between machines that should be alike."""
+    from nvtopo.cluster.drift_fleet import at_once
+    from nvtopo.cluster.graph import build
+    from nvtopo.cluster.inventory import Drifted, fold
+
+    inventory = found.standing.inventory
+    drift = at_once(found)
+    if inventory is None or not drift:
+        return found
+    return build(fold(inventory, Drifted(drift)), found, found.standing.placed.readings)
+
+
+def _gathered(directory: Path | None, kubeconfig: Path | None) -> "Fleet":
+    from nvtopo.aggregator import fleet
+
+    if directory is not None:
+        return fleet.read(directory)
+    from nvtopo.kube.client import connect
+    from nvtopo.kube.reader import Reader
+
+    with connect(kubeconfig) as client:
+        return fleet.Fleet(Reader(client).list())
+
+
+def token(file: Path | None) -> str:
+    """The bearer token in a file; empty without one."""
+    if file is None:
+        return ""
+    from nvtopo.wire.files import read_file
+
+    found = read_file(file, _LARGEST_TOKEN_BYTES).strip()
+    if not found.isascii() or not found.decode("ascii", "replace").isprintable():
+        raise ReadError(f"{file}: expected a token in printable ASCII, got other bytes")
+    return found.decode("ascii", "replace")
+
+
+def get(source: Source, path: str) -> tuple[str, bytes]:
+    """What an aggregator answers to a path, and its URL."""
+    url = f"{(source.server or '').rstrip('/')}{path}"
+    return url, _get(url, token(source.token_file))
+
+
+def _fetched(server: str, token: str) -> "GraphDocument":
+    """The graph that an aggregator serves."""
+    from nvtopo.exporters import document
+
+    url = f"{server.rstrip('/')}/v1/graph"
+    return document.decode(_get(url, token), url)
+
+
+def _get(url: str, token: str) -> bytes:
+    with opened(url, token) as answer:
+        return _body(url, answer)
+
+
+class Refused(ReadError):
+    """The server answered, and not with what was asked for."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@contextmanager
+def opened(
+    url: str, token: str, headers: Mapping[str, str] = _NO_HEADERS, seconds: float = _SECONDS
+) -> "Iterator[HTTPResponse]":
+    """The answer to a request, of which nothing for so many seconds is an error, nor its whole head within them.
+
+    Raises:
+        ReadError: there is none, or it ends too early; ``Refused`` if it is a refusal.
+    """
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import Request
+
+    from nvtopo.cli.opening import opener
+
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"--server: expected a URL such as http://127.0.0.1:8080, got {url!r}")
+    request = Request(url, headers={**headers})  # noqa: S310 - the scheme is checked above
+    if token:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    try:
+        with opener().open(request, timeout=seconds) as answer:
+            yield answer
+    except HTTPError as error:
+        with error:
+            raise Refused(f"{url}: the server answered {error.code} {_said(error)}", error.code) from error
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise ReadError(f"{url}: {getattr(reason, 'strerror', None) or reason}") from error
+
+
+def _body(url: str, answer: "HTTPResponse") -> bytes:
+    """All of it, if it comes in time: a server that sends a byte now and then is given up too."""
+    from time import monotonic
+
+    until, pieces, size = monotonic() + _BODY_SECONDS, list[bytes](), 0
+    while piece := answer.read1(_PIECE_BYTES):
+        pieces.append(piece)
+        size += len(piece)
+        if size > _LARGEST_BYTES:
+            raise ReadError(f"{url}: expected a graph of at most {_LARGEST_BYTES >> 20} MiB, got more")
+        if monotonic() > until:
+            raise ReadError(f"{url}: no whole answer within {_BODY_SECONDS} s")
+    return b"".join(pieces)
+
+
+def _said(error: "HTTPError") -> str:
+    """The aggregator's error message; HTTP's reason if the response has none."""
+    from http.client import HTTPException
+
+    from nvtopo.wire.documents import Json, one_line
+
+    try:
+        said = Json(dict[str, str], "an error").read(error.read(_LONGEST_REFUSAL))["error"]
+    except (OSError, HTTPException, ParseError, KeyError):
+        said = error.reason
+    return one_line(said)

@@ -1,0 +1,187 @@
+"""``nvtopo export KIND``: the cluster's topology as a scheduler reads it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from nvtopo.cli import cluster_source, export_inputs
+from nvtopo.cli.cluster_source import Source
+from nvtopo.errors import UsageError
+
+if TYPE_CHECKING:
+    from nvtopo.exporters.schedulers.kinds import Export
+    from nvtopo.exporters.schedulers.slurm import Wanted
+    from nvtopo.exporters.schedulers.view import View
+
+DIFFERS = 1
+
+APPLIED = (
+    "kueue",
+    "volcano",
+    "kai",
+    "grove",
+    "koordinator",
+    "slinky",
+    "nfd",
+    "topograph",
+    "koordinator-device",
+    "nrt",
+    "dra",
+)
+"""Kinds that an aggregator keeps applied with ``--apply``."""
+KINDS = (
+    *APPLIED,
+    "podgroup",
+    "slurm-tree",
+    "slurm-block",
+    "slurm-yaml",
+    "slurm-gres",
+    "topograph-old",
+    "json",
+    "graphml",
+    "dot",
+)
+"""Both are here as well, so that ``--help`` imports no exporter; a test holds them together."""
+_KEEP_PLACES = ("slurm-tree", "slurm-block", "slurm-yaml", "slinky")
+
+
+@click.command("export")
+@click.argument("kind", type=click.Choice(KINDS, case_sensitive=False))
+@cluster_source.options
+@click.option("--name", default="nvtopo", show_default=True, help="Name of the objects, or the start of their names.")
+@click.option("--namespace", default="nvtopo", show_default=True, help="Namespace of NodeFeatures.")
+@click.option("--block-sizes", metavar="N,N,…", help="Slurm's BlockSizes; by default the smallest block, doubled.")
+@click.option(
+    "--slurm-names",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with a line NODE NAME for each node that Slurm has, or `kubectl get pods -o json` of slurmd's pods.",
+)
+@click.option(
+    "--previous",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Topology of Slurm whose blocks and powered-down nodes keep their places.  [default: what --output has]",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; it is left alone if nothing changed. By default standard output.",
+)
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Write nothing; delete what an aggregator in --namespace keeps applied of this kind.",
+)
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if --output would change, and say how.")
+def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    source: Source,
+    kind: str,
+    name: str,
+    namespace: str,
+    block_sizes: str | None,
+    slurm_names: Path | None,
+    previous: Path | None,
+    output: Path | None,
+    prune: bool,
+    check: bool,
+) -> None:
+    """Write the cluster's topology in the form that a scheduler reads."""
+    from nvtopo.exporters.schedulers import kinds
+
+    if prune:
+        _prune(source, kind, namespace, name)
+        return
+    if check and output is None:
+        raise UsageError("export: --check needs --output, the file to compare with")
+    before = (previous or output) if kind in _KEEP_PLACES else None
+    asked = _Asked(_sizes(block_sizes), slurm_names, before)
+    text = kinds.text(kind, _export(source.checked("export"), kind, name, namespace, asked))
+    if output is None:
+        click.echo(text, nl=False)
+    elif check:
+        _check(output, text)
+    else:
+        _write(output, text)
+
+
+def _prune(source: Source, kind: str, namespace: str, name: str) -> None:
+    from nvtopo.aggregator import exported
+    from nvtopo.exporters.schedulers.owned import Owner
+    from nvtopo.kube.client import connect
+
+    if kind not in APPLIED:
+        raise UsageError(f"export: --prune: {kind} is never applied")
+    if source.directory is not None or source.server is not None:
+        raise UsageError("export: --prune asks the API server: use --kubeconfig, without --from and --server")
+    with connect(source.kubeconfig) as client:
+        count = exported.prune(client, kind, Owner(namespace, name))
+    click.echo(f"{count} {kind} objects deleted")
+
+
+class _Asked(NamedTuple):
+    """What the options say of Slurm."""
+
+    sizes: tuple[int, ...]
+    names: Path | None
+    previous: Path | None
+
+    def wanted(self, view: "View") -> "Wanted":
+        """The same, with the files read."""
+        from nvtopo.exporters.schedulers.slurm import Wanted
+
+        wanted = Wanted(sizes=self.sizes)
+        if self.names is not None:
+            given = export_inputs.slurm_names(self.names)
+            wanted = wanted._replace(names=dict.fromkeys(view.nodes) | given)
+        return wanted if self.previous is None else wanted._replace(before=export_inputs.before(self.previous))
+
+
+def _export(source: Source, kind: str, name: str, namespace: str, asked: _Asked) -> "Export":
+    from nvtopo.exporters import document as graph_document
+    from nvtopo.exporters.schedulers import kinds, view
+
+    if kind not in kinds.OF_NODES:
+        document = cluster_source.document(source)
+        seen = view.of(document)
+        return kinds.Export(seen, document, name, namespace, asked.wanted(seen))
+    if source.server:
+        raise UsageError(
+            f"export: {kind} needs all facts of nodes, which --server does not have: use --from or --kubeconfig"
+        )
+    graph = cluster_source.graph(source)
+    document = graph_document.of(graph)
+    seen = view.of(document)
+    return kinds.Export(seen, document, name, namespace, asked.wanted(seen), graph.nodes)
+
+
+def _sizes(given: str | None) -> tuple[int, ...]:
+    from nvtopo.exporters.schedulers.slurm import is_nested
+
+    if not given:
+        return ()
+    try:
+        sizes = tuple(int(part) for part in given.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1 or not is_nested(sizes):
+        raise UsageError(
+            f"export: --block-sizes: expected numbers, each a power of two times the one before, got {given!r}"
+        )
+    return sizes
+
+
+def _check(output: Path, text: str) -> None:
+    from difflib import unified_diff
+
+    before = export_inputs.text_before(output) or ""
+    if before != text:
+        lines = unified_diff(before.splitlines(keepends=True), text.splitlines(keepends=True), str(output), "now")
+        click.echo("".join(lines), nl=False)
+        click.get_current_context().exit(DIFFERS)
+
+
+def _write(output: Path, text: str) -> None:
+    from nvtopo.sinks.publish.files import replace_file
+
+    if export_inputs.text_before(output) != text:
+        replace_file(output, text.encode())

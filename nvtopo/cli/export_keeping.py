@@ -1,0 +1,44 @@
+"""``--apply KIND`` of the aggregator: exported objects that it keeps applied."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from nvtopo.cli.export import APPLIED
+
+if TYPE_CHECKING:
+    from nvtopo.aggregator.loop import Aggregator
+    from nvtopo.kube.client import Client
+    from nvtopo.sinks.metrics.series import Family
+
+apply_option = click.option(
+    "--apply",
+    "applied",
+    type=click.Choice(APPLIED, case_sensitive=False),
+    multiple=True,
+    help="Kind of `nvtopo export` whose objects to keep applied. May be repeated.",
+)
+
+
+class KeptApplied(NamedTuple):
+    """What runs for it, and what the page says of it; nothing without the option."""
+
+    loops: tuple[Callable[[Event], None], ...] = ()
+    families: tuple[Callable[[], "Iterator[Family]"], ...] = ()
+
+
+def kept_applied(
+    aggregator: "Aggregator", client: "Client", term: Callable[[], int | None], kinds: tuple[str, ...], namespace: str
+) -> KeptApplied:
+    """For these kinds, while this replica leads."""
+    if not kinds:
+        return KeptApplied()
+    from nvtopo.aggregator import export_metrics
+    from nvtopo.aggregator.export_keeper import ExportKeeper
+    from nvtopo.exporters.schedulers.owned import Owner
+
+    keeper = ExportKeeper(aggregator, client, term, tuple(dict.fromkeys(kinds)), Owner(namespace, "nvtopo"))
+    return KeptApplied((keeper.run, keeper.applier.run), (partial(export_metrics.families, keeper),))

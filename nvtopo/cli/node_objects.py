@@ -1,0 +1,64 @@
+"""Labels of Node objects, from a file that ``kubectl get nodes -o json`` (or ``-o yaml``) wrote."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from nvtopo.errors import ParseError
+from nvtopo.model.records.record import Name
+from nvtopo.sources.capture import read_input
+from nvtopo.wire import yaml
+from nvtopo.wire.documents import Json
+
+T = TypeVar("T")
+
+_EXPECTED: Final = "Nodes, as `kubectl get nodes -o json` prints them"
+_MOST_NODES: Final = 100_000
+
+
+class _Metadata(msgspec.Struct):
+    name: Name
+    labels: dict[str, str] | None = None
+
+
+class _Node(msgspec.Struct):
+    kind: str = ""
+    metadata: _Metadata | None = None
+
+
+class _Nodes(msgspec.Struct):
+    kind: str
+    items: Annotated[list[_Node], Meta(max_length=_MOST_NODES)] | None = None
+
+
+def labels_in(file: Path) -> Mapping[str, Mapping[str, str]]:
+    """Node → its labels.
+
+    Raises:
+        ReadError: the file can't be read.
+        ParseError: it holds no Node.
+    """
+    return parse(read_input(file), str(file))
+
+
+def parse(content: bytes, file: str) -> Mapping[str, Mapping[str, str]]:
+    """As ``labels_in``, of what the file holds."""
+    listed = _read(content, _Nodes, file)
+    nodes = listed.items if listed.items is not None else [_read(content, _Node, file)]
+    found = {
+        node.metadata.name: node.metadata.labels or {}
+        for node in nodes
+        if node.metadata is not None and node.kind in ("Node", "")
+    }
+    if not found or (listed.items is None and listed.kind != "Node"):
+        raise ParseError(f"{file}: expected {_EXPECTED}, found none (kind {listed.kind[:40]!r})")
+    return found
+
+
+def _read(content: bytes, kind: type[T], file: str) -> T:
+    if content.lstrip()[:1] == b"{":
+        return Json(kind, _EXPECTED).read(content, file)
+    return yaml.read(content, kind, _EXPECTED, file, limits=yaml.MANY)

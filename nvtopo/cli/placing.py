@@ -1,0 +1,98 @@
+"""What a running aggregator places gangs with: the ledger, who holds GPUs without it, and gangs of gated pods."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from nvtopo.cli.option_group import option_group
+
+if TYPE_CHECKING:
+    from nvtopo.aggregator.access import Access
+    from nvtopo.aggregator.desk import Desk
+    from nvtopo.aggregator.loop import Aggregator
+    from nvtopo.aggregator.placements import Placements
+    from nvtopo.kube.client import Client
+    from nvtopo.sinks.metrics.series import Family
+
+Loop = Callable[[threading.Event], None]
+
+
+class PlacingOptions(NamedTuple):
+    """What is asked of it beside answering requests."""
+
+    scheduler_extender: bool = False
+    allocations: bool = False
+    gangs: bool = False
+
+
+placing_options = option_group(
+    "place",
+    PlacingOptions,
+    click.option(
+        "--scheduler-extender",
+        is_flag=True,
+        help="Answer kube-scheduler at /scheduler/filter and /scheduler/prioritize."
+        " It shows no token: anybody may ask.",
+    ),
+    click.option(
+        "--allocations/--no-allocations",
+        default=PlacingOptions().allocations,
+        show_default=True,
+        help="Place no gang on GPUs that pods hold, by the NodeAllocations that agents write with the same option.",
+    ),
+    click.option(
+        "--gangs/--no-gangs",
+        default=PlacingOptions().gangs,
+        show_default=True,
+        help="Place gangs of gated pods, and count the GPUs of all pods."
+        " This takes the right to follow and patch pods.",
+    ),
+)
+
+
+class Placing(NamedTuple):
+    """The desk, what it follows, and what the page says of it."""
+
+    desk: "Desk"
+    for_scheduler: bool
+    loops: tuple[Loop, ...] = ()
+    families: tuple[Callable[[], "Iterator[Family]"], ...] = ()
+
+    def placements(self, access: "Access | None") -> "Placements":
+        """The routes that place."""
+        from nvtopo.aggregator.placements import Placements
+
+        return Placements(self.desk, access, for_scheduler=self.for_scheduler)
+
+
+def placing(
+    aggregator: "Aggregator", client: "Client", term: Callable[[], int | None], namespace: str, asked: PlacingOptions
+) -> Placing:
+    """Over the ledger of this namespace; with ``gangs`` it knows of other pods, and places gangs while this leads."""
+    from nvtopo.aggregator import gang_metrics
+    from nvtopo.aggregator.desk import NOBODY_ASKS, Desk
+    from nvtopo.aggregator.gang_keeper import CountedPods, GangKeeper
+    from nvtopo.aggregator.holdings import Holdings
+    from nvtopo.kube.allocations import Allocations
+    from nvtopo.kube.gpu_pods import GpuPods
+    from nvtopo.kube.reservations import Reservations
+
+    holdings = Holdings(Allocations(client)) if asked.allocations else None
+    counted = CountedPods()
+    desk = Desk(
+        lambda: aggregator.graph,
+        Reservations(client, namespace, time.time),
+        time.time,
+        used=holdings.use if holdings else lambda: NOBODY_ASKS,
+        counted=counted.counted,
+    )
+    found = Placing(desk, asked.scheduler_extender, (holdings.run,) if holdings else ())
+    if not asked.gangs:
+        return found
+    keeper = GangKeeper(GpuPods(client), counted, desk, client, term=term, graph=lambda: aggregator.graph)
+    loops = (*found.loops, keeper.run, keeper.applier.run)
+    return found._replace(loops=loops, families=(partial(gang_metrics.families, keeper),))

@@ -1,0 +1,63 @@
+"""``nvtopo pods [NODE…]``: which GPUs and NICs each pod holds, and whether it could have got better ones."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nvtopo.cli.common_options import kubeconfig_option, text_or_json_option
+from nvtopo.errors import NotFound, ReadError, UsageError
+
+if TYPE_CHECKING:
+    from nvtopo.model.records.allocation import Allocation
+    from nvtopo.model.records.node import NodeTopology
+    from nvtopo.reports.pods import Node
+
+
+@click.command("pods")
+@click.argument("names", metavar="[NODE]...", nargs=-1)
+@kubeconfig_option
+@text_or_json_option
+def command(names: tuple[str, ...], kubeconfig: Path | None, form: str) -> None:
+    """Show which GPUs and NICs each pod holds: of all nodes, or of those named.
+
+    Agents with --allocations write it (daemonset/components/allocations).
+    """
+    from nvtopo.kube import allocations
+    from nvtopo.kube.client import connect
+    from nvtopo.kube.reader import Reader
+    from nvtopo.reports import pods
+
+    with connect(kubeconfig) as client:
+        topologies = Reader(client).list().nodes
+        try:
+            held = allocations.listed(client)
+        except NotFound as error:
+            raise ReadError(
+                f"pods: expected NodeAllocations, got none: {error}; install components/allocations"
+            ) from None
+    unknown = [name for name in names if name not in topologies and name not in held]
+    if unknown:
+        raise UsageError(f"pods: expected nodes of the cluster, got {', '.join(unknown)}")
+    found = {name: _audited(name, topologies, held) for name in sorted(names or {*topologies, *held})}
+    if form == "json":
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(pods.document(found)), indent=2).decode("utf-8", "replace"))
+    else:
+        click.echo(pods.text(found), nl=False)
+
+
+def _audited(name: str, topologies: "Mapping[str, NodeTopology]", held: "Mapping[str, Allocation]") -> "Node":
+    from nvtopo.model.conclusions.derive import derive
+    from nvtopo.model.samples import audit
+
+    if name not in held:
+        return [], "no NodeAllocation: does its agent run with --allocations?"
+    allocation = held[name]
+    if allocation.unknown or name not in topologies:
+        return audit.pods(allocation, (), None, {}), allocation.unknown or "no NodeTopology that can be read"
+    derived = derive(topologies[name])
+    nearest = {gpu: found.nics for gpu, found in derived.nearest_nics.items()}
+    return audit.pods(allocation, [gpu.index for gpu in topologies[name].gpus], derived.nvlink_groups, nearest), ""

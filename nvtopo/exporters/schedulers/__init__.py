@@ -1,0 +1,1 @@
+"""What each scheduler reads: the graph in, its documents out, one module each."""

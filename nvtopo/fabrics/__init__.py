@@ -1,0 +1,1 @@
+"""What others say of the network: LLDP, ibnetdiscover, topology files, node labels. Text in, claims out, no I/O."""

@@ -1,0 +1,1 @@
+"""What does not fit, and what should be: the records that drift, doctor, page and placement share."""

@@ -1,0 +1,1 @@
+"""What follows from a node's facts: locality, NVLink groups, rails, labels."""

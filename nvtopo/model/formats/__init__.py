@@ -1,0 +1,1 @@
+"""Notations of the kernel and of PCI: addresses, CPU lists, configuration space, link speeds."""

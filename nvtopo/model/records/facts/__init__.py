@@ -1,0 +1,48 @@
+"""Facts as the sources read them, a module for each kind of source. Nothing here is a conclusion."""
+
+from nvtopo.model.records.facts.host import HostFacts, KubeletFacts, NumaFacts, NumaNode
+from nvtopo.model.records.facts.network import (
+    GidEntry,
+    LldpFacts,
+    Neighbor,
+    NetDevice,
+    NetFacts,
+    NetQos,
+    QosFacts,
+    RdmaDevice,
+    RdmaFacts,
+    RdmaPort,
+)
+from nvtopo.model.records.facts.nvml import GpuFabric, GpuFacts, GpuPairFacts, GpuPlatform, NvmlFacts
+from nvtopo.model.records.facts.pci import NvmeDevice, PciDevice, PcieLink, PciFacts, StorageFacts
+from nvtopo.model.records.facts.runtime import CdiSpec, ImexFacts, RuntimeFacts
+
+__all__ = [
+    "CdiSpec",
+    "GidEntry",
+    "GpuFabric",
+    "GpuFacts",
+    "GpuPairFacts",
+    "GpuPlatform",
+    "HostFacts",
+    "ImexFacts",
+    "KubeletFacts",
+    "LldpFacts",
+    "Neighbor",
+    "NetDevice",
+    "NetFacts",
+    "NetQos",
+    "NumaFacts",
+    "NumaNode",
+    "NvmeDevice",
+    "NvmlFacts",
+    "PciDevice",
+    "PciFacts",
+    "PcieLink",
+    "QosFacts",
+    "RdmaDevice",
+    "RdmaFacts",
+    "RdmaPort",
+    "RuntimeFacts",
+    "StorageFacts",
+]

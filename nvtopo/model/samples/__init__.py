@@ -1,0 +1,1 @@
+"""What changes with every scrape: counters, RDMA resources, containers."""

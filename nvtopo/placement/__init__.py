@@ -1,0 +1,1 @@
+"""Which GPUs a gang gets: cost, free counts per domain, exact search. No I/O."""

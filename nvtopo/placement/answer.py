@@ -1,0 +1,62 @@
+"""The two answers: an ``Assignment`` of every rank to its node and GPUs, or a ``NoFit`` that says why there is none."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from nvtopo.model.records.record import Record
+
+
+class Rank(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """One pod of the gang."""
+
+    rank: int
+    node: str
+    gpus: tuple[int, ...]
+    """Indices on the node."""
+    leader: bool = False
+
+
+class Costs(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """What the placement costs, in picoseconds, each term already weighted; a term that was not computed is null."""
+
+    total: int
+    bound: int
+    """No placement costs less: the same as ``total`` where this one is proven to be the cheapest."""
+    all_reduce: int
+    kv_transfer: int | None = None
+    """Null: not computed so far, as the next two. It is not in ``total``."""
+    queue: int | None = None
+    cache: int | None = None
+
+
+class Assignment(Record, frozen=True, kw_only=True, omit_defaults=False, tag="Assignment", tag_field="kind"):
+    """Where the gang goes: ranks are numbered domain by domain, so that neighbours in the ring are close."""
+
+    generation: int
+    """Of the graph that it was computed from."""
+    level: str
+    """The closest tier inside which all of the gang is: ``node``, ``nvlinkDomain``, …, or ``fleet``."""
+    domain: str
+    """The ID of that domain; empty for the fleet."""
+    cost: Costs
+    domains: Mapping[str, int]
+    """Tier → how many of its domains are used."""
+    gpus_enforced: bool = False
+    """Whether exactly these GPUs will be given, and not only these nodes."""
+    ranks: tuple[Rank, ...]
+
+
+class NoFit(Record, frozen=True, kw_only=True, omit_defaults=False, tag="NoFit", tag_field="kind"):
+    """Why the gang fits nowhere."""
+
+    generation: int
+    reason: str
+    """In one sentence."""
+    nodes: int
+    """How many nodes were looked at."""
+    counts: Mapping[str, int]
+    """Reason → nodes; they add up to ``nodes``."""
+
+
+Answer = Assignment | NoFit
+Kind = Literal["Assignment", "NoFit"]

@@ -1,0 +1,126 @@
+"""What one gang of pods asks for, and which of its pods gets which rank: pure functions of its pods."""
+
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from nvtopo.errors import ParseError
+from nvtopo.model.records.record import Record
+from nvtopo.placement import document
+from nvtopo.placement.document import Parsed
+from nvtopo.placement.pods import GANG, SIZE, WISHES, GpuPod, in_order
+from nvtopo.wire import yaml
+
+PREFIX: Final = "gang:"
+"""IDs of reservations that are gangs' begin so; no caller of the API can give such an ID."""
+MOST_PODS: Final = 20_000
+_MOST_WISHES: Final = 16 << 10
+
+OnTimeout = Literal["wait", "open", "fail"]
+
+
+class Timing(Record, frozen=True, kw_only=True):
+    """What becomes of a gang that finds no place."""
+
+    timeout_seconds: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    """Since its oldest pod was made; None to wait for ever."""
+    on_timeout: OnTimeout = "wait"
+    """Wait on, leave it to kube-scheduler, or let its pods fail."""
+
+
+class Key(NamedTuple):
+    """Which gang."""
+
+    namespace: str
+    gang: str
+    group: str = ""
+
+    @property
+    def id(self) -> str:
+        """Of its reservation."""
+        return f"{PREFIX}{self.namespace}/{self.gang}" + (f"/{self.group}" if self.group else "")
+
+
+class Asked(NamedTuple):
+    """What a whole gang asks for."""
+
+    content: bytes
+    """The request in the same bytes each time."""
+    parsed: Parsed
+    timing: Timing
+
+
+def key_of(pod: GpuPod) -> Key:
+    """The gang that a pod is of."""
+    return Key(pod.namespace, pod.gang, pod.group)
+
+
+def asked(key: Key, pods: Collection[GpuPod]) -> Asked:
+    """The request of a gang that is whole: ``pods`` are those that wait.
+
+    Raises:
+        ParseError: its pods don't say what it is, or disagree.
+    """
+    first, *others = in_order(pods)
+    for name, values in ((SIZE, {pod.size for pod in pods}), (WISHES, {pod.wishes for pod in pods})):
+        if len(values) > 1:
+            raise ParseError(f"{name}: expected the same on each pod of {key.gang}, got {len(values)} different ones")
+    sizes = {pod.gpus for pod in others}
+    if len(sizes) > 1 or not first.gpus or 0 in sizes:
+        raise ParseError(f"{key.gang}: expected pods that ask for equally many nvidia.com/gpu, the first one aside")
+    leads = bool(sizes) and first.gpus not in sizes
+    wishes, timing = _said(first.wishes)
+    spec = {"pods": len(pods) - leads, "gpusPerPod": min(sizes, default=first.gpus), **wishes}
+    if leads:
+        spec["leader"] = {"gpus": first.gpus}
+    content = msgspec.json.encode({"metadata": {"name": key.gang}, "spec": spec}, order="sorted")
+    return Asked(content, document.parse(content, f"the annotation {WISHES}"), timing)
+
+
+def size_of(pods: Collection[GpuPod]) -> int:
+    """How many pods the gang has.
+
+    Raises:
+        ParseError: its pods don't say so.
+    """
+    said = min((pod.size for pod in pods), default="")
+    if not (said.isascii() and said.isdecimal() and 1 <= int(said[:6]) <= MOST_PODS):
+        raise ParseError(f"the label {SIZE}: expected the number of pods with this {GANG}, up to {MOST_PODS}")
+    return int(said)
+
+
+def timing_of(pods: Collection[GpuPod]) -> Timing:
+    """When waiting ends; never, if what it asks for can't be read."""
+    try:
+        return _said(min((pod.wishes for pod in pods), default=""))[1]
+    except ParseError:
+        return Timing()
+
+
+def _said(wishes: str) -> tuple[dict[str, Any], Timing]:
+    subject = f"the annotation {WISHES}"
+    if len(wishes) > _MOST_WISHES:
+        raise ParseError(f"{subject}: expected at most {_MOST_WISHES} characters, got {len(wishes)}")
+    if not wishes.strip():
+        return {}, Timing()
+    expected = "fields of a PlacementRequest's spec in YAML or JSON"
+    content = wishes.encode()
+    found = yaml.read(content, dict[str, Any], expected, subject)
+    timing = yaml.read(content, Timing, expected, subject)
+    for field in ("pods", "gpusPerPod", "leader"):
+        if field in found:
+            raise ParseError(f"{subject}: {field}: expected none, since the pods themselves say so")
+    return {name: value for name, value in found.items() if name not in {"timeoutSeconds", "onTimeout"}}, timing
+
+
+def ranked(pods: Collection[GpuPod], free: Collection[int]) -> Mapping[int, GpuPod]:
+    """Rank → the pod that gets it, for pods that wait and ranks that no pod has.
+
+    They are taken in order once there is one for each rank. Before, only a pod with an index of its own gets a rank:
+    which of several missing ones another is, nobody knows.
+    """
+    if len(pods) == len(free):
+        return dict(zip(sorted(free), in_order(pods), strict=True))
+    return {pod.order[0]: pod for pod in pods if len(pod.order) == 1 and pod.order[0] in free}

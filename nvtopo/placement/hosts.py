@@ -1,0 +1,146 @@
+"""From the cluster's graph to the hosts of a fleet: which GPUs of which node may be given to a gang.
+
+A node or GPU that is ill, stale or not known takes no pods, and the reason is kept for the answer. A node with a
+GPU in MIG mode takes none either: the driver hides its NVLinks, so its groups are not known.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
+
+from nvtopo.cluster.claims import TIERS
+from nvtopo.cluster.domains import agreed
+from nvtopo.cluster.graph import ClusterGraph
+from nvtopo.cluster.nodes import GraphNode
+from nvtopo.model.conclusions import nvlink
+from nvtopo.model.conclusions.health import NodeHealth
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.placement.fleet import Fleet, Host, fleet
+
+HOSTNAME_LABEL = "kubernetes.io/hostname"
+
+
+def of_graph(
+    graph: ClusterGraph,
+    held: Mapping[str, Collection[int]] = MappingProxyType({}),
+    labels: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    *,
+    degraded: bool = False,
+    told: Collection[str] | None = None,
+) -> Fleet:
+    """The fleet of a graph.
+
+    ``held`` are GPUs in use: node → indices. With ``degraded``, GPUs that get less than they should may serve too.
+    ``told`` are the nodes of which it is known which GPUs pods hold, if anybody follows that: others take no pods.
+    """
+    order = {name: number for number, name in enumerate(_in_order(graph))}
+    nodes = sorted(graph.nodes.values(), key=lambda node: order.get(node.name, len(order)))
+    tiers = _nested({node.name: node.tiers for node in nodes})
+    hosts = (
+        _host(node, tiers[node.name], held.get(node.name, ()), labels.get(node.name, {}), degraded=degraded)
+        for node in nodes
+    )
+    return fleet((_without_untold(host, told) for host in hosts), TIERS)
+
+
+def _without_untold(host: Host, told: Collection[str] | None) -> Host:
+    if told is None or host.excluded is not None or host.name in told:
+        return host
+    return host._replace(free=(), excluded="nobody knows which of its GPUs pods hold")
+
+
+def _in_order(graph: ClusterGraph) -> Iterator[str]:
+    """The nodes as their outermost domains list them, which is physical order."""
+    seen: set[str] = set()
+    for tier in reversed(TIERS):
+        for domain in graph.domains.values():
+            if domain.tier == tier:
+                for name in domain.nodes:
+                    if name not in seen:
+                        seen.add(name)
+                        yield name
+
+
+def _nested(tiers: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """The tiers of each node, such that domains nest.
+
+    What some nodes of a domain say of an outer tier holds for the others that say nothing, and for one that is alone
+    with what it says. An outer tier in which they differ is left out for all of them: a domain is never torn for it.
+    """
+    found = {name: dict(own) for name, own in tiers.items()}
+    for inner in TIERS:
+        members: dict[str, list[str]] = {}
+        for name, own in found.items():
+            if inner in own:
+                members.setdefault(own[inner], []).append(name)
+        for group in members.values():
+            for outer in TIERS[TIERS.index(inner) + 1 :]:
+                domain = agreed(Counter(found[name][outer] for name in group if outer in found[name]))
+                for name in group:
+                    if domain is not None:
+                        found[name][outer] = domain
+                    else:
+                        found[name].pop(outer, None)
+    return found
+
+
+def _host(
+    node: GraphNode, tiers: Mapping[str, str], held: Collection[int], labels: Mapping[str, str], *, degraded: bool
+) -> Host:
+    every_label = {HOSTNAME_LABEL: node.name, **labels}
+    excluded = _excluded(node, degraded=degraded)
+    if node.topology is None or excluded is not None:
+        return Host(node.name, tiers, excluded=excluded or "nobody knows its GPUs", labels=every_label)
+    groups = nvlink.groups(node.topology)
+    if groups is None:
+        return Host(node.name, tiers, excluded="its NVLink groups are not known", labels=every_label)
+    levels = {"ok", "degraded"} if degraded else {"ok"}
+    well = {
+        gpu.index for gpu in node.topology.gpus if node.health.get(gpu.key) in levels and gpu.key not in node.disputed
+    }
+    everything = tuple(_all(node.topology, groups))
+    free = (tuple(index for index in group if index in well and index not in held) for group in everything)
+    return Host(
+        name=node.name,
+        tiers=tiers,
+        free=tuple(group for group in free if group),
+        groups=everything,
+        labels=every_label,
+    )
+
+
+def _excluded(node: GraphNode, *, degraded: bool) -> str | None:
+    if node.topology is None:
+        return "its NodeTopology is not readable" if node.in_store else "it has no NodeTopology"
+    if node.stale:
+        return "stale"
+    if not node.topology.gpus:
+        return _without_gpus(node.topology, node.judged)
+    if node.judged is None or node.judged.ready is None:
+        return "nobody knows whether it is ready"
+    if not node.judged.ready and not (degraded and node.judged.level == "degraded"):
+        return "not ready"
+    return None
+
+
+def _without_gpus(topology: NodeTopology, judged: NodeHealth | None) -> str:
+    """Why there are none: the bus has none, they do not answer, or nobody knows."""
+    codes = {reason.code for reason in judged.reasons} if judged is not None else set()
+    if "no-gpu" in codes:
+        return "no GPU"
+    if "no-gpu-read" in codes:
+        return "none of its GPUs is the NVIDIA driver's"
+    return (
+        "its GPUs do not answer"
+        if nvlink.unanswered(topology) or "no-gpu-answers" in codes
+        else "its GPUs are not known"
+    )
+
+
+def _all(topology: NodeTopology, groups: tuple[tuple[int, ...], ...]) -> Iterator[tuple[int, ...]]:
+    """The NVLink groups, and each GPU in none as a group of its own."""
+    yield from groups
+    joined = {index for group in groups for index in group}
+    for gpu in topology.gpus:
+        if gpu.index not in joined:
+            yield (gpu.index,)

@@ -1,0 +1,116 @@
+"""``place``: a request and a fleet in, an ``Assignment`` or a ``NoFit`` out."""
+
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from nvtopo.cluster.claims import TIERS
+from nvtopo.placement import allot, cost, exact, links
+from nvtopo.placement.answer import Answer, Assignment, Costs, NoFit
+from nvtopo.placement.fleet import FLEET, NODE, Domain, Fleet, Host, fleet
+from nvtopo.placement.links import Link
+from nvtopo.placement.request import Request, checked
+
+
+def place(
+    given: Fleet,
+    request: Request,
+    overrides: Mapping[str, Link] = MappingProxyType({}),
+    generation: int = 0,
+    tiers: tuple[str, ...] = TIERS,
+) -> Answer:
+    """The cheapest placement of the gang, or why there is none.
+
+    Raises:
+        UsageError: the request asks for something that makes no sense.
+    """
+    checked(request, (NODE, *tiers))
+    usable = _selected(given, request, tiers)
+    table = links.table(usable.levels, overrides)
+    level = farthest(usable.levels, request)
+    found = None
+    if request.preferred and usable.levels.index(request.preferred) < level:
+        found = exact.cheapest(usable, request, table, usable.levels.index(request.preferred))
+    found = found or exact.cheapest(usable, request, table, level)
+    if found is None:
+        return _no_fit(usable, request, level, generation)
+    return _assignment(usable, request, found, table, generation)
+
+
+def no_fit(given: Fleet, request: Request, generation: int = 0, tiers: tuple[str, ...] = TIERS) -> NoFit:
+    """Why the gang, of which it is known that it fits nowhere, does not."""
+    usable = _selected(given, request, tiers)
+    return _no_fit(usable, request, farthest(usable.levels, request), generation)
+
+
+def farthest(levels: tuple[str, ...], request: Request) -> int:
+    """The number of the farthest level at which the gang may meet."""
+    return levels.index(request.required) if request.required else len(levels) - 1
+
+
+def _selected(given: Fleet, request: Request, tiers: tuple[str, ...]) -> Fleet:
+    """The fleet with the hosts excluded that the request does not want, and with each tier that it names."""
+    if not request.selector and request.spread_tier in {None, NODE} and {*request.tiers()} <= {*given.levels}:
+        return given
+    hosts = tuple(_with_reason(host, request) for host in given.hosts.values())
+    return fleet(hosts, tiers, {*given.levels, *request.tiers()})
+
+
+def _with_reason(host: Host, request: Request) -> Host:
+    if host.excluded is not None:
+        return host
+    for label, value in request.selector.items():
+        if host.labels.get(label) != value:
+            return host._replace(excluded=f"no label {label}={value}")
+    if request.spread_tier not in (None, NODE, *host.tiers):
+        return host._replace(excluded=f"its {request.spread_tier} is not known")
+    return host
+
+
+def _assignment(
+    usable: Fleet, request: Request, found: exact.Candidate, table: tuple[Link, ...], generation: int
+) -> Assignment:
+    slice_level = None if request.slice is None else usable.levels.index(request.slice.tier)
+    shares = allot.shares(found, request, slice_level)
+    used = domains_used([share.domain for share in shares], found.domain.level)
+    all_reduce = cost.ring(table, used, request.ranks, request.message_bytes)
+    return Assignment(
+        generation=generation,
+        level=usable.levels[found.domain.level],
+        domain=found.domain.id,
+        cost=Costs(total=found.total, bound=found.total, all_reduce=all_reduce),
+        domains=dict(zip(usable.levels, used, strict=False)),
+        ranks=allot.ranks(shares, request),
+    )
+
+
+def domains_used(hosts: list[Domain], level: int) -> tuple[int, ...]:
+    """How many domains of each level up to ``level`` these hosts are in."""
+    depth = len(hosts[0].path)
+    return tuple(len({host.path[: depth - up] for host in hosts}) for up in range(level + 1))
+
+
+def _no_fit(usable: Fleet, request: Request, level: int, generation: int) -> NoFit:
+    """Each node counts once, by the first thing that keeps the gang from it."""
+    counts: Counter[str] = Counter()
+    tier = usable.levels[level]
+    pods = request.pods + (request.leader_gpus is not None)
+    best = 0
+    for domain in usable.domains(level):
+        rooms = {host.name: host.room(request.gpus) for host in domain.hosts()}
+        best = max(best, sum(rooms.values()))
+        for host in domain.hosts():
+            if host.excluded is not None:
+                counts[host.excluded] += 1
+            elif not rooms[host.name]:
+                counts[f"no room for a pod of {request.gpus} GPUs"] += 1
+            elif tier not in {NODE, FLEET, *host.tiers}:
+                counts[f"its {tier} is not known"] += 1
+            else:
+                counts[f"its {tier} has no room for the whole gang"] += 1
+    return NoFit(
+        generation=generation,
+        reason=f"no {tier} has room for all {pods} pods of the gang; the most that one has room for is {best}",
+        nodes=len(usable.hosts),
+        counts=dict(counts.most_common()),
+    )

@@ -1,0 +1,145 @@
+"""Pods that ask for GPUs, as far as placement looks at them, and what is counted of them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, NamedTuple
+
+from msgspec import Meta
+
+from nvtopo.model.records.record import Name, Record
+
+GATE: Final = "nvtopo.io/placement"
+"""The scheduling gate that keeps a pod from kube-scheduler until its gang is placed."""
+GANG: Final = "nvtopo.io/gang"
+SIZE: Final = "nvtopo.io/gang-size"
+WISHES: Final = "nvtopo.io/placement"
+RANK: Final = "nvtopo.io/rank"
+GPUS: Final = "nvtopo.io/gpus"
+NICS: Final = "nvtopo.io/nics"
+RESERVATION: Final = "nvtopo.io/reservation"
+STATUS: Final = "nvtopo.io/placement-status"
+
+
+class GpuPod(Record, frozen=True, kw_only=True):
+    """One pod."""
+
+    namespace: Name
+    name: Name
+    uid: Name
+    gpus: Annotated[int, Meta(ge=0)]
+    node: Name = ""
+    """Where it is bound; empty before."""
+    ended: bool = False
+    """It holds nothing any more."""
+    leaving: bool = False
+    """It is being deleted."""
+    gates: tuple[Name, ...] = ()
+    gang: Name = ""
+    size: Name = ""
+    """Of its gang, as it says."""
+    group: Name = ""
+    """What tells gangs of one label apart: the group of a LeaderWorkerSet."""
+    order: tuple[int, ...] = ()
+    """Its place among the pods of its owner, outermost first; empty if it has none."""
+    wishes: str = ""
+    rank: int | None = None
+    reservation: Name = ""
+    status: str = ""
+    """What was said of it last."""
+    priority: int = 0
+    created: float = 0.0
+    terms: tuple[dict[str, Any], ...] = ()
+    """What its required node affinity asks for, as it stands."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.namespace, self.name
+
+    @property
+    def gated(self) -> bool:
+        """Whether it waits for us."""
+        return GATE in self.gates and not self.ended and not self.leaving
+
+
+class PodsListed(NamedTuple):
+    """All pods: replaces everything known before."""
+
+    pods: tuple[GpuPod, ...]
+
+
+class PodSeen(NamedTuple):
+    """A pod is so now."""
+
+    pod: GpuPod
+
+
+class PodGone(NamedTuple):
+    """A pod is no longer there, or no longer of interest."""
+
+    namespace: str
+    name: str
+
+
+PodEvent = PodsListed | PodSeen | PodGone
+
+
+class InUse:
+    """How many GPUs the pods of each node have, by the reservation that they say they are for."""
+
+    def __init__(self) -> None:
+        self._pods: dict[tuple[str, str], GpuPod] = {}
+        self._nodes: dict[str, dict[str, int]] = {}
+        self._taken: Mapping[str, Mapping[str, int]] | None = None
+
+    def fold(self, event: PodEvent) -> bool:
+        """What happened; whether a GPU became free by it."""
+        self._taken = None
+        match event:
+            case PodsListed(pods):
+                self._pods.clear()
+                self._nodes.clear()
+                for pod in pods:
+                    self._add(pod)
+                return True
+            case PodSeen(pod):
+                freed = self._remove(pod.key)
+                self._add(pod)
+                return freed and pod.key not in self._pods
+            case PodGone(namespace, name):
+                return self._remove((namespace, name))
+
+    def counted(self) -> Mapping[str, Mapping[str, int]]:
+        """Node → reservation, or "" → GPUs; the same object as long as nothing changed."""
+        if self._taken is None:
+            self._taken = {node: dict(found) for node, found in self._nodes.items()}
+        return self._taken
+
+    def _add(self, pod: GpuPod) -> None:
+        if pod.node and pod.gpus and not pod.ended:
+            self._pods[pod.key] = pod
+            self._count(pod, pod.gpus)
+
+    def _remove(self, key: tuple[str, str]) -> bool:
+        pod = self._pods.pop(key, None)
+        if pod is None:
+            return False
+        self._count(pod, -pod.gpus)
+        return True
+
+    def _count(self, pod: GpuPod, gpus: int) -> None:
+        found = self._nodes.setdefault(pod.node, {})
+        found[pod.reservation] = found.get(pod.reservation, 0) + gpus
+        if not found[pod.reservation]:
+            del found[pod.reservation]
+        if not found:
+            del self._nodes[pod.node]
+
+
+def in_order(pods: Iterable[GpuPod]) -> list[GpuPod]:
+    """As their owner numbers them; those without a number by name, ``worker-2`` before ``worker-10``."""
+    return sorted(pods, key=lambda pod: (not pod.order, pod.order, _natural(pod.name)))
+
+
+def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    parts = name.replace("-", ".").split(".")
+    return tuple((1, int(part), "") if part.isascii() and part.isdecimal() else (0, 0, part) for part in parts)

@@ -1,0 +1,171 @@
+"""``State``: a fleet whose free GPUs change, and the counts that its placements are found with.
+
+Each kind of pod that is asked for (its GPUs, and what its nodes must be) has its own counts, made when it is first
+asked for and kept by the same changes. What counts can't answer (slices, leaders, spreading), and the rare gang whose
+cheapest placement they don't prove, goes to the exact search over the fleet as it is.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from nvtopo.cluster.claims import TIERS
+from nvtopo.placement import links, quick
+from nvtopo.placement.allot import gpus_of_pods
+from nvtopo.placement.answer import Answer, Assignment, Costs, Rank
+from nvtopo.placement.cost import Prices
+from nvtopo.placement.counts import Counts
+from nvtopo.placement.fleet import NODE, Domain, Fleet, Host, fleet
+from nvtopo.placement.links import Link
+from nvtopo.placement.place import farthest, no_fit, place
+from nvtopo.placement.request import Request, checked
+
+#: Hosts times pods up to which the exact search answers within seconds.
+_EXACT: Final = 200_000
+#: Kinds of pods that are counted: requests come from others. Of one more, the oldest is forgotten.
+_MOST_KINDS: Final = 64
+_MOST_PRICES: Final = 1024
+
+Kind = tuple[int, tuple[tuple[str, str], ...]]
+"""GPUs of a pod, and the labels its node must have."""
+
+
+class State:
+    """The fleet with what is held of it at this moment."""
+
+    def __init__(self, given: Fleet, overrides: Mapping[str, Link] = MappingProxyType({})) -> None:
+        self._levels = given.levels
+        self._overrides = overrides
+        self._links = links.table(given.levels, overrides)
+        self._hosts = list(given.root.hosts())
+        self._numbers = {host.name: number for number, host in enumerate(self._hosts)}
+        self._spans = [list(_spans(given, level)) for level in range(1, len(given.levels))]
+        self._ids = [[domain.id for domain in given.domains(level)] for level in range(1, len(given.levels))]
+        self._counts: dict[Kind, Counts] = {}
+        self._prices: dict[tuple[int, int], Prices] = {}
+
+    def place(self, request: Request, generation: int = 0) -> Answer:
+        """The cheapest placement now; nothing is taken by it.
+
+        Raises:
+            UsageError: the request asks for something that makes no sense.
+        """
+        if not self._counted(request):
+            return place(self.fleet(), request, self._overrides, generation)
+        found = self._quickly(request)
+        if found is None:
+            return no_fit(self.fleet(), request, generation)
+        if found.bound < found.total and len(self._hosts) * request.pods <= _EXACT:
+            return place(self.fleet(), request, self._overrides, generation)
+        return self._assignment(request, found, generation)
+
+    def _counted(self, request: Request) -> bool:
+        """Whether counts can answer it."""
+        checked(request, (NODE, *TIERS, *self._levels))
+        plain = request.slice is None and request.leader_gpus is None and request.spread_tier is None
+        return plain and {*request.tiers()} <= {*self._levels}
+
+    def take(self, ranks: Iterable[Rank]) -> None:
+        """The GPUs of these ranks are in use."""
+        for node, gpus in _by_node(ranks).items():
+            self._set(self._hosts[self._numbers[node]].without(gpus))
+
+    def give(self, ranks: Iterable[Rank]) -> None:
+        """The GPUs of these ranks are free again."""
+        for node, gpus in _by_node(ranks).items():
+            self._set(self._hosts[self._numbers[node]].given_back(gpus))
+
+    def put(self, host: Host) -> None:
+        """A host of the fleet is so now."""
+        self._set(host)
+
+    def fleet(self) -> Fleet:
+        """The fleet as it is now."""
+        return fleet(self._hosts, self._levels[1:-1])
+
+    def _set(self, host: Host) -> None:
+        number = self._numbers[host.name]
+        self._hosts[number] = host
+        for (gpus, selector), counts in self._counts.items():
+            counts.set_room(number, _room(host, gpus, selector))
+
+    def _quickly(self, request: Request) -> quick.Found | None:
+        level = farthest(self._levels, request)
+        counts = self._counts_for(request.gpus, tuple(sorted(request.selector.items())))
+        if not counts.most:
+            return None
+        prices = self._prices_for(request.ranks, request.message_bytes)
+        if request.preferred and self._levels.index(request.preferred) < level:
+            near = quick.search(counts, prices, quick.Ask(request.pods, self._levels.index(request.preferred)))
+            if near is not None:
+                return near
+        return quick.search(counts, prices, quick.Ask(request.pods, level))
+
+    def _prices_for(self, ranks: int, message_bytes: int) -> Prices:
+        found = self._prices.get((ranks, message_bytes))
+        if found is None:
+            if len(self._prices) >= _MOST_PRICES:
+                self._prices.clear()
+            found = self._prices[ranks, message_bytes] = Prices(self._links, ranks, message_bytes)
+        return found
+
+    def _counts_for(self, gpus: int, selector: tuple[tuple[str, str], ...]) -> Counts:
+        found = self._counts.get((gpus, selector))
+        if found is None:
+            rooms = [_room(host, gpus, selector) for host in self._hosts]
+            most = max((host.emptied().room(gpus) for host in self._hosts), default=0)
+            found = Counts(rooms, self._spans, most)
+            if len(self._counts) >= _MOST_KINDS:
+                del self._counts[next(iter(self._counts))]
+            self._counts[gpus, selector] = found
+        return found
+
+    def _assignment(self, request: Request, found: quick.Found, generation: int) -> Assignment:
+        takes = sorted(found.takes)
+        counts = self._counts_for(request.gpus, tuple(sorted(request.selector.items())))
+        first = takes[0][0]
+        domain = "" if found.level else self._hosts[first].name
+        if found.level:
+            domain = self._ids[found.level - 1][counts.domains(found.level - 1)[first]]
+        return Assignment(
+            generation=generation,
+            level=self._levels[found.level],
+            domain=domain,
+            cost=Costs(total=found.total, bound=found.bound, all_reduce=found.total),
+            domains=dict(zip(self._levels, (*found.used, 1), strict=False)),
+            ranks=tuple(self._ranks(takes, request.gpus)),
+        )
+
+    def _ranks(self, takes: Iterable[quick.Take], gpus: int) -> Iterator[Rank]:
+        rank = 0
+        for number, pods in takes:
+            host = self._hosts[number]
+            for taken in gpus_of_pods(host, gpus, pods):
+                yield Rank(rank=rank, node=host.name, gpus=taken)
+                rank += 1
+
+
+def _spans(given: Fleet, level: int) -> Iterator[tuple[int, int]]:
+    """The ranges of hosts that the domains of a level are, hosts counted in order."""
+    first = 0
+    for domain in given.domains(level):
+        last = first + _size(domain)
+        yield first, last
+        first = last
+
+
+def _size(domain: Domain) -> int:
+    return 1 if domain.host is not None else sum(map(_size, domain.children))
+
+
+def _room(host: Host, gpus: int, selector: Collection[tuple[str, str]]) -> int:
+    if any(host.labels.get(label) != value for label, value in selector):
+        return 0
+    return host.room(gpus)
+
+
+def _by_node(ranks: Iterable[Rank]) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    for rank in ranks:
+        found.setdefault(rank.node, set()).update(rank.gpus)
+    return found

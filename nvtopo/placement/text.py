@@ -1,0 +1,67 @@
+"""An answer as text: for people, as JSON, as the host files that MPI launchers read."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from nvtopo.placement.answer import Answer, Assignment, NoFit
+
+_PS_PER_MS: Final = 1_000_000_000
+
+
+def people(answer: Answer) -> str:
+    """A few lines: what it costs, then rank by rank; or why it fits nowhere, and what keeps each node out."""
+    if isinstance(answer, NoFit):
+        lines = [f"No fit: {answer.reason}.", f"{answer.nodes} nodes were looked at:"]
+        lines += [f"  {count:>6}  {reason}" for reason, count in answer.counts.items()]
+        return "\n".join(lines) + "\n"
+    where = f"one {answer.level} ({answer.domain})" if answer.domain else "the whole fleet"
+    used = ", ".join(f"{tier} {count}" for tier, count in answer.domains.items())
+    lines = [
+        f"Inside {where}; domains used: {used}.",
+        f"One all-reduce is expected to take {answer.cost.all_reduce / _PS_PER_MS:.3f} ms.",
+        "",
+        "RANK  NODE  GPUS",
+    ]
+    for rank in answer.ranks:
+        gpus = ",".join(map(str, rank.gpus))
+        lines.append(f"{rank.rank:>4}  {rank.node}  {gpus}{'  leader' if rank.leader else ''}")
+    return "\n".join(lines) + "\n"
+
+
+def as_json(answer: Answer) -> str:
+    """The document of docs/placement.md."""
+    return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode() + "\n"
+
+
+def hostfile(answer: Answer) -> str:
+    """One line for each run of ranks on a node, as Open MPI and DeepSpeed read it."""
+    if isinstance(answer, NoFit):
+        return people(answer)
+    runs: list[tuple[str, int]] = []
+    for rank in answer.ranks:
+        if runs and runs[-1][0] == rank.node:
+            runs[-1] = (rank.node, runs[-1][1] + len(rank.gpus))
+        else:
+            runs.append((rank.node, len(rank.gpus)))
+    return "".join(f"{node} slots={gpus}\n" for node, gpus in runs)
+
+
+def rankfile(answer: Answer) -> str:
+    """One line for each GPU, as Open MPI's rank files: the slot is the index of the GPU on the node."""
+    if isinstance(answer, NoFit):
+        return people(answer)
+    return "".join(f"rank {number}={node} slot={gpu}\n" for number, (node, gpu) in enumerate(_gpus(answer)))
+
+
+def _gpus(answer: Assignment) -> list[tuple[str, int]]:
+    return [(rank.node, gpu) for rank in answer.ranks for gpu in rank.gpus]
+
+
+FORMATS: Final[Mapping[str, Callable[[Answer], str]]] = {
+    "text": people,
+    "json": as_json,
+    "hostfile": hostfile,
+    "rankfile": rankfile,
+}

@@ -1,0 +1,1 @@
+"""Waiting, retrying and running worker processes, for every package above."""

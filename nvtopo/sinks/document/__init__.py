@@ -1,0 +1,1 @@
+"""Documents for programs: JSON, YAML, NCCL's XML, scheduler policy."""

@@ -1,0 +1,1 @@
+"""The kubelet: its policies, and which containers hold which devices."""

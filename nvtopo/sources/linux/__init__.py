@@ -1,0 +1,1 @@
+"""The Linux kernel's own view: host, PCI, NUMA, network devices, storage, and its events."""

@@ -1,0 +1,1 @@
+"""The NVIDIA driver, asked through NVML in worker processes."""

@@ -1,0 +1,1 @@
+"""RDMA devices and ports: sysfs, verbs and the kernel's RDMA netlink."""

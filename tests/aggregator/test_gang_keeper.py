@@ -1,0 +1,127 @@
+"""The thread around gangs: it places and writes while it leads, counts pods always, and loses no step to a failure."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import msgspec
+
+from nvtopo.aggregator import gang_metrics
+from nvtopo.aggregator.desk import Desk
+from nvtopo.aggregator.gang_keeper import CountedPods, GangKeeper
+from nvtopo.errors import ApiError
+from nvtopo.kube.client import Client
+from nvtopo.kube.reservations import Reservations
+from nvtopo.placement.pods import GATE, GpuPod, PodEvent, PodGone, PodSeen, PodsListed
+from tests.aggregator.running import PATIENCE
+from tests.cluster import machines
+from tests.kube.config_map import ConfigMapServer
+
+
+class World:
+    """An API server of pods, and a keeper that runs on it."""
+
+    def __init__(self) -> None:
+        self.events_to_come: queue.SimpleQueue[PodEvent] = queue.SimpleQueue()
+        self.patches: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self.term: int | None = 1
+        self.books = ConfigMapServer()
+        self.counted = CountedPods()
+        graph = machines.graph(machines.racks(1, 2))
+        ledger = Reservations(cast("Client", self.books), "nvtopo", lambda: 0.0)
+        self.desk = Desk(lambda: graph, ledger, lambda: 0.0, counted=self.counted.counted)
+        client = cast("Client", self)
+        self.keeper = GangKeeper(self, self.counted, self.desk, client, term=lambda: self.term, graph=lambda: graph)
+
+    def events(self, stop: threading.Event) -> Iterator[PodEvent]:
+        while not stop.is_set():
+            try:
+                yield self.events_to_come.get(timeout=0.01)
+            except queue.Empty:
+                continue
+
+    def request(self, method: str, path: str, *, body: bytes, content_type: str) -> None:
+        assert (method, content_type) == ("PATCH", "application/merge-patch+json")
+        self.patches.put((path.rpartition("/")[2], msgspec.json.decode(body)))
+
+    def patched(self) -> dict[str, str]:
+        """Pod → its rank, of the next two patches."""
+        found = [self.patches.get(timeout=PATIENCE) for _number in range(2)]
+        return {name: patch["metadata"]["annotations"]["nvtopo.io/rank"] for name, patch in found}
+
+    @contextmanager
+    def runs(self) -> Iterator[None]:
+        stop = threading.Event()
+        threads = [threading.Thread(target=run, args=(stop,)) for run in (self.keeper.run, self.keeper.applier.run)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(PATIENCE)
+                assert not thread.is_alive()
+
+
+def pod(number: int, **changes: Any) -> GpuPod:
+    made = GpuPod(namespace="team", name=f"g-{number}", uid=f"u{number}", gpus=4, gates=(GATE,), gang="g", size="2")
+    return msgspec.structs.replace(made, **changes)
+
+
+def test_a_gang_is_placed_and_given_back_by_who_leads() -> None:
+    world = World()
+    with world.runs():
+        world.events_to_come.put(PodsListed((pod(0), pod(1))))
+        assert world.patched() == {"g-0": "0", "g-1": "1"}
+        assert {*world.desk.held("gang:")} == {"gang:team/g"}
+        assert world.keeper.figures == (0, 1)
+        for number in range(2):
+            world.events_to_come.put(PodGone("team", f"g-{number}"))
+        world.events_to_come.put(PodSeen(pod(5, name="next", gang="next", size="1")))
+        name, patch = world.patches.get(timeout=PATIENCE)
+        assert (name, patch["metadata"]["annotations"]["nvtopo.io/reservation"]) == ("next", "gang:team/next")
+        assert {*world.desk.held("gang:")} == {"gang:team/next"}
+
+
+def test_a_follower_counts_pods_and_writes_nothing_until_it_leads() -> None:
+    world = World()
+    world.term = None
+    node = machines.name(1, 0)
+    with world.runs():
+        bound = pod(7, name="other", gang="", gates=(), node=node)
+        world.events_to_come.put(PodsListed((bound, pod(0, size="1"))))
+        world.events_to_come.put(PodSeen(pod(1, name="seen", gang="", gates=(), node="elsewhere")))
+        waited = threading.Event()
+        while "elsewhere" not in world.counted.counted():
+            waited.wait(0.01)
+        assert world.books.writes == 0
+        assert world.patches.empty()
+        world.term = 1
+        _name, patch = world.patches.get(timeout=PATIENCE)
+    affinity = patch["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert affinity["nodeSelectorTerms"][0]["matchFields"][0]["values"] == [machines.name(1, 1)]
+
+
+def test_a_ledger_that_can_t_be_written_delays_a_gang_and_loses_it_not() -> None:
+    world, refused = World(), threading.Event()
+
+    def refuse() -> None:
+        refused.set()
+        raise ApiError("overloaded", status=500)
+
+    world.books.before_a_write = refuse
+    with world.runs():
+        world.events_to_come.put(PodsListed((pod(0), pod(1))))
+        assert refused.wait(PATIENCE)
+        assert world.patches.empty()
+        world.books.before_a_write = lambda: None
+        assert world.patched() == {"g-0": "0", "g-1": "1"}
+
+
+def test_the_page_says_how_many_wait() -> None:
+    world = World()
+    samples = {family.series.name: family for family in gang_metrics.families(world.keeper)}
+    assert samples.keys() == {series.name for series in gang_metrics.SERIES}

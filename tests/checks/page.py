@@ -1,0 +1,100 @@
+"""``docs/checks.md``: every check, from the tables in the code."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from nvtopo.checks import cluster, measured, table
+from nvtopo.findings import of_health
+from nvtopo.findings.finding import Check
+from nvtopo.model.conclusions.health_kinds import Code
+
+_HEAD: Final = """# Checks of `nvtopo doctor`
+
+`make golden` writes this page from the tables in the code, and a test keeps the two equal. An expected value with `…`
+is the policy's or the siblings'. What a check can't know is listed under `unknown` in the report, with the reason, and
+is neither a pass nor a failure.
+
+- Only a reason for which the label `nvtopo.io/ready` is `false` is **critical**. So the verdict `not-ready` and the
+  label never differ.
+- **warning**: jobs get less than they should. **info**: worth knowing; healthy machines have them too.
+- If several values are possible, the few that differ from most are named. With no majority the finding is an info.
+
+Exit codes: 0 ready, 1 not ready, 3 it can't be known. `--policy FILE` adds what an operator expects
+(docs/operations.md), and `--write-policy` writes such a file from a good node. A node that no shape of the policy is of
+can't be known to be ready. `--against FILE` lists what changed since a capture: driver, kernel, firmware, links and
+all other facts. `--nodes FILE` compares the labels of Node objects, as `kubectl get nodes -o json` prints them, with
+what the nodes show.
+
+`--sign KEY FILE` signs the bytes that are printed and writes the signature, in base64, to FILE. The key is a PEM of
+`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` or `-algorithm ED25519`; it needs the package
+`cryptography` (`pip install 'nvtopo[signing]'`). The signature is in the form of `cosign sign-blob` with such a key. To
+verify it: `openssl base64 -d -A -in FILE -out raw`, then `openssl dgst -sha256 -verify PUBLIC -signature raw REPORT`.
+
+Flow control, container runtime, CDI and IMEX are read by `doctor` and `capture` on the host, as root; the agent does
+not read them. In a container without the host's processes and files they are not known.
+
+`--format html` is one file that asks for nothing outside of itself: the worst first, then the pictures.
+
+![The report on a node with a link that is down, as Chromium shows it](doctor.png)
+
+`monitoring/node-problem-detector/nvtopo-doctor.json` makes a condition of a Node of it: put `nvtopo` into the image of
+node-problem-detector, and give it the file as `--config.custom-plugin-monitor`. Exit code 3 leaves the condition
+unknown. `--server URL` asks an aggregator about all nodes: what their agents found, and what differs between them.
+
+Series of `--format prometheus`: `nvtopo_doctor_ready{node}` (absent if it can't be known),
+`nvtopo_doctor_findings{node,severity}`, `nvtopo_doctor_finding_info{node,id,severity,domain,subject}`,
+`nvtopo_doctor_unknown{node}`.
+"""
+_HEALTH: Final = "\n## Health of a node\n\nThese decide whether the node is ready.\n\n"
+_NODE: Final = "\n## One node beside that\n\n"
+_MEASURED: Final = """
+## What was measured
+
+With `--measured FILE`, the output of nccl-tests, nvbandwidth or perftest, also several runs in one file. What was
+measured is compared with the slowest link on the way that the topology knows: NVLink or PCIe between the GPUs of a node
+or of an NVLink domain, else the rails of the nodes. `doctor` starts no such program itself; `--plan` prints commands to
+copy, with what is expected of each. A run of other nodes than those that are read, small messages and GPUs of which
+only some pairs have NVLink are not compared. No measurement decides whether a node is ready. The readers follow what
+these programs print; none was run on GPUs for this.
+
+"""
+_CLUSTER: Final = """
+## Many nodes
+
+With `--from DIRECTORY`, beside the findings of `nvtopo graph` and of docs/drift.md. A node that does not show a value
+is left out of the comparison and named under `unknown`.
+
+"""
+
+
+def document() -> str:
+    """The page."""
+    health = (
+        (of_health.check(code), _severity(code), of_health.reads(code), _unknown(code)) for code in of_health.codes()
+    )
+    node = ((one.check, one.check.severity, one.reads, one.unknown_when) for one in table.CHECKS)
+    many = ((one.check, one.check.severity, one.reads, "a node does not show it") for one in cluster.CHECKS)
+    runs = ((one, one.severity, "the file", "the link's rate or the nodes are not known") for one in measured.CHECKS)
+    tables = ((_HEALTH, health), (_NODE, node), (_CLUSTER, many), (_MEASURED, runs))
+    return _HEAD + "".join(f"{heading}{_table(rows)}" for heading, rows in tables)
+
+
+def _severity(code: Code) -> str:
+    return of_health.severity(code) or ("unknown: cannot know" if of_health.is_decisive(code) else "unknown")
+
+
+def _unknown(code: Code) -> str:
+    return "it is found" if of_health.severity(code) is None else "another check of this table says so"
+
+
+def _table(rows: Iterable[tuple[Check, str, str, str]]) -> str:
+    lines = ["| id | severity | domain | expected | reads | not known if | do |\n|---|---|---|---|---|---|---|\n"]
+    for check, severity, reads, unknown in rows:
+        cells = (f"`{check.id}`", severity, check.domain, check.expected, reads, unknown, check.remedy)
+        lines.append(f"| {' | '.join(map(_cell, cells))} |\n")
+    return "".join(lines)
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"\{\d\}", "…", text).replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")

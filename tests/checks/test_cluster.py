@@ -1,0 +1,144 @@
+"""Nodes beside their peers: what is odd is named, what is alike is not, and halves are nobody's fault."""
+
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from nvtopo.checks import cluster, peers
+from nvtopo.checks.check import Machine
+from nvtopo.findings.finding import Finding
+from nvtopo.model.records.facts import ImexFacts
+from nvtopo.model.records.snapshot import Snapshot
+from tests.checks.recorded import machine_of, snapshot_of
+from tests.checks.test_each_check import flow_control, mtu, ports, rdma, together, without
+
+Mutation = Callable[[Snapshot], Snapshot]
+
+
+def _driver(snapshot: Snapshot) -> Snapshot:
+    assert snapshot.nvml is not None
+    return replace(snapshot, nvml=replace(snapshot.nvml, driver_version="570.10.01"))
+
+
+def _imex(digest: str) -> Mutation:
+    facts = ImexFacts(channels=True, daemons=1, nodes=18, nodes_digest=digest)
+    return lambda snapshot: replace(snapshot, imex=facts)
+
+
+def _no_driver(snapshot: Snapshot) -> Snapshot:
+    assert snapshot.nvml is not None
+    return replace(snapshot, nvml=replace(snapshot.nvml, driver_version=""))
+
+
+_ROCE: Final = "h100-sxm-8gpu-8cx7"
+_RACK: Final = "gb200-nvl72-tray"
+#: Check → a shape, and what hides from it what it compares.
+UNKNOWN: Final[dict[str, tuple[str, Mutation]]] = {
+    "rail-mtu-skew": (_ROCE, mtu(None)),
+    "rail-gid-skew": (_ROCE, ports(lambda port: replace(port, gids=()))),
+    "domain-driver-skew": (_RACK, _no_driver),
+    "domain-imex-skew": (_RACK, without("imex")),
+    "nic-firmware-skew": (_ROCE, rdma(lambda device: replace(device, firmware=""))),
+    "rail-pfc-skew": (_ROCE, without("qos")),
+}
+
+
+def _machine(shape: str, mutation: Mutation | None = None) -> Machine:
+    """A machine of the shape that shows all that is compared."""
+    snapshot = together(flow_control(), _imex("aa"))(snapshot_of(shape))
+    return machine_of(mutation(snapshot) if mutation else snapshot)
+
+
+def found(shape: str, mutation: Mutation, *, good: int = 4, odd: int = 1) -> dict[str, Finding]:
+    well, ill = cluster.row(_machine(shape)), cluster.row(_machine(shape, mutation))
+    rows = {f"n{number}": well for number in range(good)} | {f"odd{number}": ill for number in range(odd)}
+    return {finding.id: finding for finding in cluster.compared(rows).findings}
+
+
+@pytest.mark.parametrize(
+    ("shape", "mutation", "name", "severity"),
+    [
+        ("h100-sxm-8gpu-8cx7", mtu(1500, "mlx5_3"), "rail-mtu-skew", "warning"),
+        ("gb200-nvl72-tray", _driver, "domain-driver-skew", "warning"),
+        (
+            "h100-sxm-8gpu-8cx7",
+            rdma(lambda device: replace(device, firmware="28.40.0001")),
+            "nic-firmware-skew",
+            "warning",
+        ),
+        (
+            "h100-sxm-8gpu-8cx7",
+            ports(lambda port: replace(port, gids=tuple(replace(gid, index=gid.index + 2) for gid in port.gids))),
+            "rail-gid-skew",
+            "info",
+        ),
+        ("h100-sxm-8gpu-8cx7", flow_control(pfc=0), "rail-pfc-skew", "warning"),
+        ("gb200-nvl72-tray", _imex("bb"), "domain-imex-skew", "warning"),
+    ],
+)
+def test_the_odd_node_is_named(shape: str, mutation: Mutation, name: str, severity: str) -> None:
+    finding = found(shape, mutation)[name]
+    assert (finding.subject, finding.severity) == ("odd0", severity)
+
+
+def test_the_table_has_every_check() -> None:
+    assert {one.check.id for one in cluster.CHECKS} == UNKNOWN.keys()
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_alike_passes_and_what_one_node_does_not_show_is_unknown(name: str) -> None:
+    shape, hidden = UNKNOWN[name]
+    well, dark = cluster.row(_machine(shape)), cluster.row(_machine(shape, hidden))
+    assert cluster.compared({"a": well, "b": well}).checks[name] == "passed"
+    compared = cluster.compared({"a": well, "b": well, "dark": dark})
+    assert compared.checks[name] == "unknown"
+    assert {one.subject for one in compared.unknown if one.id == name} == {"dark"}
+    assert compared.findings == ()
+
+
+def test_one_node_is_compared_with_nobody() -> None:
+    compared = cluster.compared({"a": cluster.row(_machine("h100-sxm-8gpu-8cx7"))})
+    assert set(compared.checks.values()) == {"not-applicable"}
+    assert compared.unknown == ()
+
+
+def test_a_difference_outweighs_what_is_not_shown() -> None:
+    rows = {name: cluster.row(_machine("h100-sxm-8gpu-8cx7")) for name in "abc"}
+    rows["odd"] = cluster.row(_machine("h100-sxm-8gpu-8cx7", mtu(1500)))
+    rows["dark"] = cluster.row(_machine("h100-sxm-8gpu-8cx7", mtu(None)))
+    compared = cluster.compared(rows)
+    assert compared.checks["rail-mtu-skew"] == "failed"
+    assert "dark" in {one.subject for one in compared.unknown}
+
+
+def test_alike_nodes_have_no_finding() -> None:
+    assert found("h100-sxm-8gpu-8cx7", lambda snapshot: snapshot) == {}
+
+
+def test_two_servers_of_a_rail_with_two_mtus_are_a_warning_though_neither_is_odd() -> None:
+    finding = found("h100-sxm-8gpu-8cx7", mtu(1500), good=1)["rail-mtu-skew"]
+    assert finding.severity == "warning"
+    assert "1 x 1500" in finding.evidence
+    assert "1 x 9000" in finding.evidence
+
+
+def test_what_a_node_does_not_show_is_not_odd() -> None:
+    assert "rail-mtu-skew" not in found("h100-sxm-8gpu-8cx7", mtu(None))
+
+
+def test_another_shape_is_no_peer() -> None:
+    rows = {f"n{number}": cluster.row(_machine("h100-sxm-8gpu-8cx7")) for number in range(3)}
+    rows["other"] = cluster.row(_machine("hgx-h200-8gpu"))
+    assert cluster.compared(rows).findings == ()
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=4), st.integers(0, 3), max_size=9))
+def test_the_odd_are_always_fewer_than_half(values: dict[str, int]) -> None:
+    odd = peers.odd(values)
+    assert 2 * len(odd) < len(values) or not odd
+    most = peers.common(values.values())
+    assert all(value != most for value in odd.values())

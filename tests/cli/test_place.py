@@ -1,0 +1,81 @@
+"""``nvtopo place``: a gang on a recorded rack, and on one machine."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from nvtopo.cli import main
+from nvtopo.errors import NvtopoError, UsageError
+from nvtopo.placement.answer import Answer, Assignment, NoFit
+
+ROOT = Path(__file__).resolve().parents[2]
+RACK = str(ROOT / "fixtures/clusters/gb200-nvl72-rack")
+
+
+def placed(text: str, source: str = RACK) -> tuple[int, Answer]:
+    result = CliRunner().invoke(main, ["place", "--from", source, "--request", "-", "--format", "json"], input=text)
+    return result.exit_code, msgspec.json.decode(result.stdout, type=Assignment | NoFit)
+
+
+def spec(**wishes: object) -> str:
+    return msgspec.json.encode({"kind": "PlacementRequest", "spec": wishes}).decode()
+
+
+def test_a_gang_stays_inside_the_nvlink_domain() -> None:
+    code, answer = placed(spec(pods=6, gpusPerPod=4, required="nvlinkDomain"))
+    assert code == 0
+    assert isinstance(answer, Assignment)
+    assert answer.level == "nvlinkDomain"
+    assert [rank.node for rank in answer.ranks] == [f"nvl72-r01-t{tray:02}" for tray in range(6)]
+
+
+def test_a_gang_that_fits_nowhere_says_why_and_exits_1() -> None:
+    code, answer = placed(spec(pods=19, gpusPerPod=4))
+    assert code == 1
+    assert isinstance(answer, NoFit)
+    assert sum(answer.counts.values()) == answer.nodes == 18
+
+
+def test_a_tier_that_nobody_knows_is_not_invented() -> None:
+    code, answer = placed(spec(pods=19, gpusPerPod=4, required="leaf"))
+    assert code == 1
+    assert isinstance(answer, NoFit)
+    assert answer.counts == {"its leaf is not known": 18}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("spec: {pods: 0}", "Expected `int` >= 1 - at `$.spec.pods`"),
+        ("spec: {pods: 1, tier: leaf}", "unknown field `tier`"),
+        ("kind: Pod\nspec: {pods: 1}", "Invalid enum value 'Pod'"),
+        ("[", "expected a PlacementRequest"),
+        ("spec: {pods: 1, required: leaf, affinity: same-node}", "spec.required is leaf and spec.affinity means node"),
+        ("spec: {pods: 4, required: node, slice: {pods: 2, tier: leaf}}", "farther than the gang's"),
+        ("\udcff", "expected a PlacementRequest"),
+    ],
+)
+def test_a_request_that_is_none_is_refused_in_one_line(text: str, says: str) -> None:
+    result = CliRunner().invoke(
+        main, ["place", "--from", RACK, "--request", "-"], input=text.encode("utf-8", "surrogateescape")
+    )
+    assert isinstance(result.exception, NvtopoError)
+    assert says in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
+def test_host_files() -> None:
+    for form, says in (("hostfile", "nvl72-r01-t00 slots=4\n"), ("rankfile", "rank 5=nvl72-r01-t01 slot=1\n")):
+        result = CliRunner().invoke(
+            main, ["place", "--from", RACK, "--request", "-", "--format", form], input=spec(pods=2, gpusPerPod=4)
+        )
+        assert says in result.stdout
+
+
+def test_files_have_no_allocations() -> None:
+    arguments = ["place", "--from", RACK, "--allocations", "--request", "-"]
+    refused = CliRunner().invoke(main, arguments, standalone_mode=False)
+    assert isinstance(refused.exception, UsageError)
+    assert "--allocations asks the API server" in str(refused.exception)

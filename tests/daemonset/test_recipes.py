@@ -1,0 +1,28 @@
+"""The recipes of the docs against a real API server: what it knows, it takes without an unknown field."""
+
+import pytest
+import yaml
+
+from tests.lab.control_plane import ControlPlane
+from tests.test_docs import RECIPES
+
+pytestmark = pytest.mark.lab
+
+#: The others are of APIs that the lab does not have.
+_KNOWN = ("v1", "batch/v1")
+CORE = [recipe for recipe in RECIPES if yaml.safe_load(recipe.read_text(encoding="utf-8"))["apiVersion"] in _KNOWN]
+
+
+def test_a_server_dry_run_takes_every_recipe_of_core_kinds(control_plane: ControlPlane) -> None:
+    api = control_plane.api()
+    assert {recipe.stem for recipe in CORE} >= {"eight-gpus", "four-gpus", "same-domain", "roce-mtu", "numa-aligned"}
+    for recipe in CORE:
+        document = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        document["metadata"]["namespace"] = "default"
+        if document["kind"] == "Job":
+            place = "/apis/batch/v1/namespaces/default/jobs"
+        else:
+            place = "/api/v1/namespaces/default/pods"
+            document["spec"]["automountServiceAccountToken"] = False
+        answer = api.request("POST", f"{place}?dryRun=All&fieldValidation=Strict", document)
+        assert answer["metadata"]["name"] == document["metadata"]["name"]

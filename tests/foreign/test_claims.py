@@ -1,0 +1,261 @@
+"""What is not said of an input that does not show it, and what must be said."""
+
+import re
+
+import pytest
+
+from nvtopo.errors import ParseError
+from nvtopo.model.conclusions.derive import Derived, derive
+from nvtopo.model.conclusions.features import features
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.sources.foreign.recognise import read_foreign, read_hosts
+from tests.foreign import samples
+from tests.foreign.samples import matrix, switched
+
+
+def read(content: bytes | str) -> NodeTopology:
+    return read_foreign(content.encode() if isinstance(content, str) else content, "input")
+
+
+def labels(content: bytes | str) -> dict[str, str]:
+    node = read(content)
+    return {name.removeprefix("nvtopo.io/"): value for name, value in features(node, derive(node)).items()}
+
+
+def derived(content: bytes | str) -> Derived:
+    return derive(read(content))
+
+
+_RDMA_TOOLS = ("ibstat", "ibstatus", "ibv_devinfo", "rdma_link", "show_gids", "ibdev2netdev")
+
+
+@pytest.mark.parametrize("name", [name for name in samples.SAMPLES if name.replace(" ", "_") in _RDMA_TOOLS])
+def test_tools_of_rdma_devices_say_nothing_of_gpus_other_nics_and_rails(name: str) -> None:
+    node = read(samples.SAMPLES[name]())
+    assert node.nics
+    assert labels(samples.SAMPLES[name]()) == {}
+
+
+def test_tools_of_rdma_devices_are_known() -> None:
+    assert {name.replace(" ", "_") for name in samples.SAMPLES} >= {"ibstat", "ibstatus", "ibv_devinfo"}
+
+
+_COUNTS = re.compile("gpu.count|nic.*|nvlink.group.*|nvlink.full-mesh|nvlink.links.*|gpu.nvlink.*|rdma.*|ready")
+
+
+@pytest.mark.parametrize("name", [name for name, sample in samples.SAMPLES.items() if sample()[:1] == b"<"])
+def test_a_document_that_is_cut_says_nothing_of_what_is_behind_the_cut(name: str) -> None:
+    """Wherever it is cut: at each line, and in the middle of each."""
+    content = samples.SAMPLES[name]().rstrip()
+    ends = [at for at, byte in enumerate(content) if byte == ord(">")][:-1]
+    read_at_all = 0
+    for end in (*(end + 1 for end in ends), *(end - 2 for end in ends)):
+        try:
+            found = labels(content[:end])
+        except ParseError:
+            continue
+        read_at_all += 1
+        assert [label for label in found if _COUNTS.fullmatch(label)] == [], content[:end]
+        assert derived(content[:end]).nvlink_groups is None
+    assert read_at_all
+
+
+def test_links_of_one_gpu_lead_to_something_that_is_not_shown() -> None:
+    text = "GPU 0: invented (UUID: GPU-1)\n\t Link 0: 25 GB/s\n"
+    assert labels(text) == {}
+    assert labels(text.replace("25 GB/s", "<inactive>"))["gpu.count"] == "1"
+
+
+def test_a_word_for_the_fabrics_state_that_is_new_is_not_known() -> None:
+    text = samples.query().decode().replace("State : Completed", "State : Partly Completed", 1)
+    found = derived(text)
+    assert (found.fabric, found.health.gpus[0].level) == ("Unknown", "unknown")
+    assert "nvlink.fabric" not in labels(text)
+
+
+def test_an_error_in_the_place_of_the_fabrics_state_is_not_no_fabric() -> None:
+    assert derived(samples.query().decode().replace("State : Completed", "State : ERR!", 1)).fabric == "Unknown"
+
+
+def test_lspci_of_nics_alone_says_nothing_of_gpus() -> None:
+    text = "\n".join(line for line in samples.lspci().decode().split("\n") if "Mellanox" in line)
+    assert "gpu.count" not in labels(text)
+    assert "ready" not in labels(text)
+
+
+def test_a_topology_without_gpus_says_nothing_of_them() -> None:
+    text = '<system version="1"><cpu numaid="0"><pci busid="0000:00:16.0"/></cpu></system>'
+    assert labels(text) == {}
+
+
+@pytest.mark.parametrize("name", [name for name in samples.SAMPLES if "archive" not in name])
+def test_no_output_shows_that_a_node_is_well(name: str) -> None:
+    content = samples.SAMPLES[name]()
+    assert labels(content).get("ready") != "true"
+    assert derived(content).health.ready is not True
+
+
+def test_a_matrix_says_what_it_holds() -> None:
+    found = labels(matrix(*switched(4, 2)))
+    assert found["gpu.count"] == "4"
+    assert found["nvlink.group-size"] == "4"
+    assert found["nic.count"] == "2"
+
+
+def test_missing_rows_leave_groups_and_localities_out() -> None:
+    text = matrix(*switched(4, 2))
+    found = labels("\n".join(line for line in text.split("\n") if not line.startswith(("GPU3", "NIC1"))))
+    assert found["gpu.count"] == "4"
+    assert not any(name.startswith(("nvlink.g", "nvlink.d", "nvlink.f", "nic.gpu")) for name in found)
+
+
+def test_a_cut_query_does_not_say_how_many_gpus_there_are() -> None:
+    found = labels(samples.query().replace(b"Attached GPUs : 2", b"Attached GPUs : 8"))
+    assert "gpu.count" not in found
+
+
+def test_some_of_the_gpus_are_not_their_number() -> None:
+    assert "gpu.count" not in labels(matrix(*switched(2, 1)).replace("GPU1", "GPU5"))
+    assert "gpu.count" not in labels("GPU 3: invented (UUID: GPU-1)\n\t Link 0: 25 GB/s\n")
+
+
+def test_no_bandwidth_is_invented_where_nvlink_is_hidden() -> None:
+    node = derived(samples.query_xml())
+    assert node.nvlink_groups is None
+    assert [pair.bytes_per_second for pair in node.gpu_pairs] == [None]
+
+
+_HEALTH = "    Fabric\n        State : Completed\n        Status : Success\n        Health\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "verdict"),
+    [
+        ("Route Unhealthy : True", "Unhealthy"),
+        ("Bandwidth : Degraded", "Unhealthy"),
+        ("Route Recovery in progress : True", "Unhealthy"),
+        ("Access Timeout Recovery : True", "Unhealthy"),
+        ("Incorrect Configuration : Insufficient Nvlinks", "Unhealthy"),
+        ("Summary : Unhealthy", "Unhealthy"),
+        ("Bandwidth : Full", "SingleNode"),
+        ("Incorrect Configuration : None", "SingleNode"),
+        ("Route Unhealthy : N/A", "SingleNode"),
+    ],
+)
+def test_each_field_of_the_fabrics_health_counts(line: str, verdict: str) -> None:
+    text = samples.query().decode().replace("    Fabric\n        State : Completed\n", f"{_HEALTH}            {line}\n")
+    found = derived(text)
+    assert found.fabric == verdict
+    assert found.health.ready is (False if verdict == "Unhealthy" else None)
+
+
+def test_fields_of_the_fabrics_health_in_xml_count() -> None:
+    health = "<health><summary>Healthy</summary><route_unhealthy>True</route_unhealthy></health></fabric>"
+    assert derived(samples.query_xml().replace(b"</fabric>", health.encode())).fabric == "Unhealthy"
+
+
+_NOTE = " [Deprecated; will be removed. Use the other one instead]"
+
+
+def test_versions_of_drivers_since_610() -> None:
+    text = samples.query().decode()
+    noted = text.replace("Driver Version : 580.0", f"Driver Version : 610.1{_NOTE}\nCUDA Version : 13.3{_NOTE}")
+    host = read(noted).host
+    assert (host.driver_version, host.cuda_version) == ("610.1", "13.3")
+    alone = text.replace("Driver Version : 580.0", "KMD Version : 610.2\nCUDA UMD Version : 13.4")
+    assert (read(alone).host.driver_version, read(alone).host.cuda_version) == ("610.2", "13.4")
+    table = (
+        samples.table().decode().replace("Driver Version", "KMD Version").replace("CUDA Version", "CUDA UMD Version")
+    )
+    assert read(table).host == read(samples.table()).host
+
+
+_LOST = "Unable to determine the device handle for GPU{}: GPU is lost.  Reboot the system to recover this GPU\n"
+
+
+@pytest.mark.parametrize("address", ["0000:C1:00.0", " 0000:C1:00.0", "7: 0000:C1:00.0"])
+def test_a_lost_gpu_is_named_and_the_node_is_not_ready(address: str) -> None:
+    for content in (samples.query(), samples.table(), samples.topo()):
+        found = derived(_LOST.format(address) + content.decode())
+        assert [(p.subject, p.reason) for p in found.problems if p.source == "nvml"] == [
+            ("0000:c1:00.0", "GPU is lost")
+        ]
+        assert found.health.ready is False
+        assert "gpu.count" not in labels(_LOST.format(address) + content.decode())
+
+
+def test_a_lost_gpu_alone_is_an_error_of_the_tool() -> None:
+    with pytest.raises(ParseError, match="GPU is lost"):
+        read(_LOST.format("0000:C1:00.0"))
+
+
+@pytest.mark.parametrize("error", ["[GPU is lost]", "GPU is lost", "ERR!", "[Unknown Error]", "[GPU requires reset]"])
+def test_an_error_in_the_place_of_a_value_is_no_value(error: str) -> None:
+    text = samples.query().decode().replace("Product Name : invented", f"Product Name : {error}", 1)
+    found = read(text)
+    assert [gpu.name for gpu in found.gpus] == ["", "invented"]
+    assert [problem.source for problem in found.problems if problem.subject == "0000:11:00.0"] == ["nvml"]
+    assert derive(found).health.ready is False
+
+
+def test_remote_ends_and_states_of_links_are_joined() -> None:
+    gpus = {0: ("01", "02"), 1: ("02", "01")}
+    head = "GPU {}: invented (UUID: GPU-{})\n"
+    remote = "".join(
+        head.format(n, n) + "".join(f"\t Link {k}: Remote Device 00000000:{end}:00.0: Link {k}\n" for k in range(2))
+        for n, (_, end) in gpus.items()
+    )
+    state = "".join(head.format(n, n) + "\t Link 0: 25 GB/s\n\t Link 1: <inactive>\n\t Link 2: 25 GB/s\n" for n in gpus)
+    table = samples.table().decode()
+    node = read(remote + state)
+    active = [bundle for bundle in node.gpus[0].nvlinks if bundle.state == "active"]
+    assert [(bundle.links, bundle.peers) for bundle in active] == [("0,2", {"0000:02:00.0": "0,2"})]
+    assert [bundle.links for bundle in node.gpus[0].nvlinks if bundle.state == "inactive"] == ["1"]
+    assert derive(node).nvlink_groups is None
+    assert [gpu.pci_address for gpu in read(table).gpus] == ["0000:01:00.0", "0000:02:00.0"]
+    assert derived(remote + state + table).nvlink_groups == ((0, 1),)
+
+
+def test_a_list_of_gpus_and_capabilities_of_links() -> None:
+    node = read("GPU 0: invented (UUID: GPU-a)\nGPU 1: invented (UUID: GPU-b)\n")
+    assert [(gpu.name, gpu.uuid) for gpu in node.gpus] == [("invented", "GPU-a"), ("invented", "GPU-b")]
+    assert derive(node).nvlink_groups is None
+    lines = "".join(f"\t Link {k}, Link is supported: true\n\t Link {k}, SLI is supported: false\n" for k in range(3))
+    node = read(f"GPU 0: invented (UUID: ...)\n{lines}")
+    assert (node.gpus[0].uuid, node.gpus[0].nvlink_count, node.gpus[0].nvlinks) == ("", 3, ())
+
+
+def test_a_matrix_and_the_ports_of_its_nics_are_one_node() -> None:
+    ports = samples.ibstatus().decode().replace("4: ACTIVE", "1: DOWN", 1).replace("mlx5_1", "mlx5_bond_1")
+    node = read(samples.topo().decode() + ports)
+    assert [(nic.name, nic.ports[0].state) for nic in node.nics] == [("mlx5_0", "DOWN"), ("mlx5_bond_1", "ACTIVE")]
+    assert derive(node).nearest_nics[0].nics == ("mlx5_0",)
+    assert derive(node).nvlink_groups == ((0, 1, 2, 3),)
+
+
+def test_index_zero_and_numa_node_zero_are_not_absent() -> None:
+    node = read(samples.session())
+    assert [(gpu.index, gpu.numa_node) for gpu in node.gpus] == [(0, 0), (1, 1)]
+
+
+def test_a_host_like_the_others_with_fewer_links_lacks_them() -> None:
+    good, bad = matrix(*switched(2, 1)), matrix(*switched(2, 1, "SYS"))
+    found = read_hosts(f"=== a-1 ===\n{good}\n=== a-2 ===\n{bad}".encode(), "input")
+    assert [derive(host.node).health.ready for host in found] == [None, False]
+    assert [derive(host.node).health.nvlink_degraded for host in found] == [False, True]
+    other = bad.replace("0-7", "0-3")
+    found = read_hosts(f"=== a-1 ===\n{good}\n=== b-1 ===\n{other}".encode(), "input")
+    assert [derive(host.node).health.ready for host in found] == [None, None]
+
+
+@pytest.mark.parametrize("name", ["query-xml", "nccl", "hwloc"])
+def test_documents_behind_the_first_are_said(name: str) -> None:
+    content = samples.SAMPLES[name]().decode()
+    assert "1 more of its kind" in "; ".join(problem.reason for problem in read(f"{content}\n{content}").problems)
+
+
+def test_a_log_of_other_gpus_behind_the_first_is_said() -> None:
+    content = samples.query().decode()
+    other = content.replace("GPU 00000000:11", "GPU 00000000:31")
+    assert "1 other GPUs" in "; ".join(problem.reason for problem in read(content + other).problems)
+    assert read(content + content) == read(content)

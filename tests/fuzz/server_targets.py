@@ -1,0 +1,228 @@
+"""Decoders of what the API server keeps for the aggregator, of what clients send it, and of what it says to ours."""
+
+import random
+import threading
+import zlib
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from nvtopo.aggregator.exported import Exported, is_as_wanted
+from nvtopo.cli import export_inputs
+from nvtopo.cluster import acceptance
+from nvtopo.cluster.accepted import Act
+from nvtopo.errors import ParseError
+from nvtopo.exporters import change_records, document, extender, history_document
+from nvtopo.exporters.schedulers.owned import Owner, marked
+from nvtopo.fabrics import labels
+from nvtopo.kube import accepted, admission, cordoned
+from nvtopo.kube.allocations import Allocations
+from nvtopo.kube.client import Client
+from nvtopo.kube.node_labels import NodeLabels
+from nvtopo.kube.reservations import Reservations, decoded
+from nvtopo.placement import trace
+from nvtopo.placement.fleet import Host, fleet
+from nvtopo.wire.event_stream import messages
+from tests.fuzz import samples
+
+Answered = Callable[[bytes], Client]
+Targets = dict[str, tuple[Callable[[], Iterable[bytes]], Callable[[bytes], object]]]
+
+_HYPER: Final = {"apiVersion": "topology.volcano.sh/v1alpha1", "kind": "HyperNode", "metadata": {"name": "a"}}
+_OWNER: Final = Owner("nvtopo", "nvtopo")
+_WANTED: Final = next(iter(marked([{**_HYPER, "spec": {"tier": 1, "members": [{}]}}], "volcano", _OWNER).values()))
+_VIEW: Final = extender.view(fleet([Host("node-a", {"leaf": "l"}, ((0, 1),), ((0, 1),))], ("leaf",)))
+
+
+def _reservations() -> bytes:
+    rank = {"rank": 0, "node": "node-a", "gpus": [0, 1], "leader": False}
+    answer = {
+        "kind": "Assignment", "generation": 3, "level": "node", "domain": "node-a", "domains": {"leaf": 1},
+        "gpusEnforced": False, "ranks": [rank],
+        "cost": {"total": 1, "bound": 1, "allReduce": 1, "kvTransfer": 0, "queue": 0, "cache": 0},
+    }  # fmt: skip
+    one = {"id": "a", "fingerprint": "f", "until": 5.0, "answer": answer}
+    return msgspec.json.encode({"reservations": [one]})
+
+
+def _packed(body: bytes) -> str:
+    return b64encode(zlib.compress(body, 1)).decode("ascii")
+
+
+def _ledger_map() -> Iterable[bytes]:
+    stored = {
+        "metadata": {"name": "m", "resourceVersion": "3"},
+        "binaryData": {"ledger.json.z": _packed(_reservations())},
+    }
+    return (msgspec.json.encode(stored),)
+
+
+def _act() -> bytes:
+    act = {
+        "at": "2026-01-02T03:04:05Z", "until": "2026-02-02T03:04:05Z", "reason": "r",
+        "groups": [{"nodes": ["node-a"], "expect": {"gpus": 8}, "facts": [
+            {"kind": "nics", "subject": "mlx5_0", "path": "mtu", "value": 9000}]}],
+    }  # fmt: skip
+    return msgspec.json.encode(act)
+
+
+def _accepted() -> Iterable[bytes]:
+    return (msgspec.json.encode({"metadata": {"resourceVersion": "3"}, "data": {"a": _act().decode(), "b": "{}"}}),)
+
+
+def _node_list() -> Iterable[bytes]:
+    names = (
+        "topology.kubernetes.io/zone", "nvidia.com/gpu.clique", "topology.k8s.aws/network-node-layer-1",
+        "fabric.topograph.run/tier-0", "accelerator.topograph.run/domain", "accelerator.topograph.run/sub-domain",
+        "ib.coreweave.cloud/neighbors.expected.ibp0.device", "ib.coreweave.cloud/neighbors.current.ibp0.port-id",
+    )  # fmt: skip
+    nodes = [{"metadata": {"name": name, "labels": dict.fromkeys(names, f"v.{name}")}} for name in ("a", "b")]
+    return (msgspec.json.encode({"metadata": {"resourceVersion": "5"}, "items": nodes}),)
+
+
+def _allocations() -> Iterable[bytes]:
+    held = {
+        "namespace": "n",
+        "pod": "p",
+        "container": "c",
+        "gpus": [0, 1],
+        "nics": ["mlx5_0"],
+        "resources": ["rdma/hca"],
+    }
+    item = {"metadata": {"name": "node-a", "resourceVersion": "4"}, "spec": {"containers": [held], "unknown": ""}}
+    return (msgspec.json.encode({"metadata": {"resourceVersion": "5"}, "items": [item, item]}),)
+
+
+def _policies() -> Iterable[bytes]:
+    both = [{"name": "validatingadmissionpolicies"}, {"name": "validatingadmissionpolicybindings"}]
+    spec = {"failurePolicy": "Fail", "policyName": "nvtopo-agent", "validationActions": ["Deny"]}
+    return (msgspec.json.encode({"resources": both, "spec": spec}),)
+
+
+def _exported() -> Iterable[bytes]:
+    return (msgspec.json.encode({"metadata": {"resourceVersion": "5"}, "items": [_WANTED, _WANTED]}),)
+
+
+def _histories() -> Iterable[bytes]:
+    entry = {
+        "at": "2026-01-02T03:04:05Z", "node": "node-a", "kind": "gpus", "subject": "GPU0", "path": "x", "before": 1,
+        "after": [2], "text": "words",
+    }  # fmt: skip
+    return (msgspec.json.encode({"entries": [entry], "leftOff": 3}),)
+
+
+def _changes() -> Iterable[bytes]:
+    graph = document.decode(samples.graphs()[0])
+    before = msgspec.structs.replace(graph, nodes={}, generation=graph.generation - 1)
+    return (change_records.encode(change_records.between(before, graph)),)
+
+
+def _streams() -> Iterable[bytes]:
+    return (b": hello\n\nevent: change\nid: 12345678.3\ndata: {}\ndata: {}\n\nevent: dropped\r\ndata: x\r\n\r\n",)
+
+
+def _extended() -> Iterable[bytes]:
+    pod = {"spec": {"containers": [{"resources": {"limits": {"nvidia.com/gpu": "1"}, "requests": {"cpu": 2}}}]}}
+    items = [{"metadata": {"name": name}} for name in ("node-a", "node-b")]
+    return (
+        msgspec.json.encode({"Pod": pod, "NodeNames": ["node-a", "node-b"]}),
+        msgspec.json.encode({"Pod": pod, "Nodes": {"items": items}}),
+    )
+
+
+def _traces() -> Iterable[bytes]:
+    return (
+        b"arrival,duration,pods,gpus_per_pod\n0,10,1,4\n5,1e3,2,4\n",
+        b"name,num_gpu,gpu_milli,creation_time,deletion_time\na,8,1000,5,9\nb,8,1000,7,9\n",
+        b"job,num_gpu,submit_time,duration\n1,4,0,60\n",
+    )
+
+
+def _slurm_names() -> Iterable[bytes]:
+    pod = {"metadata": {"labels": {"slurm.node.name": "s1"}}, "spec": {"nodeName": "node-a", "hostname": "h"}}
+    return (b"node-a s1 # first\nnode-b -\n", msgspec.json.encode({"items": [pod]}))
+
+
+def _named(body: bytes) -> None:
+    if body.lstrip().startswith(b"{"):
+        export_inputs._of_pods(Path("input"), body)
+    else:
+        export_inputs._of_lines(Path("input"), body)
+
+
+def _stepped(body: bytes) -> None:
+    graph = document.decode(samples.graphs()[0])
+    change = change_records.decode(body, "stream")
+    if change.previous == graph.generation:
+        change_records.encode(change_records.between(graph, change_records.applied(graph, change)))
+
+
+def _scheduled(body: bytes) -> None:
+    args = extender.read(body)
+    msgspec.json.encode((extender.filtered(args, _VIEW), extender.prioritized(args, _VIEW)))
+
+
+def _acted(acts: Mapping[str, Act]) -> None:
+    acceptance.standing(acts, "2026-01-15T00:00:00Z")
+
+
+def _first(events: Any, stop: threading.Event) -> Any:
+    """What comes first; a refusal of ours if that is nothing."""
+    stop.wait = lambda *_: stop.set()  # type: ignore[assignment,method-assign]  # instead of the next attempt
+    found = next(events, None)
+    if found is None:
+        raise ParseError("no list")
+    return found
+
+
+def _labelled(client: Client) -> None:
+    stop = threading.Event()
+    found = _first(NodeLabels(client, labels.knows).events(stop), stop).objects
+    labels.read([{"metadata": {"name": name, "labels": dict(said)}} for name, said in found.items()])
+
+
+def _held(client: Client) -> None:
+    stop = threading.Event()
+    for allocation in _first(Allocations(client).events(stop), stop).objects.values():
+        assert allocation.gpus is None or all(gpu >= 0 for gpu in allocation.gpus)
+
+
+def _ours(client: Client) -> None:
+    for found in Exported(client, "volcano", _OWNER).list().values():
+        is_as_wanted(found, _WANTED)
+
+
+def _policy(client: Client) -> None:
+    if reason := admission.look(client)[1]:
+        raise ParseError(reason)
+
+
+def _one_page(body: bytes) -> bytes:
+    return body.replace(b'"continue"', b'"_continue"')
+
+
+def targets(answered: Answered) -> Targets:
+    """Name → samples and reader; ``answered`` makes a client whose server answers everything with these bytes."""
+    return {
+        "ledger": (lambda: (_reservations(),), lambda body: decoded(_packed(body))),
+        "ledger-map": (
+            _ledger_map,
+            lambda body: Reservations(answered(body), "nvtopo", lambda: 1.0).do(lambda ledger: len(ledger.gpus)),
+        ),
+        "accepted": (_accepted, lambda body: _acted(accepted.read(answered(body), "nvtopo").acts)),
+        "act": (lambda: (_act(),), lambda body: _acted({"act": accepted._ACT.read(body, "act")})),
+        "node-labels": (_node_list, lambda body: _labelled(answered(_one_page(body)))),
+        "allocations": (_allocations, lambda body: _held(answered(_one_page(body)))),
+        "cordoned": (_node_list, lambda body: cordoned.look(answered(_one_page(body)))),
+        "admission": (_policies, lambda body: _policy(answered(body))),
+        "exported": (_exported, lambda body: _ours(answered(_one_page(body)))),
+        "history": (_histories, lambda body: history_document.decode(body, "http://127.0.0.1/v1/history")),
+        "change": (_changes, _stepped),
+        "event-stream": (_streams, lambda body: list(messages(body.splitlines(keepends=True)))),
+        "extender": (_extended, _scheduled),
+        "trace": (_traces, lambda body: trace.parse(body, "input", random.Random(1))),  # noqa: S311 - repeatable
+        "slurm-names": (_slurm_names, _named),
+    }

@@ -1,0 +1,216 @@
+"""Pods as the API server lists and watches them: what is kept of them, and what is written at them."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from nvtopo.errors import ApiError, Forbidden
+from nvtopo.kube import gpu_pods, pod_changes
+from nvtopo.kube.client import Client, ListMetadata, ListPage
+from nvtopo.kube.gpu_pods import GpuPods, decoded
+from nvtopo.kube.stream import WatchEvent
+from nvtopo.placement.answer import Rank
+from nvtopo.placement.gang_steps import Fail, Lift, Say
+from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodSeen, PodsListed
+
+
+def written(name: str = "p", gpus: int = 1, **spec: Any) -> dict[str, Any]:
+    limits = {"nvidia.com/gpu": str(gpus)} if gpus else {}
+    containers = [{"resources": {"limits": limits}}]
+    metadata = {"name": name, "namespace": "team", "uid": f"u-{name}", "resourceVersion": "7"}
+    return {"metadata": metadata, "spec": {"containers": containers, **spec}, "status": {"phase": "Pending"}}
+
+
+def read(document: dict[str, Any]) -> GpuPod | None:
+    return decoded(msgspec.json.encode(document))
+
+
+def asks(gpus: int, **more: Any) -> dict[str, Any]:
+    return {"resources": {"requests": {"nvidia.com/gpu": gpus}}, **more}
+
+
+@pytest.mark.parametrize(
+    ("spec", "gpus"),
+    [
+        ({"containers": [asks(2), asks(1)]}, 3),
+        ({"containers": [asks(2)], "initContainers": [asks(4), asks(3)]}, 4),
+        ({"containers": [asks(2)], "initContainers": [asks(1, restartPolicy="Always"), asks(1)]}, 3),
+        ({"containers": [asks(1)], "initContainers": [asks(1, restartPolicy="Always"), asks(3)]}, 4),
+        ({"containers": [{"resources": {"limits": {"nvidia.com/gpu": "8"}}}]}, 8),
+    ],
+)
+def test_gpus_are_counted_as_kube_scheduler_counts_them(spec: dict[str, Any], gpus: int) -> None:
+    found = read(written() | {"spec": spec})
+    assert found is not None
+    assert found.gpus == gpus
+
+
+def test_what_asks_for_no_gpu_and_is_in_no_gang_is_not_kept() -> None:
+    assert read(written(gpus=0)) is None
+    odd = written(gpus=0)
+    odd["metadata"]["labels"] = {"nvtopo.io/gang": "g"}
+    found = read(odd)
+    assert found is not None
+    assert (found.gang, found.gpus) == ("g", 0)
+
+
+def test_a_pod_says_its_gang_its_place_in_it_and_what_was_written_at_it() -> None:
+    document = written(
+        schedulingGates=[{"name": "nvtopo.io/placement"}, {"name": "other"}],
+        priority=3,
+        affinity={
+            "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"a": 1}]}}
+        },
+    )
+    document["metadata"] |= {
+        "creationTimestamp": "1970-01-01T00:01:00Z",
+        "deletionTimestamp": "1970-01-01T00:02:00Z",
+        "labels": {
+            "nvtopo.io/gang": "g",
+            "nvtopo.io/gang-size": "4",
+            "jobset.sigs.k8s.io/job-global-index": "1",
+            "batch.kubernetes.io/job-completion-index": "2",
+            "leaderworkerset.sigs.k8s.io/group-index": "5",
+        },
+        "annotations": {"nvtopo.io/placement": "required: rack", "nvtopo.io/rank": "6", "nvtopo.io/reservation": "r"},
+    }
+    found = read(document)
+    assert found == GpuPod(
+        namespace="team",
+        name="p",
+        uid="u-p",
+        gpus=1,
+        leaving=True,
+        gates=("nvtopo.io/placement", "other"),
+        gang="g",
+        size="4",
+        group="5",
+        order=(1, 2),
+        wishes="required: rack",
+        rank=6,
+        reservation="r",
+        priority=3,
+        created=60.0,
+        terms=({"a": 1},),
+    )
+    document["status"]["phase"] = "Failed"
+    document["metadata"]["annotations"]["nvtopo.io/rank"] = "-1"
+    ended = read(document)
+    assert ended is not None
+    assert (ended.ended, ended.rank) == (True, None)
+
+
+class Server:
+    """Pages and watches, one after the other; an exception is raised."""
+
+    def __init__(self, *answers: Any) -> None:
+        self._answers = iter(answers)
+        self.stop = threading.Event()
+
+    def _next(self) -> Any:
+        answer = next(self._answers, None)
+        if answer is None:
+            self.stop.set()
+            raise ApiError("over")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def pages(self, path: str, *, accept: str) -> Iterator[ListPage]:
+        assert (path, accept) == ("/api/v1/pods", "application/json")
+        items = [msgspec.Raw(msgspec.json.encode(one)) for one in self._next()]
+        yield ListPage(ListMetadata(resource_version="5"), items)
+
+    def watch(self, _path: str, place: str, _stop: threading.Event, *, accept: str) -> Iterator[WatchEvent]:
+        del accept
+        assert place in ("5", "7")
+        for kind, one in self._next():
+            yield WatchEvent(kind, msgspec.Raw(one if isinstance(one, bytes) else msgspec.json.encode(one)))
+
+
+def told(*answers: Any) -> list[PodEvent]:
+    server = Server(*answers)
+    return list(GpuPods(cast("Client", server), forbidden_seconds=0.0).events(server.stop))
+
+
+def test_pods_are_listed_once_and_followed() -> None:
+    events = told(
+        [written("a"), written("plain", gpus=0)],
+        [
+            ("ADDED", written("b")),
+            ("MODIFIED", written("plain", gpus=0)),
+            ("ADDED", b'{"metadata": []}'),
+            ("DELETED", written("a")),
+            ("DELETED", written("plain", gpus=0)),
+        ],
+    )
+    a, b = read(written("a")), read(written("b"))
+    assert a is not None
+    assert b is not None
+    assert events == [PodsListed((a,)), PodSeen(b), PodGone("team", "a")]
+
+
+def test_a_loss_and_a_refusal_end_in_a_new_list() -> None:
+    a = read(written("a"))
+    assert a is not None
+    assert told(Forbidden("no", status=403), [written("a")]) == [PodsListed((a,))]
+
+
+def test_no_more_pods_are_kept_than_a_cluster_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_pods, "MOST_PODS", 1)
+    (listed, *more) = told([written("a"), written("b")], [("ADDED", written("c"))])
+    assert isinstance(listed, PodsListed)
+    assert [pod.name for pod in listed.pods] == ["a"]
+    assert more == []
+
+
+POD = GpuPod(namespace="team", name="p", uid="u", gpus=2, gates=("other", "nvtopo.io/placement"))
+RANK = Rank(rank=3, node="n1", gpus=(0, 2))
+
+
+def test_one_patch_lifts_the_gate_and_says_where_the_pod_goes() -> None:
+    found = msgspec.json.decode(pod_changes.change(Lift(POD, "r", RANK), "mlx5_0").document)
+    there = {"key": "metadata.name", "operator": "In", "values": ["n1"]}
+    assert found["metadata"] == {
+        "uid": "u",
+        "annotations": {
+            "nvtopo.io/placement-status": None,
+            "nvtopo.io/reservation": "r",
+            "nvtopo.io/rank": "3",
+            "nvtopo.io/gpus": "0,2",
+            "nvtopo.io/nics": "mlx5_0",
+        },
+    }
+    required = found["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert required == {"nodeSelectorTerms": [{"matchFields": [there]}]}
+    assert found["spec"]["schedulingGates"] == [{"name": "other"}]
+
+
+def test_a_pod_s_own_terms_get_narrower() -> None:
+    own = ({"matchExpressions": [1]}, {"matchFields": [2]})
+    pod = msgspec.structs.replace(POD, terms=own, gates=("nvtopo.io/placement",))
+    found = msgspec.json.decode(pod_changes.change(Lift(pod, "r", RANK)).document)
+    required = found["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    there = {"key": "metadata.name", "operator": "In", "values": ["n1"]}
+    assert required["nodeSelectorTerms"] == [
+        {"matchExpressions": [1], "matchFields": [there]},
+        {"matchFields": [2, there]},
+    ]
+    assert found["spec"]["schedulingGates"] is None
+    assert "nvtopo.io/nics" not in found["metadata"]["annotations"]
+
+
+def test_a_pod_that_is_left_to_the_scheduler_gets_no_place() -> None:
+    found = msgspec.json.decode(pod_changes.change(Lift(POD)).document)
+    assert found["spec"] == {"schedulingGates": [{"name": "other"}]}
+    assert found["metadata"]["annotations"] == {"nvtopo.io/placement-status": None}
+    assert msgspec.json.decode(pod_changes.change(Say(POD, "why")).document) == {
+        "metadata": {"uid": "u", "annotations": {"nvtopo.io/placement-status": "why"}}
+    }
+    failed = pod_changes.change(Fail(POD, "late"))
+    assert failed.of_status
+    assert msgspec.json.decode(failed.document)["status"]["message"] == "late"
+    assert pod_changes.path_of("team", "p/..") == "/api/v1/namespaces/team/pods/p%2F.."

@@ -1,0 +1,1 @@
+"""Mutation testing: small wrong changes to the source, each of which some test should notice. Outside CI."""
