@@ -10,15 +10,15 @@ from typing import Any, Final, Literal
 from nvtopo.cluster.nodes import GraphNode
 from nvtopo.exporters.schedulers.names import object_name
 from nvtopo.exporters.schedulers.view import View
-from nvtopo.model.conclusions import nvlink, rails
+from nvtopo.exporters.shadows import BUS_ID, DRIVER, NIC_ADDRESS, NIC_DRIVER
+from nvtopo.model.conclusions import rails
+from nvtopo.model.conclusions.complexes import complexes
 from nvtopo.model.conclusions.distance import Distances
+from nvtopo.model.conclusions.meshes import meshes
 from nvtopo.model.records.node import Gpu, Nic, NodeTopology
 
 API_VERSION: Final = "resource.k8s.io/v1"
-DRIVER: Final = "topo.nvtopo.io"
 _GPU_CLASS: Final = "gpu.nvidia.com"
-_NIC_DRIVER: Final = "dra.net"
-_BUS_ID: Final = "resource.kubernetes.io/pciBusID"
 _SIZES: Final = {"pair": 2, "quad": 4}
 Tie = Literal["pcie-root", "numa-node", "complex"]
 _TIES: Final[Mapping[Tie, str]] = {
@@ -32,11 +32,11 @@ def documents(view: View, nodes: Mapping[str, GraphNode], name: str) -> list[dic
     """Device classes, and a template for each shape that some node has."""
     topologies = [node.topology for node in nodes.values() if node.topology is not None and node.topology.gpus]
     ties = {tie for topology in topologies if (tie := _tie(topology)) is not None}
-    numbers = {rail for topology in topologies for rail in rails.rails(topology, Distances(topology)).values()}
+    numbers = {rail for topology in topologies for rail in _gpu_rails(topology)}
     found = [_class(name, "shadow", f'device.driver == "{DRIVER}" && {_has("type", "gpu-shadow")}')]
     if ties:
-        rdma = f'device.attributes["{_NIC_DRIVER}"].?rdma.orValue(false)'
-        found.append(_class(name, "nic", f'device.driver == "{_NIC_DRIVER}" && {rdma}'))
+        rdma = f'device.attributes["{NIC_DRIVER}"].?rdma.orValue(false)'
+        found.append(_class(name, "nic", f'device.driver == "{NIC_DRIVER}" && {rdma}'))
         if "complex" in ties or numbers:
             found.append(_class(name, "nic-shadow", f'device.driver == "{DRIVER}" && {_has("type", "nic-shadow")}'))
     found += [_template(name, shape, _group(name, size)) for shape, size in _SIZES.items() if _joined(topologies, size)]
@@ -55,8 +55,15 @@ def _has(attribute: str, value: str) -> str:
 
 
 def _joined(topologies: Iterable[NodeTopology], size: int) -> bool:
-    """Whether some node has so many GPUs in one NVLink group."""
-    return any(len(group) >= size for topology in topologies for group in nvlink.groups(topology) or ())
+    """Whether some node has so many GPUs each of which is joined to each."""
+    return any(len(mesh) >= size for topology in topologies for mesh in meshes(topology) or ())
+
+
+def _gpu_rails(node: NodeTopology) -> set[int]:
+    """The rails that GPUs are on: where a GPU has several NICs, it is on no rail of its own."""
+    distances = Distances(node)
+    numbers = rails.rails(node, distances)
+    return {rail for one in complexes(node, distances) for rail in one.rails(numbers).values()}
 
 
 def _tie(node: NodeTopology) -> Tie | None:
@@ -64,16 +71,18 @@ def _tie(node: NodeTopology) -> Tie | None:
 
     A ConnectX-8 with a data direct function is near its GPU, and under another PCIe root.
     """
-    nics = rails.compute_nics(node, Distances(node))
+    distances = Distances(node)
+    nics = rails.compute_nics(node, distances)
     if not nics:
         return None
+    last: Tie | None = "complex" if complexes(node, distances) else None
     if any(nic.data_direct for nic in nics):
-        return "complex"
+        return last
     if _each_has(node.gpus, nics, _root):
         return "pcie-root"
     if _each_has(node.gpus, nics, lambda device: device.numa_node):
         return "numa-node"
-    return "complex"
+    return last
 
 
 def _root(device: Gpu | Nic) -> str | None:
@@ -116,7 +125,7 @@ def _shadowed(name: str, number: int, expression: str | None = None) -> Iterator
     """A GPU and its shadow, and what ties them: ``requests`` or ``constraints`` → an entry."""
     yield "requests", _request(f"gpu-{number}", _GPU_CLASS)
     yield "requests", _request(f"shadow-{number}", object_name(name, "shadow"), expression)
-    yield "constraints", _match(_BUS_ID, f"gpu-{number}", f"shadow-{number}")
+    yield "constraints", _match(BUS_ID, f"gpu-{number}", f"shadow-{number}")
 
 
 def _devices(entries: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
@@ -144,7 +153,7 @@ def _with_nic(name: str, tie: Tie) -> dict[str, Any]:
 def _nic_shadowed(name: str, expression: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "requests", _request("nic", object_name(name, "nic"))
     yield "requests", _request("nic-shadow", object_name(name, "nic-shadow"), expression)
-    yield "constraints", _match(f"{_NIC_DRIVER}/pciAddress", "nic", "nic-shadow")
+    yield "constraints", _match(NIC_ADDRESS, "nic", "nic-shadow")
 
 
 def _on_rail(name: str, rail: int) -> dict[str, Any]:

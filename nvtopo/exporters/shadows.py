@@ -1,0 +1,137 @@
+"""Shadows: devices of our own DRA driver that say of a GPU or NIC of another driver what it belongs with.
+
+A claim ties a shadow to the GPU by its PCI address, and shadows to one another. What is not known is not published,
+so that no claim matches by it. A GPU in MIG mode has no shadow: its parts are devices, and they share its address.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from nvtopo.model.conclusions import health_words, meshes, rails
+from nvtopo.model.conclusions.complexes import Complex, complexes
+from nvtopo.model.conclusions.distance import Distances
+from nvtopo.model.conclusions.health import Health, of
+from nvtopo.model.conclusions.health_kinds import ILL, KINDS, Reason
+from nvtopo.model.records.node import Gpu, Nic, NodeTopology
+
+DRIVER: Final = "topo.nvtopo.io"
+STANDARD: Final = "resource.kubernetes.io"
+NIC_DRIVER: Final = "dra.net"
+BUS_ID: Final = f"{STANDARD}/pciBusID"
+NIC_ADDRESS: Final = f"{NIC_DRIVER}/pciAddress"
+DEGRADED: Final = f"{DRIVER}/degraded"
+LONGEST_VALUE: Final = 64
+"""Characters of an attribute's string, by the API server."""
+
+
+class Shadow(NamedTuple):
+    """One device."""
+
+    name: str
+    attributes: Mapping[str, str | int]
+    """Names without a domain are our driver's."""
+    ill: Reason | None = None
+    """Why claims that ask for topology avoid it."""
+
+    @property
+    def words(self) -> str:
+        """Why it is ill, for people; empty if it is not."""
+        return "" if self.ill is None else health_words.sentence(self.ill)
+
+
+class Shadows(NamedTuple):
+    """Of one node."""
+
+    gpus: tuple[Shadow, ...] = ()
+    nics: tuple[Shadow, ...] = ()
+
+
+def shadows(node: NodeTopology) -> Shadows:
+    """A shadow for each GPU and each compute NIC whose address is known, by address."""
+    distances = Distances(node)
+    judged = of(node, rails.roles(node, distances))
+    numbers = rails.rails(node, distances)
+    together = complexes(node, distances)
+    gpus = sorted(_gpus(node, together, numbers, judged.gpus), key=lambda one: one.name)
+    nics = sorted(_nics(node, together, numbers, judged.nics), key=lambda one: one.name)
+    return Shadows(tuple(gpus), tuple(nics))
+
+
+def _gpus(
+    node: NodeTopology, together: tuple[Complex, ...], numbers: Mapping[str, int], health: Mapping[int, Health]
+) -> Iterator[Shadow]:
+    addresses = {gpu.index: gpu.pci_address for gpu in node.gpus}
+    group_of = {index: addresses[mesh[0]] for mesh in meshes.meshes(node) or () for index in mesh}
+    complex_of = {gpu.index: one.name for one in together for gpu in one.gpus}
+    rail_of = {index: rail for one in together for index, rail in one.rails(numbers).items()}
+    for gpu in node.gpus:
+        if gpu.pci_address is None or gpu.mig:
+            continue
+        own: dict[str, str | int | None] = {
+            "type": "gpu-shadow",
+            "uuid": gpu.uuid,
+            "nvlinkGroup": group_of.get(gpu.index),
+            "rail": rail_of.get(gpu.index),
+            "complex": complex_of.get(gpu.index),
+            BUS_ID: gpu.pci_address,
+        }
+        yield Shadow(_name("gpu", gpu.pci_address), _known(own | _place(gpu)), _gpu_ill(health.get(gpu.index)))
+
+
+def _nics(
+    node: NodeTopology, together: tuple[Complex, ...], numbers: Mapping[str, int], health: Mapping[str, Health]
+) -> Iterator[Shadow]:
+    complex_of = {nic.name: one.name for one in together for nic in one.nics}
+    for nic in node.nics:
+        if nic.pci_address is None or nic.name not in numbers:
+            continue
+        own: dict[str, str | int | None] = {
+            "type": "nic-shadow",
+            "rail": numbers[nic.name],
+            "complex": complex_of.get(nic.name),
+            NIC_ADDRESS: nic.pci_address,
+        }
+        yield Shadow(_name("nic", nic.pci_address), _known(own | _place(nic)), _nic_ill(health.get(nic.name)))
+
+
+def _place(device: Gpu | Nic) -> dict[str, str | int | None]:
+    """A NIC with a data direct function has that one's path, which is not the root of its own function."""
+    direct = isinstance(device, Nic) and device.data_direct is not None
+    return {
+        f"{STANDARD}/pcieRoot": None if direct else device.path.partition("/")[0] or None,
+        f"{STANDARD}/numaNode": device.numa_node,
+    }
+
+
+def _known(attributes: Mapping[str, str | int | None]) -> dict[str, str | int]:
+    """What is known, and is not too long to be written."""
+    return {
+        name: value
+        for name, value in attributes.items()
+        if value is not None and value != "" and not (isinstance(value, str) and len(value) > LONGEST_VALUE)
+    }
+
+
+def _name(kind: str, address: str) -> str:
+    """A DNS label that stays the device's after a reboot, which an index need not."""
+    return f"{kind}-{address.replace(':', '-').replace('.', '-')}"
+
+
+def _gpu_ill(health: Health | None) -> Reason | None:
+    """The worst that stands in a job's way."""
+    return _worst(
+        reason
+        for reason in (health.reasons if health else ())
+        if KINDS[reason.code].level in ILL and KINDS[reason.code].ready is False
+    )
+
+
+def _nic_ill(health: Health | None) -> Reason | None:
+    """Only what makes the NIC itself of no use: a node is ready without one of its rails, a claim for it is not."""
+    return _worst(reason for reason in (health.reasons if health else ()) if KINDS[reason.code].level == "fault")
+
+
+def _worst(reasons: Iterator[Reason]) -> Reason | None:
+    """A fault, else the first."""
+    found = list(reasons)
+    return next((reason for reason in found if KINDS[reason.code].level == "fault"), found[0] if found else None)
