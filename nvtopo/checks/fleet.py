@@ -1,7 +1,9 @@
 """Many nodes: the verdict on each, and what is found by looking at all of them."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, TypeVar
+
+from msgspec.structs import replace
 
 from nvtopo.checks.check import NotKnown, Outcome
 from nvtopo.checks.cluster import Compared
@@ -41,4 +43,17 @@ def of_fleet(
         findings=shared,
         unknown=compared.unknown,
         checks=compared.checks,
+    )
+
+
+R = TypeVar("R", NodeReport, FleetReport)
+
+
+def added(report: R, findings: Iterable[Finding], unknown: Iterable[NotKnown], checks: Mapping[str, Outcome]) -> R:
+    """The report with what others than its checks found."""
+    return replace(
+        report,
+        findings=worst_first((*report.findings, *findings)),
+        unknown=(*report.unknown, *unknown),
+        checks=report.checks | dict(checks),
     )

@@ -1,18 +1,13 @@
 """What was measured beside what the topology promises: the slowest link of a collective, of a copy, of a rail."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple, TypeVar
-
-from msgspec.structs import replace
+from typing import Final, NamedTuple
 
 from nvtopo.checks.check import Machine, NotKnown, Outcome
-from nvtopo.checks.fleet import FleetReport
-from nvtopo.checks.report import NodeReport, worst_first
+from nvtopo.checks.fleet import R, added
 from nvtopo.findings.finding import Check, Finding
 from nvtopo.model.conclusions.pcie import bytes_per_second
 from nvtopo.model.samples.measured import Collective, Copies, Measured, Rdma
-
-R = TypeVar("R", NodeReport, FleetReport)
 
 #: Of a link's rate, the least that is left: where all is well, rings have 80 % of NVLink, verbs 95 % of a port.
 COLLECTIVE_PERCENT: Final = 60
@@ -83,12 +78,7 @@ def judged(measured: Measured, machines: Mapping[str, Machine]) -> Judgement:
 def with_measured(report: R, measured: Measured, machines: Mapping[str, Machine]) -> R:
     """The report on these nodes, with what was measured there."""
     judgement: Judgement = judged(measured, machines)
-    return replace(
-        report,
-        findings=worst_first((*report.findings, *judgement.findings)),
-        unknown=(*report.unknown, *judgement.unknown),
-        checks=report.checks | _outcomes(measured, judgement),
-    )
+    return added(report, judgement.findings, judgement.unknown, _outcomes(measured, judgement))
 
 
 def _outcomes(measured: Measured, judgement: Judgement) -> dict[str, Outcome]:

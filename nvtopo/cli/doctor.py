@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 import click
 
 from nvtopo.cli.doctor_output import Output
+from nvtopo.cli.doctor_probes import Probes, probe_options
 from nvtopo.cli.machine import begin_node, file_or_folder_option, folder_in, host_option, live_options
 from nvtopo.errors import NvtopoError, UsageError
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from nvtopo.checks.report import NodeReport, Verdict
     from nvtopo.cli.machine import Found
     from nvtopo.findings.expectation import Expectations
-    from nvtopo.model.records.node import NodeTopology
-    from nvtopo.model.records.snapshot import Snapshot
     from nvtopo.model.samples.measured import Measured
 
 R = TypeVar("R", "NodeReport", "FleetReport")
@@ -74,6 +73,7 @@ With --from a folder, every node in it. Exits 0 if all are ready, 1 if one is no
     type=click.Path(dir_okay=False, path_type=Path),
     help="Sign what is printed with a private key (PEM, EC P-256 or Ed25519); the signature goes to FILE, in base64.",
 )
+@probe_options
 @click.option("--server", metavar="URL", help="Ask an aggregator about its cluster, such as http://127.0.0.1:8080.")
 @click.option(
     "--token-file",
@@ -92,6 +92,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     measured: tuple[Path, ...],
     plan: bool,
     sign: tuple[Path, Path] | None,
+    probes: Probes,
     server: str | None,
     token_file: Path | None,
     host: str | None,
@@ -101,10 +102,13 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
 ) -> int:
     """Read, judge, print; the exit code is the verdict's."""
     output = Output(form, sign).checked()
+    probes.checked(elsewhere=source is not None or server is not None or plan)
     if plan and server is not None:
         raise UsageError("doctor: --plan is for this node, or with --from")
     if plan:
-        return _plan(source, output, root, nvml, node_name, host)
+        from nvtopo.cli.doctor_plan import print_plan
+
+        return print_plan(source, output, root, nvml, node_name, host)
     if server is not None:
         if write_policy or measured or any(one is not None for one in (source, policy, against, nodes, host)):
             raise UsageError("doctor: --server is with --format, --sign and --token-file only")
@@ -125,35 +129,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     machine, report = _judged(found, due, name)
     if against is not None:
         report = _with_changes(report, machine, against)
-    report = _with_measured(report, due, {name: machine})
+    report = probes.added(_with_measured(report, due, {name: machine}), machine)
     output.write(_shown(form, report, name, machine, due))
     return _EXITS[report.verdict]
-
-
-def _plan(  # noqa: PLR0913, PLR0917 - where the nodes are
-    source: str | None, output: Output, root: str, nvml: str | None, node_name: str | None, host: str | None
-) -> int:
-    from nvtopo.checks import plan
-    from nvtopo.checks.check import Machine
-    from nvtopo.reports import plan as shown
-
-    if output.form not in {"text", "json"}:
-        raise UsageError("doctor: --plan is with --format text or json")
-    machines: dict[str, Machine] = {}
-    folder = folder_in(source)
-    if folder is not None:
-        from nvtopo.aggregator import fleet
-
-        def see(name: str, node: "NodeTopology", snapshot: "Snapshot | None") -> None:
-            machines[name] = Machine(node, snapshot)
-
-        fleet.read(Path(folder), see)
-    else:
-        found = begin_node(source, root, nvml, node_name, host)()
-        machines[name_of(found, source)] = Machine(found.node, found.snapshot)
-    made = plan.of(machines)
-    output.write(shown.text(made) if output.form == "text" else shown.document(made))
-    return 0
 
 
 def name_of(found: "Found", source: str | None) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from nvtopo.checks import cluster, measured, table
+from nvtopo.checks import active, cluster, measured, table
 from nvtopo.findings import of_health
 from nvtopo.findings.finding import Check
 from nvtopo.model.conclusions.health_kinds import Code
@@ -46,6 +46,7 @@ Series of `--format prometheus`: `nvtopo_doctor_ready{node}` (absent if it can't
 `nvtopo_doctor_findings{node,severity}`, `nvtopo_doctor_finding_info{node,id,severity,domain,subject}`,
 `nvtopo_doctor_unknown{node}`.
 """
+_NOT_TRIED: Final = "the other end does not answer, or the program is not installed"
 _HEALTH: Final = "\n## Health of a node\n\nThese decide whether the node is ready.\n\n"
 _NODE: Final = "\n## One node beside that\n\n"
 _MEASURED: Final = """
@@ -53,10 +54,24 @@ _MEASURED: Final = """
 
 With `--measured FILE`, the output of nccl-tests, nvbandwidth or perftest, also several runs in one file. What was
 measured is compared with the slowest link on the way that the topology knows: NVLink or PCIe between the GPUs of a node
-or of an NVLink domain, else the rails of the nodes. `doctor` starts no such program itself; `--plan` prints commands to
+or of an NVLink domain, else the rails of the nodes. `doctor` starts none of these itself; `--plan` prints commands to
 copy, with what is expected of each. A run of other nodes than those that are read, small messages and GPUs of which
 only some pairs have NVLink are not compared. No measurement decides whether a node is ready. The readers follow what
 these programs print; none was run on GPUs for this.
+
+"""
+_ACTIVE: Final = """
+## Active tests
+
+Only what is asked for is tried. What it sends, and for how long at most, is said on standard error first.
+
+- `nvtopo doctor --probe-mtu [NETDEV=]HOST` sends echo requests that may not be fragmented, of the network device's
+  whole MTU and, if that is not answered, of smaller sizes. It needs `CAP_NET_RAW` or `net.ipv4.ping_group_range`.
+- `nvtopo doctor --answer-rdma mlx5_0` on one node and `nvtopo doctor --probe-rdma mlx5_0=HOST` on another run the
+  distribution's `ibv_rc_pingpong`: a thousand messages of 64 KiB to and fro, each compared with what was sent.
+  `nvtopo doctor --probe-rdma mlx5_0` runs both ends on this node. GID index and RDMA MTU are those of the port.
+
+No such test decides whether a node is ready.
 
 """
 _CLUSTER: Final = """
@@ -76,7 +91,8 @@ def document() -> str:
     node = ((one.check, one.check.severity, one.reads, one.unknown_when) for one in table.CHECKS)
     many = ((one.check, one.check.severity, one.reads, "a node does not show it") for one in cluster.CHECKS)
     runs = ((one, one.severity, "the file", "the link's rate or the nodes are not known") for one in measured.CHECKS)
-    tables = ((_HEALTH, health), (_NODE, node), (_CLUSTER, many), (_MEASURED, runs))
+    probes = ((one, one.severity, "the network", _NOT_TRIED) for one in active.CHECKS)
+    tables = ((_HEALTH, health), (_NODE, node), (_CLUSTER, many), (_MEASURED, runs), (_ACTIVE, probes))
     return _HEAD + "".join(f"{heading}{_table(rows)}" for heading, rows in tables)
 
 
