@@ -16,7 +16,7 @@ NEEDS := import sys, click, msgspec, psutil, prometheus_client, pynvml, pyudev; 
 ORDER := --randomly-seed=1
 RACK := fixtures/clusters/gb200-nvl72-demo
 
-.PHONY: help demo test vm-test kubelet-test image image-test requirements unit explore check golden bench cases pictures gpu-test clean
+.PHONY: help demo test vm-test kubelet-test image image-test release push requirements unit explore check golden bench cases pictures gpu-test clean
 
 # This list.
 help:
@@ -50,6 +50,17 @@ kubelet-test: $(ALL) $(IMAGE)
 image: $(ALL) $(IMAGE)
 	@sh tests/system-packages image
 	@$(BIN)/python -m image $(if $(KEY),--key $(KEY))
+
+# Everything of a release in build/release: VERSION=1.2.0; TAG=1 tags the commit, WITH_IMAGE=no leaves out the image, which
+# asks for root, KEY=file signs it (docs/releasing.md).
+release: $(ALL) $(IMAGE)
+	@$(if $(VERSION),,echo "release: which version? make release VERSION=1.2.0" >&2; exit 2)
+	@$(if $(filter no,$(WITH_IMAGE)),true,sh tests/system-packages image)
+	@$(BIN)/python -m release '$(VERSION)' $(if $(TAG),--tag) $(if $(filter no,$(WITH_IMAGE)),--without-image) $(if $(KEY),--key '$(KEY)')
+
+# The archive of `make image` to a registry, all platforms of it: REGISTRY=registry.example.com/team; ARCHIVE=file for another.
+push: $(ALL)
+	@$(BIN)/python -m release.push '$(REGISTRY)' $(if $(ARCHIVE),'$(ARCHIVE)') $(if $(INSECURE),--insecure)
 
 # The image for both machines, the other one under emulation; its signature, its provenance, and wheels by their hashes.
 image-test: $(ALL) $(IMAGE)

@@ -13,7 +13,7 @@ from tests.image import verify
 
 pytestmark = pytest.mark.slow
 
-NAME: Final = "docker.io/library/nvtopo:0.1.0"
+NAME: Final = "docker.io/library/nvtopo:1.2.3"
 DIGEST: Final = "sha256:" + "a" * 64
 
 

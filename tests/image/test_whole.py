@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+import nvtopo
 from image import __main__ as command
 from image import build, platforms, provenance
 from image.layout import Layout
@@ -74,7 +75,7 @@ def test_both_have_the_same_python_files(whole: Layout) -> None:
 def test_the_other_machine_s_programs_run(made: Path, platform: Platform) -> None:
     del made
     with build.opened(platform, command.say) as run:
-        assert run("nvtopo", "--version").endswith("0.1.0")
+        assert run("nvtopo", "--version").endswith(nvtopo.__version__)
         machine, *rest = json.loads(run("python3", "-c", PROGRAM))
         assert machine == platform.machine
         assert rest == [True, '{"a":1}', "/opt/nvtopo"]

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+import nvtopo
 from tests.kubelet.programs import Programs
 
 pytestmark = pytest.mark.kubelet
@@ -66,7 +67,7 @@ def test_list_has_every_debian_package(components: list[Any], files: dict[str, b
 
 def test_list_has_every_python_package(components: list[Any], files: dict[str, bytes]) -> None:
     installed = {(_normal(match[1]), match[2]) for match in map(DIST_INFO.fullmatch, files) if match is not None}
-    assert ("nvtopo", "0.1.0") in installed
+    assert ("nvtopo", nvtopo.__version__) in installed
     assert len(installed) > 20
     assert installed <= {(_normal(each["name"]), each["version"]) for each in components}
 

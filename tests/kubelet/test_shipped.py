@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+import nvtopo
 from tests.kubelet import place
 from tests.kubelet.story import Shipped
 
@@ -27,7 +28,7 @@ def test_agent_and_both_aggregators_run_and_none_had_to_start_again(shipped: Shi
     for pod in (shipped.agent, *shipped.aggregators):
         (container,) = pod["status"]["containerStatuses"]
         assert (container["ready"], container["restartCount"]) == (True, 0)
-        assert container["image"].endswith("/nvtopo:0.1.0")
+        assert container["image"].endswith(f"/nvtopo:{nvtopo.__version__}")
         assert container["imageID"], "what the kubelet runs is the image that was built"
 
 
@@ -100,7 +101,7 @@ def test_feature_file_expires_within_a_quarter_of_an_hour(shipped: Shipped) -> N
 
 
 def test_metrics_are_on_the_node_s_address(shipped: Shipped) -> None:
-    assert 'nvtopo_build_info{version="0.1.0"} 1' in shipped.metrics
+    assert f'nvtopo_build_info{{version="{nvtopo.__version__}"}} 1' in shipped.metrics
 
 
 def test_aggregator_knows_the_node(shipped: Shipped) -> None:
