@@ -36,7 +36,11 @@ _PAGE: Final = {
     "page.js": "text/javascript",
     "ask.js": "text/javascript",
     "element.js": "text/javascript",
+    "fabric.js": "text/javascript",
+    "fabric_view.js": "text/javascript",
     "facts.js": "text/javascript",
+    "history.js": "text/javascript",
+    "matrix.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 _RETRY_SECONDS: Final = "5"

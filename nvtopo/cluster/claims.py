@@ -44,6 +44,8 @@ class SwitchPort(NamedTuple):
     """The switch itself."""
     port: str
     source: str
+    expected: str = ""
+    """The switch that it should be on, if its peers are on another."""
 
 
 class Cable(NamedTuple):

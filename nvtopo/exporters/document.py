@@ -72,6 +72,8 @@ class RailEntry(Record, frozen=True, kw_only=True, omit_defaults=False):
     """The switch itself; ``tiers.leaf`` is the group of switches."""
     port: str
     source: str
+    expected: str | None = None
+    """The switch that it should be on, if its peers are on another; null if this is the right one, or nobody knows."""
 
 
 class AcceptedEntry(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -208,7 +210,15 @@ def _accepted(node: GraphNode) -> AcceptedEntry | None:
 
 
 def _rail(port: SwitchPort) -> RailEntry:
-    return RailEntry(rail=port.rail, plane=port.plane, nic=port.nic, leaf=port.leaf, port=port.port, source=port.source)
+    return RailEntry(
+        rail=port.rail,
+        plane=port.plane,
+        nic=port.nic,
+        leaf=port.leaf,
+        port=port.port,
+        source=port.source,
+        expected=port.expected or None,
+    )
 
 
 def encode(document: GraphDocument) -> bytes:

@@ -17,6 +17,8 @@ class Compared(NamedTuple):
     findings: tuple[NodeFinding, ...]
     missing: tuple[tuple[str, str], ...]
     """Host and leaf, of cables that should be there."""
+    moved: Mapping[tuple[str, Slot], str]
+    """Host and NIC on another leaf than that of its peers → theirs."""
 
 
 class _Misplaced(NamedTuple):
@@ -45,7 +47,8 @@ def compared(attachments: Sequence[Attachment], groups: Groups, found: Rails, na
         lacking = sorted(expected[key] - {one.leaf for one in own} - elsewhere, key=natural)
         missing += [(node, leaf, found.slots[leaf].get(families[node])) for leaf in lacking]
     findings = [*_missing(missing, groups, families, names), *_moved(misplaced, found, names)]
-    return Compared(tuple(findings), tuple((node, leaf) for node, leaf, _ in missing))
+    moved = {(one.node, one.slot): one.there for one in misplaced}
+    return Compared(tuple(findings), tuple((node, leaf) for node, leaf, _ in missing), moved)
 
 
 def _family(own: Sequence[Attachment]) -> str:

@@ -10,7 +10,7 @@ from nvtopo.fabrics import cabling, checks, levels, rails, shared_names, uplinks
 from nvtopo.fabrics.fabric import Fabric
 from nvtopo.fabrics.grouping import Groups, grouped
 from nvtopo.fabrics.levels import Levels
-from nvtopo.fabrics.rails import Attachment, Rails
+from nvtopo.fabrics.rails import Attachment, Rails, Slot
 from nvtopo.model.conclusions.order import natural
 
 _ABOVE: Final[tuple[Tier, ...]] = ("spine", "core")
@@ -63,7 +63,7 @@ def _concluded(
         findings += [*compared.findings, *(_uplink(one, fabric) for one in short)]
     return Reading(
         claims=tuple(_claims(placed, groups, found, fabric)),
-        ports=tuple(_port(one, numbered, fabric) for one in attachments),
+        ports=tuple(_port(one, numbered, {} if fabric.partial else compared.moved, fabric) for one in attachments),
         cables=tuple(_cables(fabric, [] if fabric.partial else missing)),
         findings=tuple(sorted(findings)),
     )
@@ -126,8 +126,9 @@ def _group_names(switches: Mapping[str, str], fabric: Fabric) -> dict[str, str]:
     return first
 
 
-def _port(one: Attachment, numbered: Rails, fabric: Fabric) -> SwitchPort:
+def _port(one: Attachment, numbered: Rails, moved: Mapping[tuple[str, Slot], str], fabric: Fabric) -> SwitchPort:
     place = numbered.places.get(one.leaf, rails.RailPlane(None, None))
+    there = moved.get((one.node, rails.slot(one)))
     return SwitchPort(
         node=one.node,
         rail=place.rail,
@@ -136,6 +137,7 @@ def _port(one: Attachment, numbered: Rails, fabric: Fabric) -> SwitchPort:
         leaf=fabric.switches[one.leaf],
         port=one.leaf_port,
         source=fabric.source,
+        expected="" if there is None else fabric.switches[there],
     )
 
 

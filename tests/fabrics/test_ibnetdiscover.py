@@ -136,6 +136,10 @@ def test_swapped_cables_are_one_finding(small: Wired) -> None:
     assert partition(reading) == RACKS
     (words,) = evidence(reading)
     assert words.startswith("node-0-00: swapped, mlx5_0 is on rail 1 (sw-k0-r1) and mlx5_1 on rail 0 (sw-k0-r0)")
+    assert {(port.nic, port.leaf, port.expected) for port in reading.ports if port.expected} == {
+        ("mlx5_0", "sw-k0-r1", "sw-k0-r0"),
+        ("mlx5_1", "sw-k0-r0", "sw-k0-r1"),
+    }
 
 
 def test_a_cable_in_the_wrong_rack_is_said_with_where_it_belongs(small: Wired) -> None:
@@ -146,6 +150,7 @@ def test_a_cable_in_the_wrong_rack_is_said_with_where_it_belongs(small: Wired) -
     tie, words = sorted(evidence(reading))
     assert tie.startswith("node-0-00 has as many cables to another leaf group as to its own")
     assert "mlx5_1 is on rail 1 (sw-k1-r1), should be on rail 1 (sw-k0-r1)" in words
+    assert [(port.leaf, port.expected) for port in reading.ports if port.expected] == [("sw-k1-r1", "sw-k0-r1")]
 
 
 def test_two_fabrics_without_a_cable_between_them_have_no_root_in_common() -> None:

@@ -2,7 +2,8 @@
 // Every name comes from another machine: text goes in as text, never as markup.
 
 import { ask, lines, onToken } from "./ask.js";
-import { facts, forget } from "./facts.js";
+import { chooseNode, drawFabric } from "./fabric_view.js";
+import { facts } from "./facts.js";
 import { element, gpus, plural, seat } from "./element.js";
 
 const TIER = "nvlinkDomain";
@@ -38,6 +39,7 @@ function draw() {
   const apart = byChassis(strays);
   $("racks").replaceChildren(...racks.map(([id, rack]) => drawRack(id, rack, apart, before)));
   drawStrays(strays, before);
+  drawFabric(graph);
   drawFindings();
   drawFigures(racks.length);
   filter();
@@ -145,7 +147,8 @@ function drawFindings() {
   $("drift-count").textContent = graph.drift.length;
   $("findings").replaceChildren(...graph.drift.slice(0, 200).map((drift) => element("li", {},
     element("span", { class: "kind" }, drift.kind),
-    element("span", {}, drift.nodes.length === 1 ? `${drift.nodes[0]}: ${drift.reason}` : drift.reason))));
+    element("span", {}, drift.reason, ...drift.nodes.slice(0, 8).flatMap((name) => [" ", element("a", { href: LINK + encodeURIComponent(name) }, name)])))));
+  $("drift-left").textContent = graph.drift.length > 200 ? "The first 200 are shown; nvtopo graph --drift prints all." : "";
 }
 
 function drawFigures(domains) {
@@ -196,10 +199,12 @@ function show(name) {
 }
 
 function hold(name) {
+  const fresh = held !== name;
   held = name;
   for (const tray of document.querySelectorAll(".tray.held")) tray.classList.remove("held");
   trays.get(name)?.element.classList.add("held");
   show(name);
+  if (fresh) chooseNode(name);
   const link = LINK + encodeURIComponent(name);
   if (location.hash !== link) history.replaceState(null, "", link);
 }
@@ -272,7 +277,6 @@ async function load() {
   try {
     do {
       graph = await (await ask("/v1/graph")).json();
-      forget();
       const first = !document.documentElement.dataset.density;
       draw();
       if (first) linked();
