@@ -1,11 +1,14 @@
 """From the cheapest entry of a search to ranks: which pod is on which host, with which GPUs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
+from nvtopo.placement import staged
 from nvtopo.placement.answer import Rank
 from nvtopo.placement.exact import Candidate
-from nvtopo.placement.fleet import Domain, Host
+from nvtopo.placement.fleet import Domain, Host, Path
 from nvtopo.placement.frontier import Entry, Held
 from nvtopo.placement.request import Request
 
@@ -67,7 +70,17 @@ def ranks(found: tuple[Share, ...], request: Request) -> tuple[Rank, ...]:
         for _pod in range(share.pods):
             gpus = take_gpus(left, request.gpus, share.host)
             workers.append(Rank(rank=first + len(workers), node=share.host.name, gpus=gpus))
-    return (*leaders, *workers)
+    if request.work.stage_pods == 1:
+        return (*leaders, *workers)
+    return in_stages(
+        workers, [share.domain.path for share in found for _pod in range(share.pods)], request.work.stage_pods
+    )
+
+
+def in_stages(workers: Sequence[Rank], paths: Sequence[Path], stage_pods: int) -> tuple[Rank, ...]:
+    """The ranks such that each stage's are consecutive."""
+    order = staged.in_stages(paths, stage_pods)
+    return tuple(replace(workers[pod], rank=rank) for rank, pod in enumerate(order))
 
 
 def gpus_of_pods(host: Host, gpus: int, pods: int) -> list[tuple[int, ...]]:

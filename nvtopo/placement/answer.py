@@ -23,10 +23,14 @@ class Costs(Record, frozen=True, kw_only=True, omit_defaults=False):
     bound: int
     """No placement costs less: the same as ``total`` where this one is proven to be the cheapest."""
     all_reduce: int
+    """Of all of the gang; with a pipeline, of its stages one after the other."""
+    stage_sends: int | None = None
+    all_to_all: int | None = None
     kv_transfer: int | None = None
-    """Null: not computed so far, as the next two. It is not in ``total``."""
     queue: int | None = None
     cache: int | None = None
+    unknown: Mapping[str, str] = {}
+    """Term that was asked for and is null → why it is not known. It is not in ``total``."""
 
 
 class Assignment(Record, frozen=True, kw_only=True, omit_defaults=False, tag="Assignment", tag_field="kind"):

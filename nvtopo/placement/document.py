@@ -10,6 +10,7 @@ from nvtopo.errors import ParseError
 from nvtopo.model.records.record import Record
 from nvtopo.placement.links import Link
 from nvtopo.placement.request import Request, Slice
+from nvtopo.placement.term_wishes import KvWish, LoadWish, ParallelismWish, WeightsWish, kv
 from nvtopo.wire import yaml
 from nvtopo.wire.documents import Json
 
@@ -84,6 +85,10 @@ class Wishes(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of one all-reduce."""
     links: dict[Tier, LinkWish] = {}
     """Measured figures, instead of the defaults."""
+    parallelism: ParallelismWish = ParallelismWish()
+    kv_transfer: KvWish | None = None
+    load: LoadWish | None = None
+    weights: WeightsWish = WeightsWish()
 
 
 class Metadata(Record, frozen=True, kw_only=True):
@@ -138,6 +143,13 @@ def parse(content: bytes, source: str) -> Parsed:
         spread_pods=1 if spread is None else spread.max_pods,
         selector=wishes.node_selector,
         message_bytes=wishes.message_bytes,
+        tensor=wishes.parallelism.tensor,
+        pipeline=wishes.parallelism.pipeline,
+        stage_bytes=wishes.parallelism.stage_bytes,
+        expert_bytes=wishes.parallelism.expert_bytes,
+        kv=kv(wishes.kv_transfer),
+        load=None if wishes.load is None else wishes.load.known(),
+        weights=wishes.weights.weights(),
     )
     links: dict[str, Link] = {
         tier: Link(int(link.latency_nanoseconds * 1000), max(1, int(link.gigabytes_per_second * 1e9)))

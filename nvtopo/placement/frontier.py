@@ -50,15 +50,14 @@ NOTHING = Entry((0, 0, 0), 0)
 EMPTY: Frontier = {NEITHER: (NOTHING,)}
 
 
-def of_host(host: Host, gpus: int, leader_gpus: int | None, most: int) -> Frontier:
-    """What one host holds."""
+def of_host(host: Host, gpus: int, leader_gpus: int | None, most: int, charge: int = 0) -> Frontier:
+    """What one host holds; ``charge`` is what using it costs wherever the others are."""
     room = min(host.room(gpus), most)
-    found: dict[Held, tuple[Entry, ...]] = {
-        NEITHER: (NOTHING, Entry((0, 0, host.free_gpus), room)) if room else (NOTHING,)
-    }
+    cost = (charge, 0, host.free_gpus)
+    found: dict[Held, tuple[Entry, ...]] = {NEITHER: (NOTHING, Entry(cost, room)) if room else (NOTHING,)}
     if leader_gpus is not None and host.room(leader_gpus):
         beside = min(room_beside(host, gpus, leader_gpus), most)
-        found[True, False] = (Entry((0, 0, host.free_gpus), beside),)
+        found[True, False] = (Entry(cost, beside),)
     return found
 
 

@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from nvtopo.cluster.claims import TIERS
-from nvtopo.placement import allot, cost, exact, links
+from nvtopo.placement import allot, cost, exact, links, staged
 from nvtopo.placement.answer import Answer, Assignment, Costs, NoFit
 from nvtopo.placement.fleet import FLEET, NODE, Domain, Fleet, Host, fleet
 from nvtopo.placement.links import Link
 from nvtopo.placement.request import Request, checked
+from nvtopo.placement.terms import Terms, resolved
 
 
 def place(
@@ -28,13 +30,14 @@ def place(
     usable = _selected(given, request, tiers)
     table = links.table(usable.levels, overrides)
     level = farthest(usable.levels, request)
+    terms = resolved(usable, request, table)
     found = None
     if request.preferred and usable.levels.index(request.preferred) < level:
-        found = exact.cheapest(usable, request, table, usable.levels.index(request.preferred))
-    found = found or exact.cheapest(usable, request, table, level)
+        found = exact.cheapest(usable, request, terms, usable.levels.index(request.preferred))
+    found = found or exact.cheapest(usable, request, terms, level)
     if found is None:
         return _no_fit(usable, request, level, generation)
-    return _assignment(usable, request, found, table, generation)
+    return _assignment(usable, request, found, Priced(table, terms), generation)
 
 
 def no_fit(given: Fleet, request: Request, generation: int = 0, tiers: tuple[str, ...] = TIERS) -> NoFit:
@@ -67,20 +70,46 @@ def _with_reason(host: Host, request: Request) -> Host:
     return host
 
 
-def _assignment(
-    usable: Fleet, request: Request, found: exact.Candidate, table: tuple[Link, ...], generation: int
-) -> Assignment:
+class Priced(NamedTuple):
+    """What a placement is priced by."""
+
+    links: tuple[Link, ...]
+    terms: Terms
+
+
+def _assignment(usable: Fleet, request: Request, found: exact.Candidate, priced: Priced, generation: int) -> Assignment:
     slice_level = None if request.slice is None else usable.levels.index(request.slice.tier)
     shares = allot.shares(found, request, slice_level)
-    used = domains_used([share.domain for share in shares], found.domain.level)
-    all_reduce = cost.ring(table, used, request.ranks, request.message_bytes)
+    level = found.domain.level
+    used = domains_used([share.domain for share in shares], level)
     return Assignment(
         generation=generation,
-        level=usable.levels[found.domain.level],
+        level=usable.levels[level],
         domain=found.domain.id,
-        cost=Costs(total=found.total, bound=found.total, all_reduce=all_reduce),
+        cost=_costs(request, found, priced, shares, used),
         domains=dict(zip(usable.levels, used, strict=False)),
         ranks=allot.ranks(shares, request),
+    )
+
+
+def _costs(
+    request: Request, found: exact.Candidate, priced: Priced, shares: tuple[allot.Share, ...], used: tuple[int, ...]
+) -> Costs:
+    terms, nodes = priced.terms, [share.host.name for share in shares]
+    paths = [share.domain.path for share in shares for _pod in range(share.pods)]
+    lies = cost.Shape(used, used, (request.pipeline,) * len(used))
+    if request.work.stage_pods > 1:
+        lies = cost.shape(staged.counts(paths, found.domain.level), request.work)
+    return Costs(
+        total=found.total,
+        bound=found.total,
+        all_reduce=cost.all_reduce(priced.links, lies, request.work),
+        stage_sends=cost.stage_sends(priced.links, lies, request.work),
+        all_to_all=cost.all_to_all(priced.links, lies, request.work),
+        kv_transfer=None if terms.kv is None else terms.at(found.domain.path),
+        queue=None if terms.queue is None else sum(terms.queue[node] for node in nodes),
+        cache=None if terms.cache is None else sum(terms.cache[node] for node in nodes),
+        unknown=terms.unknown,
     )
 
 

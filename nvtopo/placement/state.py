@@ -10,15 +10,15 @@ from types import MappingProxyType
 from typing import Final
 
 from nvtopo.cluster.claims import TIERS
-from nvtopo.placement import links, quick
-from nvtopo.placement.allot import gpus_of_pods
+from nvtopo.placement import cost, links, quick
+from nvtopo.placement.allot import gpus_of_pods, in_stages
 from nvtopo.placement.answer import Answer, Assignment, Costs, Rank
 from nvtopo.placement.cost import Prices
 from nvtopo.placement.counts import Counts
 from nvtopo.placement.fleet import NODE, Domain, Fleet, Host, fleet
 from nvtopo.placement.links import Link
 from nvtopo.placement.place import farthest, no_fit, place
-from nvtopo.placement.request import Request, checked
+from nvtopo.placement.request import Request, Work, checked
 
 #: Hosts times pods up to which the exact search answers within seconds.
 _EXACT: Final = 200_000
@@ -42,7 +42,7 @@ class State:
         self._spans = [list(_spans(given, level)) for level in range(1, len(given.levels))]
         self._ids = [[domain.id for domain in given.domains(level)] for level in range(1, len(given.levels))]
         self._counts: dict[Kind, Counts] = {}
-        self._prices: dict[tuple[int, int], Prices] = {}
+        self._prices: dict[Work, Prices] = {}
 
     def place(self, request: Request, generation: int = 0) -> Answer:
         """The cheapest placement now; nothing is taken by it.
@@ -52,18 +52,22 @@ class State:
         """
         if not self._counted(request):
             return place(self.fleet(), request, self._overrides, generation)
-        found = self._quickly(request)
+        work = request.work
+        found = self._quickly(request, work)
+        if found is None and work.stage_pods > 1:
+            return place(self.fleet(), request, self._overrides, generation)
         if found is None:
             return no_fit(self.fleet(), request, generation)
         if found.bound < found.total and len(self._hosts) * request.pods <= _EXACT:
             return place(self.fleet(), request, self._overrides, generation)
-        return self._assignment(request, found, generation)
+        return self._assignment(request, work, found, generation)
 
     def _counted(self, request: Request) -> bool:
         """Whether counts can answer it."""
         checked(request, (NODE, *TIERS, *self._levels))
         plain = request.slice is None and request.leader_gpus is None and request.spread_tier is None
-        return plain and {*request.tiers()} <= {*self._levels}
+        inward = request.kv is None and request.load is None
+        return plain and inward and {*request.tiers()} <= {*self._levels}
 
     def take(self, ranks: Iterable[Rank]) -> None:
         """The GPUs of these ranks are in use."""
@@ -89,24 +93,31 @@ class State:
         for (gpus, selector), counts in self._counts.items():
             counts.set_room(number, _room(host, gpus, selector))
 
-    def _quickly(self, request: Request) -> quick.Found | None:
+    def _quickly(self, request: Request, work: Work) -> quick.Found | None:
         level = farthest(self._levels, request)
+        if work.stage_pods > 1:
+            level = min(level, self._flat)
         counts = self._counts_for(request.gpus, tuple(sorted(request.selector.items())))
         if not counts.most:
             return None
-        prices = self._prices_for(request.ranks, request.message_bytes)
+        prices = self._prices_for(work)
         if request.preferred and self._levels.index(request.preferred) < level:
             near = quick.search(counts, prices, quick.Ask(request.pods, self._levels.index(request.preferred)))
             if near is not None:
                 return near
         return quick.search(counts, prices, quick.Ask(request.pods, level))
 
-    def _prices_for(self, ranks: int, message_bytes: int) -> Prices:
-        found = self._prices.get((ranks, message_bytes))
+    @property
+    def _flat(self) -> int:
+        """The level up to which it makes no difference which domains the stages of a pipeline are in."""
+        return 1 if len(self._links) > 1 and self._links[0] == self._links[1] else 0
+
+    def _prices_for(self, work: Work) -> Prices:
+        found = self._prices.get(work)
         if found is None:
             if len(self._prices) >= _MOST_PRICES:
                 self._prices.clear()
-            found = self._prices[ranks, message_bytes] = Prices(self._links, ranks, message_bytes)
+            found = self._prices[work] = Prices(self._links, work)
         return found
 
     def _counts_for(self, gpus: int, selector: tuple[tuple[str, str], ...]) -> Counts:
@@ -120,7 +131,7 @@ class State:
             self._counts[gpus, selector] = found
         return found
 
-    def _assignment(self, request: Request, found: quick.Found, generation: int) -> Assignment:
+    def _assignment(self, request: Request, work: Work, found: quick.Found, generation: int) -> Assignment:
         takes = sorted(found.takes)
         counts = self._counts_for(request.gpus, tuple(sorted(request.selector.items())))
         first = takes[0][0]
@@ -131,18 +142,34 @@ class State:
             generation=generation,
             level=self._levels[found.level],
             domain=domain,
-            cost=Costs(total=found.total, bound=found.bound, all_reduce=found.total),
+            cost=self._costs(work, found),
             domains=dict(zip(self._levels, (*found.used, 1), strict=False)),
-            ranks=tuple(self._ranks(takes, request.gpus)),
+            ranks=self._ranks(takes, request.gpus, work.stage_pods),
         )
 
-    def _ranks(self, takes: Iterable[quick.Take], gpus: int) -> Iterator[Rank]:
-        rank = 0
+    def _costs(self, work: Work, found: quick.Found) -> Costs:
+        if work.pipeline == 1 and not work.expert_bytes:
+            return Costs(total=found.total, bound=found.bound, all_reduce=found.total)
+        used = (*found.used, 1)
+        lies = cost.Shape(used, used, (work.pipeline,) * len(used))
+        if work.stage_pods > 1:
+            on_hosts = [pods for _host, pods in found.takes]
+            lies = cost.shape((on_hosts, [sum(on_hosts)])[: len(used)], work)
+        return Costs(
+            total=found.total,
+            bound=found.bound,
+            all_reduce=cost.all_reduce(self._links, lies, work),
+            stage_sends=cost.stage_sends(self._links, lies, work),
+            all_to_all=cost.all_to_all(self._links, lies, work),
+        )
+
+    def _ranks(self, takes: Iterable[quick.Take], gpus: int, stage_pods: int) -> tuple[Rank, ...]:
+        found: list[Rank] = []
         for number, pods in takes:
             host = self._hosts[number]
             for taken in gpus_of_pods(host, gpus, pods):
-                yield Rank(rank=rank, node=host.name, gpus=taken)
-                rank += 1
+                found.append(Rank(rank=len(found), node=host.name, gpus=taken))
+        return in_stages(found, [(rank.node,) for rank in found], stage_pods) if stage_pods > 1 else tuple(found)
 
 
 def _spans(given: Fleet, level: int) -> Iterator[tuple[int, int]]:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from nvtopo.placement.answer import Answer, Assignment, NoFit
+from nvtopo.placement.answer import Answer, Assignment, Costs, NoFit
 
 _PS_PER_MS: Final = 1_000_000_000
 
@@ -20,7 +20,7 @@ def people(answer: Answer) -> str:
     used = ", ".join(f"{tier} {count}" for tier, count in answer.domains.items())
     lines = [
         f"Inside {where}; domains used: {used}.",
-        f"One all-reduce is expected to take {answer.cost.all_reduce / _PS_PER_MS:.3f} ms.",
+        *_costs(answer.cost),
         "",
         "RANK  NODE  GPUS",
     ]
@@ -28,6 +28,24 @@ def people(answer: Answer) -> str:
         gpus = ",".join(map(str, rank.gpus))
         lines.append(f"{rank.rank:>4}  {rank.node}  {gpus}{'  leader' if rank.leader else ''}")
     return "\n".join(lines) + "\n"
+
+
+def _costs(cost: Costs) -> list[str]:
+    """The terms that were asked for, one a line."""
+    terms = {
+        "All-reduce": cost.all_reduce,
+        "Sends between stages": cost.stage_sends,
+        "All-to-all": cost.all_to_all,
+        "KV transfer": cost.kv_transfer,
+        "Queue": cost.queue,
+        "Cache": cost.cache,
+    }
+    known = {term: value for term, value in terms.items() if value is not None}
+    if len(known) == 1 and not cost.unknown:
+        return [f"One all-reduce is expected to take {cost.all_reduce / _PS_PER_MS:.3f} ms."]
+    lines = [f"{term}: {value / _PS_PER_MS:.3f} ms" for term, value in known.items()]
+    lines += [f"{term}: not known, {why}" for term, why in cost.unknown.items()]
+    return [*lines, f"Total: {cost.total / _PS_PER_MS:.3f} ms"]
 
 
 def as_json(answer: Answer) -> str:

@@ -12,8 +12,8 @@ from nvtopo.placement.request import Request
 def least_cost(fleet: Fleet, request: Request, links: Sequence[Link], level: int) -> int | None:
     """The least cost of all ways to give each host some pods; None if no way is allowed."""
     found = [
-        cost.ring(links, used(fleet, hosts, level), request.ranks, request.message_bytes)
-        for hosts in _ways(fleet, request, level)
+        cost.ring(links, used(fleet, [fleet.hosts[name] for name in way], level), request.ranks, request.message_bytes)
+        for way in ways(fleet, request, level)
     ]
     return min(found, default=None)
 
@@ -22,20 +22,22 @@ def used(fleet: Fleet, hosts: Sequence[Host], _level: int) -> tuple[int, ...]:
     """The domains used at each level, up to the first at which there is one."""
     counts: list[int] = []
     for up in range(len(fleet.levels)):
-        counts.append(len({_place(fleet, host, up) for host in hosts}))
+        counts.append(len({place_of(fleet, host, up) for host in hosts}))
         if counts[-1] == 1:
             break
     return tuple(counts)
 
 
-def _place(fleet: Fleet, host: Host, level: int) -> tuple[str, ...]:
+def place_of(fleet: Fleet, host: Host, level: int) -> tuple[str, ...]:
+    """The domain of a level that a host is in."""
     places = [host.name]
     for tier in fleet.levels[1:-1]:
         places.append(host.tiers.get(tier, f"as {places[-1]}"))
     return (*places, "")[level:]
 
 
-def _ways(fleet: Fleet, request: Request, level: int) -> Iterator[list[Host]]:
+def ways(fleet: Fleet, request: Request, level: int) -> Iterator[dict[str, int]]:
+    """Each way that is allowed: the hosts that are used, with their pods besides the leader."""
     hosts = [host for host in fleet.hosts.values() if host.excluded is None]
     leaders: list[Host | None] = [None] if request.leader_gpus is None else list(hosts)
     for leader in leaders:
@@ -48,7 +50,7 @@ def _ways(fleet: Fleet, request: Request, level: int) -> Iterator[list[Host]]:
         for pods in product(*rooms):
             given = dict(zip((host.name for host in hosts), pods, strict=True))
             if sum(pods) == request.pods and _allowed(fleet, request, level, given, leader):
-                yield [host for host in hosts if given[host.name] or host is leader]
+                yield {host.name: given[host.name] for host in hosts if given[host.name] or host is leader}
 
 
 def _fits(host: Host, pods: int, request: Request, *, leads: bool) -> bool:
@@ -80,13 +82,13 @@ def _straddles(sizes: list[int], groups: list[int], group_size: int) -> bool:
 
 def _allowed(fleet: Fleet, request: Request, level: int, pods: dict[str, int], leader: Host | None) -> bool:
     chosen = [host for host in fleet.hosts.values() if pods.get(host.name) or host is leader]
-    if len({_place(fleet, host, level) for host in chosen}) > 1:
+    if len({place_of(fleet, host, level) for host in chosen}) > 1:
         return False
     if request.spread_tier is not None:
         where = fleet.levels.index(request.spread_tier)
         full: dict[tuple[str, ...], int] = {}
         for host in chosen:
-            place = _place(fleet, host, where)
+            place = place_of(fleet, host, where)
             full[place] = full.get(place, 0) + pods[host.name] + (host is leader)
         if max(full.values()) > request.spread_pods:
             return False
@@ -95,9 +97,9 @@ def _allowed(fleet: Fleet, request: Request, level: int, pods: dict[str, int], l
     where = fleet.levels.index(request.slice.tier)
     inside: dict[tuple[str, ...], int] = {}
     for host in chosen:
-        place = _place(fleet, host, where)
+        place = place_of(fleet, host, where)
         inside[place] = inside.get(place, 0) + pods[host.name]
-    if len({_place(fleet, host, where) for host in chosen}) == 1:
+    if len({place_of(fleet, host, where) for host in chosen}) == 1:
         return True
     tail = request.pods % request.slice.pods
     left = sorted(count % request.slice.pods for count in inside.values() if count % request.slice.pods)

@@ -24,3 +24,9 @@ def test_a_ring_of_four_on_two_hosts() -> None:
 
 def test_one_gpu_sends_nothing() -> None:
     assert cost.ring((NEAR, FAR), (1,), ranks=1, message_bytes=1 << 30) == 0
+
+
+def test_a_send_and_an_exchange() -> None:
+    assert cost.sent_ps(FAR, 40) == 50 + 4 * cost.PS_PER_SECOND
+    assert cost.all_to_all_ps(FAR, 4, 40) == 3 * 50 + 3 * cost.PS_PER_SECOND
+    assert cost.all_to_all_ps(FAR, 4, 0) == cost.all_to_all_ps(FAR, 1, 40) == 0
