@@ -16,7 +16,7 @@ NEEDS := import sys, click, msgspec, psutil, prometheus_client, pynvml, pyudev; 
 ORDER := --randomly-seed=1
 RACK := fixtures/clusters/gb200-nvl72-demo
 
-.PHONY: help demo test vm-test kubelet-test image image-test release push requirements unit explore check golden bench cases pictures gpu-test clean
+.PHONY: help demo test vm-test kubelet-test image image-test release push requirements unit explore check golden bench chaos cases pictures gpu-test clean
 
 # This list.
 help:
@@ -101,6 +101,13 @@ golden: $(ALL)
 
 bench: $(ALL)
 	@$(BIN)/python -m bench.dump
+
+# Faults of a node and of its cluster, one by one: what is detected, what placement does next, and recovery. Minutes, as root.
+CHAOS := tests/faults/test_clock.py tests/faults/test_stale.py tests/replicas/test_killing.py \
+	tests/faults/test_api_server.py::test_api_server_away_for_five_minutes
+chaos: $(ALL)
+	@$(BIN)/python -m tests.chaos
+	@$(BIN)/python -m pytest $(ORDER) -n 0 --durations=0 --durations-min=1 $(CHAOS)
 
 # Machines with known right answers, if ../shared/cases exists.
 cases: $(ALL)
