@@ -40,7 +40,10 @@ not read them. In a container without the host's processes and files they are no
 
 `monitoring/node-problem-detector/nvtopo-doctor.json` makes a condition of a Node of it: put `nvtopo` into the image of
 node-problem-detector, and give it the file as `--config.custom-plugin-monitor`. Exit code 3 leaves the condition
-unknown. `--server URL` asks an aggregator about all nodes: what their agents found, and what differs between them.
+unknown. `nfd-hooks/taint-not-ready.yaml` taints nodes that are not ready, and `docs/recipes/doctor.yaml` is a Job that
+runs `doctor` once on each node.
+
+`--server URL` asks an aggregator about all nodes: what their agents found, and what differs between them.
 
 Series of `--format prometheus`: `nvtopo_doctor_ready{node}` (absent if it can't be known),
 `nvtopo_doctor_findings{node,severity}`, `nvtopo_doctor_finding_info{node,id,severity,domain,subject}`,

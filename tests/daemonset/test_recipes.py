@@ -15,7 +15,14 @@ CORE = [recipe for recipe in RECIPES if yaml.safe_load(recipe.read_text(encoding
 
 def test_a_server_dry_run_takes_every_recipe_of_core_kinds(control_plane: ControlPlane) -> None:
     api = control_plane.api()
-    assert {recipe.stem for recipe in CORE} >= {"eight-gpus", "four-gpus", "same-domain", "roce-mtu", "numa-aligned"}
+    assert {recipe.stem for recipe in CORE} >= {
+        "eight-gpus",
+        "four-gpus",
+        "same-domain",
+        "roce-mtu",
+        "numa-aligned",
+        "doctor",
+    }
     for recipe in CORE:
         document = yaml.safe_load(recipe.read_text(encoding="utf-8"))
         document["metadata"]["namespace"] = "default"

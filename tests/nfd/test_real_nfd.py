@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 HOOKS = Path(nvtopo.__file__).resolve().parents[1] / "nfd-hooks"
 NAMESPACE = "nvtopo"
 TAINT = {"key": "nvtopo.io/fabric-degraded", "value": "true", "effect": "NoSchedule"}
+NOT_READY = {"key": "nvtopo.io/not-ready", "value": "true", "effect": "NoSchedule"}
 #: What a user could ask of instances: two GPUs or more of some kind on one NUMA node, each near a NIC.
 USER_RULE: dict[str, Any] = {
     "apiVersion": "nfd.k8s-sigs.io/v1alpha1",
@@ -66,7 +67,7 @@ def api(own_plane: ControlPlane, tainting_master: NfdMaster) -> kube.Api:
     assert tainting_master.children
     api = own_plane.api()
     kube.create_namespace(api, NAMESPACE)
-    for rules in ("labels.yaml", "taint.yaml"):
+    for rules in ("labels.yaml", "taint.yaml", "taint-not-ready.yaml"):
         api.apply_file(HOOKS / rules)
     api.apply(USER_RULE)
     return api
@@ -138,6 +139,7 @@ def test_the_rules_read_the_feature_file_too(api: kube.Api, tainting_master: Nfd
 def test_a_degraded_fabric_taints_and_a_healed_one_lifts_the_taint(api: kube.Api, client: Client) -> None:
     sink = write(api, client, "feature-degraded", recorded("h100-one-link-down"))
     kube.wait_for(lambda: TAINT in taints(api, "feature-degraded"), what="the taint", seconds=60)
+    assert NOT_READY in taints(api, "feature-degraded"), "the label ready is false, as doctor's verdict is"
     assert "nvtopo.io/suited.collectives" not in labels_with(api, "feature-degraded", "nvtopo.io/gpu.count")
     sink.write(observed(recorded("h100-sxm-8gpu-8cx7")))
     kube.wait_for(lambda: not taints(api, "feature-degraded"), what="the taint's end", seconds=60)
