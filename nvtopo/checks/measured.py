@@ -7,7 +7,7 @@ from nvtopo.checks.check import Machine, NotKnown, Outcome
 from nvtopo.checks.fleet import R, added
 from nvtopo.findings.finding import Check, Finding
 from nvtopo.model.conclusions.pcie import bytes_per_second
-from nvtopo.model.samples.measured import Collective, Copies, Measured, Rdma
+from nvtopo.model.samples.measured import Collective, Copies, Diagnosis, Measured, Rdma, Storage
 
 #: Of a link's rate, the least that is left: where all is well, rings have 80 % of NVLink, verbs 95 % of a port.
 COLLECTIVE_PERCENT: Final = 60
@@ -17,6 +17,8 @@ RDMA_PERCENT: Final = 80
 _LARGE_BYTES: Final = 64 << 20
 _LARGE_RDMA_BYTES: Final = 16 << 10
 _HOST: Final = -1
+_PASSED: Final = frozenset({"pass", "skip"})
+_FAILED: Final = frozenset({"fail", "warn"})
 #: Sums of both directions are no rate of one.
 _BOTH_WAYS: Final = "bidirectional"
 
@@ -48,7 +50,21 @@ RDMA: Final = Check(
     f"{RDMA_PERCENT} % of the port's rate or more",
     "Look at MTU, PFC and ECN of both ends, at the PCIe link of the NIC, and repeat with several queue pairs (-q 4).",
 )
-CHECKS: Final = (COLLECTIVE, WRONG, COPY, RDMA)
+STORAGE: Final = Check(
+    "measured-storage-failed",
+    "warning",
+    "storage",
+    "a run of fio or gdsio without an error",
+    "Look up the error's number (errno), then the mount, its server and the kernel's log.",
+)
+DIAGNOSIS: Final = Check(
+    "measured-diagnostic-failed",
+    "warning",
+    "host",
+    "every test of DCGM's diagnostics passed or skipped",
+    "Do what the test says, then repeat `dcgmi diag -r 3`; a GPU that fails twice goes to its vendor.",
+)
+CHECKS: Final = (COLLECTIVE, WRONG, COPY, RDMA, STORAGE, DIAGNOSIS)
 
 
 class Judgement(NamedTuple):
@@ -66,6 +82,8 @@ def judged(measured: Measured, machines: Mapping[str, Machine]) -> Judgement:
         *(one for run in measured.collectives for one in _collective(run, machines)),
         *(one for table in measured.copies for one in _copies(table, machines)),
         *(one for run in measured.rdma for one in _rdma(run, machines)),
+        *(one for run in measured.storage for one in _storage(run)),
+        *(one for one_test in measured.diagnoses for one in _diagnosis(one_test)),
     )
     for one in answers:
         if isinstance(one, Finding):
@@ -89,6 +107,8 @@ def _outcomes(measured: Measured, judgement: Judgement) -> dict[str, Outcome]:
         WRONG.id: bool(measured.collectives),
         COPY.id: bool(measured.copies),
         RDMA.id: any(run.bytes_per_second is not None for run in measured.rdma),
+        STORAGE.id: bool(measured.storage),
+        DIAGNOSIS.id: bool(measured.diagnoses),
     }
     return {
         name: "failed" if name in failed else "unknown" if name in open_ else "passed"
@@ -105,8 +125,10 @@ def shown(measured: Measured) -> dict[str, str]:
     rates += [f"copies {rate(min(copies))}"] if copies else []
     rdma = [one.bytes_per_second for one in measured.rdma if one.bytes_per_second is not None]
     rates += [f"RDMA {rate(min(rdma))}"] if rdma else []
+    stored = [one.bytes_per_second for one in measured.storage if one.bytes_per_second is not None]
+    rates += [f"storage {rate(min(stored))}"] if stored else []
     latencies = [one.latency_us for one in measured.rdma if one.latency_us is not None]
-    count = len(measured.collectives) + len(measured.copies) + len(measured.rdma)
+    count = sum(map(len, measured))
     found = {"throughput": ", ".join(rates), "latency": f"RDMA {max(latencies):g} µs" if latencies else ""}
     return {name: said for name, said in found.items() if said} | {"evidence": f"{count} runs imported"}
 
@@ -216,6 +238,24 @@ def _rdma(run: Rdma, machines: Mapping[str, Machine]) -> Iterator[Finding | NotK
         yield _not_compared(RDMA, run.device, "the rate of its port is not known here")
     elif 100 * run.bytes_per_second < RDMA_PERCENT * max(rates):
         yield RDMA.finding(run.device, f"{rate(run.bytes_per_second)}, and its port carries {rate(max(rates))}")
+
+
+def _storage(run: Storage) -> Iterator[Finding | NotKnown]:
+    subject = f"{run.program} {run.name}"
+    if run.error:
+        yield STORAGE.finding(subject, f"it ended with error {run.error}")
+    elif run.bytes_per_second is None:
+        yield _not_compared(STORAGE, subject, "it moved nothing")
+
+
+def _diagnosis(one: Diagnosis) -> Iterator[Finding | NotKnown]:
+    if one.status in _PASSED:
+        return
+    subject, said = one.gpu or "node", f"{one.test}: {one.status}{': ' if one.said else ''}{one.said}"
+    if one.status in _FAILED:
+        yield DIAGNOSIS.finding(subject, said)
+    else:
+        yield _not_compared(DIAGNOSIS, subject, f"{one.test} ended with {one.status or 'no status'}")
 
 
 def _not_compared(check: Check, subject: str, reason: str) -> NotKnown:

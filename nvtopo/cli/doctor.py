@@ -63,7 +63,8 @@ With --from a folder, every node in it. Exits 0 if all are ready, 1 if one is no
     "--measured",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Output of nccl-tests, nvbandwidth or perftest: compare it with what the links carry. May be given again.",
+    help="Output of nccl-tests, nvbandwidth, perftest, gdsio, fio or dcgmi diag (JSON): compare it with what the links"
+    " carry. May be given again.",
 )
 @click.option("--plan", is_flag=True, help="Print what to run to measure the links, and judge nothing. Runs nothing.")
 @click.option(

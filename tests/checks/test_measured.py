@@ -13,6 +13,7 @@ from nvtopo.checks import measured
 from nvtopo.checks.check import Machine, Outcome
 from nvtopo.checks.fleet import of_fleet
 from nvtopo.cli import main
+from nvtopo.errors import ParseError
 from nvtopo.model.samples.measured import Measured
 from nvtopo.reports import html
 from nvtopo.sources.foreign.measurements import read
@@ -102,6 +103,22 @@ CASES: Final[dict[str, Case]] = {
     "a rail at half": Case("measured-rdma-slow", texts.perftest_bandwidth("mlx5_0", 200.0), "failed"),
     "small RDMA messages": Case("measured-rdma-slow", texts.perftest_bandwidth("mlx5_0", 1.0, size=64), "unknown"),
     "a device that is not there": Case("measured-rdma-slow", texts.perftest_bandwidth("rxe0", 1.0), "unknown"),
+    "a job of fio": Case("measured-storage-failed", texts.fio([("seq", 7_000_000_000, 0, 0)]), "passed"),
+    "a job of fio after a line of its own": Case(
+        "measured-storage-failed", texts.fio([("seq", 0, 5_000_000_000, 0)], "note: both iodepth >= 1\n"), "passed"
+    ),
+    "a job that could not write": Case("measured-storage-failed", texts.fio([("seq", 0, 0, 28)]), "failed"),
+    "a job that moved nothing": Case("measured-storage-failed", texts.fio([("seq", 0, 0, 0)]), "unknown"),
+    "a run of gdsio": Case("measured-storage-failed", texts.gdsio(6.5), "passed"),
+    "diagnostics that passed": Case(
+        "measured-diagnostic-failed", texts.dcgmi([("software", 0, "Pass", ""), ("pcie", 1, "Skip", "")]), "passed"
+    ),
+    "diagnostics that failed": Case(
+        "measured-diagnostic-failed", texts.dcgmi([("memory", 3, "Fail", "DBE"), ("pcie", 1, "Weird", "")]), "failed"
+    ),
+    "diagnostics that ended otherwise": Case(
+        "measured-diagnostic-failed", texts.dcgmi([("memory", 3, "Not Run", "")]), "unknown"
+    ),
     "RDMA of which of two nodes": Case(
         "measured-rdma-slow", texts.perftest_bandwidth("mlx5_0", 1.0), "unknown", (H100, TRAY)
     ),
@@ -161,13 +178,37 @@ def test_nothing_measured_changes_nothing() -> None:
 def test_the_acceptance_report_shows_the_slowest_of_each_kind() -> None:
     shown = measured.shown(read(b"".join(texts.ALL), "x"))
     assert shown == {
-        "throughput": "collective 300.0 GB/s, copies 55.2 GB/s, RDMA 47.5 GB/s",
+        "throughput": "collective 300.0 GB/s, copies 55.2 GB/s, RDMA 47.5 GB/s, storage 7.0 GB/s",
         "latency": "RDMA 1.75 µs",
-        "evidence": "5 runs imported",
+        "evidence": "6 runs imported",
     }
     page = html.render(of_fleet({H100: report_of(H100)}), {}, shown)
     assert page.count("not measured") == 2
     assert "collective 300.0 GB/s" in page
+
+
+def test_a_failed_diagnosis_names_the_gpu_and_says_why() -> None:
+    content = texts.dcgmi([("memory", 3, "Fail", "Detected 2 double-bit errors\x1b[0m")])
+    (finding,) = measured.judged(read(content, "x"), {}).findings
+    assert (finding.subject, finding.severity) == ("GPU3", "warning")
+    assert finding.evidence.startswith("memory: fail: Detected 2 double-bit errors")
+    assert "\x1b" not in finding.evidence
+
+
+def test_diagnostics_before_dcgm_4_name_gpus_by_a_text() -> None:
+    old = (
+        b'{"DCGM GPU Diagnostic": {"test_categories": [{"category": "Hardware", "tests": [{"name": "Memory", '
+        b'"results": [{"gpu_ids": "2", "status": "Fail", "warnings": ["too hot"]}]}]}]}}'
+    )
+    (finding,) = measured.judged(read(old, "x"), {}).findings
+    assert (finding.subject, finding.evidence) == ("GPU2", "Memory: fail: too hot")
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"jobs": 3}', b'{"jobs": [', b'note\n{"jobs": []}', b"hello"])
+def test_json_of_something_else_is_refused_in_one_line(content: bytes) -> None:
+    with pytest.raises(ParseError) as refused:
+        read(content, "x")
+    assert "\n" not in str(refused.value)
 
 
 def test_the_command_reads_several_files(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Output as nccl-tests, nvbandwidth and perftest lay it out, made from numbers."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 
 
@@ -73,10 +74,49 @@ def _perftest_head(title: str, device: str) -> list[str]:
     ]
 
 
+def fio(jobs: Sequence[tuple[str, int, int, int]], before: str = "") -> bytes:
+    """Of ``fio --output-format=json``: name, read and written bytes per second, error."""
+    made = [
+        {"jobname": name, "error": error, "read": {"bw_bytes": read, "iops": 1.5}, "write": {"bw_bytes": written}}
+        for name, read, written, error in jobs
+    ]
+    return f"{before}{json.dumps({'fio version': 'fio-3.36', 'jobs': made}, indent=2)}\n".encode()
+
+
+def gdsio(rate: float, way: str = "GPUD") -> bytes:
+    """A run's line."""
+    sizes = "Threads: 8 DataSetSize: 8363008/8388608(KiB) IOSize: 1024(KiB)"
+    line = f"IoType: READ XferType: {way} {sizes} Throughput: {rate:.6f} GiB/sec, Avg_Latency: 1138.9 usecs ops: 8167"
+    return f"{line} total_time 1.170003 secs\n".encode()
+
+
+def dcgmi(results: Sequence[tuple[str, int, str, str]]) -> bytes:
+    """Of ``dcgmi diag -j``: test, GPU, status, warning."""
+    tests = [
+        {
+            "name": name,
+            "results": [
+                {
+                    "entity_group": "GPU",
+                    "entity_id": gpu,
+                    "status": status,
+                    **({"warnings": [{"warning": said, "error_id": 29}]} if said else {}),
+                }
+            ],
+        }
+        for name, gpu, status, said in results
+    ]
+    categories = [{"category": "Deployment", "tests": tests}]
+    document = {"DCGM Diagnostic": {"test_categories": categories}, "metadata": {"version": "4.2.3"}}
+    return json.dumps(document).encode()
+
+
 ALL = (
     nccl({"node-a": range(2)}, [(8, 0.1, 0), (1 << 30, 300.0, 0)]),
     nvbandwidth("device_to_device_memcpy_read_ce", [[None, 390.5], [391.0, None]]),
     nvbandwidth("host_to_device_memcpy_ce", [[55.25, 55.5]], host=True),
     perftest_bandwidth("mlx5_0", 380.0),
     perftest_latency("mlx5_0", [(2, 1.75)]),
+    gdsio(6.5),
 )
+JSON = (fio([("seq", 7_000_000_000, 0, 0)]), dcgmi([("software", 0, "Pass", "")]))

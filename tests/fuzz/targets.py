@@ -260,7 +260,9 @@ TARGETS: Final = {
     "kubelet-grpc": Target(samples.grpc_answers, _grpc, damaged_bytes),
     "kubelet-pods": Target(samples.pod_resources, lambda body: list(pod_resources.containers_in(body)), damaged_bytes),
     "kubelet-files": Target(samples.kubelet_files, _policies),
-    "measurements": Target(lambda: measured_texts.ALL, lambda body: measurements.read(body, "input"), damaged_text),
+    "measurements": Target(
+        lambda: (*measured_texts.ALL, *measured_texts.JSON), lambda body: measurements.read(body, "input"), damaged_text
+    ),
     "bundle": Target(samples.bundles, lambda body: bundle.nodes_in(body, "input"), damaged_bytes),
     "cdi": Target(samples.cdi_specs, lambda body: cdi.parse(body, "input")),
     "node-objects": Target(samples.nodes, lambda body: node_objects.parse(body, "input")),

@@ -38,9 +38,34 @@ class Rdma(NamedTuple):
     """Of the smallest messages, one way."""
 
 
+class Storage(NamedTuple):
+    """A run of fio or gdsio."""
+
+    program: str
+    name: str
+    """The job and its direction; of gdsio the direction and the way, as it names them."""
+    bytes_per_second: int | None
+    """None if it moved nothing."""
+    error: int = 0
+    """The number of the error that ended it."""
+
+
+class Diagnosis(NamedTuple):
+    """What a test of DCGM's diagnostics said of one GPU, or of the whole node."""
+
+    test: str
+    gpu: str
+    """``GPU3``; empty if it is about no single GPU."""
+    status: str
+    """``pass``, ``fail``, ``warn``, ``skip``."""
+    said: str = ""
+
+
 class Measured(NamedTuple):
     """All that was measured."""
 
     collectives: tuple[Collective, ...] = ()
     copies: tuple[Copies, ...] = ()
     rdma: tuple[Rdma, ...] = ()
+    storage: tuple[Storage, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()

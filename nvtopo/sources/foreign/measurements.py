@@ -1,4 +1,7 @@
-"""Output of programs that measure: nccl-tests, nvbandwidth, perftest; recognised by content, several in one text."""
+"""Output of programs that measure, recognised by content.
+
+nccl-tests, nvbandwidth, perftest and gdsio, several in one text; or one document of fio or dcgmi in JSON.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -6,6 +9,7 @@ from typing import Final
 
 from nvtopo.errors import ParseError
 from nvtopo.model.samples.measured import Collective, Copies, Measured, Rdma
+from nvtopo.sources.foreign import measured_storage
 
 _GIGABYTE: Final = 1_000_000_000
 _GIGABIT: Final = 1_000_000_000 // 8
@@ -13,7 +17,9 @@ _GIGABIT: Final = 1_000_000_000 // 8
 _MEGABYTE: Final = 1 << 20
 _MOST_LINES: Final = 50_000
 _LONGEST_LINE: Final = 1000
-_EXPECTED: Final = "output of nccl-tests, nvbandwidth or perftest (ib_write_bw, ib_write_lat and their like)"
+_EXPECTED: Final = (
+    "output of nccl-tests, nvbandwidth, perftest (ib_write_bw, ib_write_lat and their like), gdsio, fio or dcgmi diag"
+)
 
 _RANK: Final = re.compile(
     r"\s*#?\s*Rank\s+\d+\s+(?:Group\s+\d+\s+)?Pid\s+\d+\s+on\s+(\S{1,256})\s+device\s+(\d{1,3})\b"
@@ -36,7 +42,9 @@ def read(content: bytes, source: str) -> Measured:
     lines = [line[:_LONGEST_LINE] for line in content.decode("utf-8", "replace").splitlines()]
     if len(lines) > _MOST_LINES:
         raise ParseError(f"{source}: expected {_EXPECTED} of at most {_MOST_LINES} lines, got {len(lines)}")
-    found = Measured(tuple(_collectives(lines)), tuple(_copies(lines)), tuple(_rdma(lines)))
+    storage, diagnoses = measured_storage.of_json(content, source)
+    runs = tuple(_collectives(lines)), tuple(_copies(lines)), tuple(_rdma(lines))
+    found = Measured(*runs, (*storage, *measured_storage.of_lines(lines)), diagnoses)
     if found == Measured():
         raise ParseError(f"{source}: expected {_EXPECTED}, found none")
     return found
@@ -49,6 +57,8 @@ def joined(several: Iterable[Measured]) -> Measured:
         tuple(run for part in parts for run in part.collectives),
         tuple(table for part in parts for table in part.copies),
         tuple(run for part in parts for run in part.rdma),
+        tuple(run for part in parts for run in part.storage),
+        tuple(one for part in parts for one in part.diagnoses),
     )
 
 
