@@ -5,6 +5,8 @@ from typing import Final, NamedTuple
 
 from nvtopo.checks.check import Machine, NotKnown, Outcome
 from nvtopo.checks.fleet import R, added
+from nvtopo.checks.promised import LARGE_BYTES, promised
+from nvtopo.checks.ratio import RATIO, ratios
 from nvtopo.findings.finding import Check, Finding
 from nvtopo.model.conclusions.pcie import bytes_per_second
 from nvtopo.model.samples.measured import Collective, Copies, Diagnosis, Measured, Rdma, Storage
@@ -14,7 +16,6 @@ COLLECTIVE_PERCENT: Final = 60
 COPY_PERCENT: Final = 60
 RDMA_PERCENT: Final = 80
 #: Below that, what a program measures is how long one message takes.
-_LARGE_BYTES: Final = 64 << 20
 _LARGE_RDMA_BYTES: Final = 16 << 10
 _HOST: Final = -1
 _PASSED: Final = frozenset({"pass", "skip"})
@@ -64,7 +65,7 @@ DIAGNOSIS: Final = Check(
     "every test of DCGM's diagnostics passed or skipped",
     "Do what the test says, then repeat `dcgmi diag -r 3`; a GPU that fails twice goes to its vendor.",
 )
-CHECKS: Final = (COLLECTIVE, WRONG, COPY, RDMA, STORAGE, DIAGNOSIS)
+CHECKS: Final = (COLLECTIVE, WRONG, COPY, RDMA, STORAGE, DIAGNOSIS, RATIO)
 
 
 class Judgement(NamedTuple):
@@ -82,6 +83,7 @@ def judged(measured: Measured, machines: Mapping[str, Machine]) -> Judgement:
         *(one for run in measured.collectives for one in _collective(run, machines)),
         *(one for table in measured.copies for one in _copies(table, machines)),
         *(one for run in measured.rdma for one in _rdma(run, machines)),
+        *ratios(measured.collectives, machines),
         *(one for run in measured.storage for one in _storage(run)),
         *(one for one_test in measured.diagnoses for one in _diagnosis(one_test)),
     )
@@ -101,12 +103,14 @@ def with_measured(report: R, measured: Measured, machines: Mapping[str, Machine]
 
 def _outcomes(measured: Measured, judgement: Judgement) -> dict[str, Outcome]:
     """Id of each check that something was measured for → how it ended."""
-    failed, open_ = {one.id for one in judgement.findings}, {one.id for one in judgement.unknown}
+    failed = {one.id for one in judgement.findings if one.severity != "info"}
+    open_ = {one.id for one in judgement.unknown}
     there = {
         COLLECTIVE.id: bool(measured.collectives),
         WRONG.id: bool(measured.collectives),
         COPY.id: bool(measured.copies),
         RDMA.id: any(run.bytes_per_second is not None for run in measured.rdma),
+        RATIO.id: any(one.id == RATIO.id for one in judgement.findings),
         STORAGE.id: bool(measured.storage),
         DIAGNOSIS.id: bool(measured.diagnoses),
     }
@@ -138,7 +142,7 @@ def _collective(run: Collective, machines: Mapping[str, Machine]) -> Iterator[Fi
     if run.wrong:
         yield WRONG.finding(where, f"{run.wrong} values of a collective were wrong")
     due, why = promised(run.ranks, machines)
-    if run.largest_bytes < _LARGE_BYTES:
+    if run.largest_bytes < LARGE_BYTES:
         yield _not_compared(COLLECTIVE, where, f"its largest message has {run.largest_bytes} bytes: that is latency")
     elif due is None:
         yield _not_compared(COLLECTIVE, where, why)
@@ -146,57 +150,6 @@ def _collective(run: Collective, machines: Mapping[str, Machine]) -> Iterator[Fi
         yield COLLECTIVE.finding(
             where, f"a bus bandwidth of {rate(run.bytes_per_second)}, and {why} carries {rate(due)}"
         )
-
-
-def promised(ranks: Mapping[str, tuple[int, ...]], machines: Mapping[str, Machine]) -> tuple[int | None, str]:
-    """The rate of the slowest link on the way, and which that is; None and why it is not known."""
-    if not ranks and len(machines) == 1:
-        ranks = {name: tuple(gpu.index for gpu in one.node.gpus) for name, one in machines.items()}
-    here = {host: _machine(host, machines, alone=len(ranks) == 1) for host in ranks}
-    missing = [host for host, machine in here.items() if machine is None]
-    if missing or not ranks:
-        return None, f"no facts of {', '.join(missing) or 'the nodes that took part'}"
-    nodes = {host: machine for host, machine in here.items() if machine is not None}
-    domains = {machine.derived.nvlink_domain for machine in nodes.values()}
-    if len(nodes) > 1 and (None in domains or len(domains) > 1):
-        return _over_network(ranks, nodes)
-    return _within(ranks, nodes)
-
-
-def _machine(host: str, machines: Mapping[str, Machine], *, alone: bool) -> Machine | None:
-    """A node by its name, or by its name without a domain; if there is one host and one node, it is that."""
-    short = {name.partition(".")[0]: machine for name, machine in machines.items()}
-    found = machines.get(host) or short.get(host.partition(".")[0])
-    return next(iter(machines.values())) if found is None and alone and len(machines) == 1 else found
-
-
-def _over_network(ranks: Mapping[str, tuple[int, ...]], nodes: Mapping[str, Machine]) -> tuple[int | None, str]:
-    """What the rails of a node carry for each of its GPUs that took part."""
-    rates: dict[str, int] = {}
-    for host, machine in nodes.items():
-        ports = [port.rate_bytes_per_second for nic in machine.rails for port in nic.ports if port.state == "ACTIVE"]
-        known = [rate for rate in ports if rate is not None]
-        if not known or len(known) < len(ports):
-            return None, f"the rate of the rails of {host} is not known"
-        rates[host] = min(sum(known) // len(ranks[host]), max(known))
-    slowest = min(rates, key=lambda host: rates[host])
-    return rates[slowest], f"a rail of {slowest}"
-
-
-def _within(ranks: Mapping[str, tuple[int, ...]], nodes: Mapping[str, Machine]) -> tuple[int | None, str]:
-    """The slowest pair. Where some pairs have NVLink and others not, NCCL's way is not told by one pair."""
-    found = []
-    for host, machine in nodes.items():
-        used = set(ranks[host])
-        found += [pair for pair in machine.derived.gpu_pairs if pair.a in used and pair.b in used]
-    if not found:
-        return None, "one GPU has no link to another"
-    if len({pair.nvlinks is None for pair in found}) > 1:
-        return None, "some pairs of its GPUs have NVLink and others have not"
-    rates = [pair.bytes_per_second for pair in found if pair.bytes_per_second is not None]
-    if len(rates) < len(found):
-        return None, "the rate of a link between its GPUs is not known"
-    return min(rates), "NVLink" if found[0].nvlinks is not None else "PCIe"
 
 
 def _copies(table: Copies, machines: Mapping[str, Machine]) -> Iterator[Finding | NotKnown]:

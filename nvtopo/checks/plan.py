@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from nvtopo.checks import measured
 from nvtopo.checks.check import Machine
+from nvtopo.checks.promised import promised
 from nvtopo.model.conclusions.ports import is_up
 from nvtopo.model.records.node import Nic, NicPort
 from nvtopo.model.records.record import Record
@@ -51,7 +52,7 @@ def _alone(name: str, machine: Machine) -> Iterator[Step]:
     if not gpus or any(gpu.mig for gpu in machine.node.gpus):
         return
     if len(gpus) > 1:
-        due, _ = measured.promised({name: gpus}, {name: machine})
+        due, _ = promised({name: gpus}, {name: machine})
         command = f"all_reduce_perf -b 1G -e 4G -f 2 -g {len(gpus)}"
         yield _step(name, "an all-reduce over the GPUs of a node", {name: command}, due, measured.COLLECTIVE_PERCENT)
         copies = "nvbandwidth -t device_to_device_memcpy_read_ce"

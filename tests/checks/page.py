@@ -55,14 +55,15 @@ _NODE: Final = "\n## One node beside that\n\n"
 _MEASURED: Final = """
 ## What was measured
 
-With `--measured FILE`, the output of nccl-tests, nvbandwidth, perftest or gdsio, also several runs in one file, or the
-JSON of `fio --output-format=json` or `dcgmi diag -j`. Storage has no rate that the topology promises: only errors are
-findings there, and the slowest rate is in the acceptance report. What was
-measured is compared with the slowest link on the way that the topology knows: NVLink or PCIe between the GPUs of a node
-or of an NVLink domain, else the rails of the nodes. `doctor` starts none of these itself; `--plan` prints commands to
-copy, with what is expected of each. A run of other nodes than those that are read, small messages and GPUs of which
-only some pairs have NVLink are not compared. No measurement decides whether a node is ready. The readers follow what
-these programs print; none was run on GPUs for this.
+With `--measured FILE`, the output of nccl-tests, nvbandwidth, perftest or gdsio, also several runs in one file, or
+the JSON of `fio --output-format=json` or `dcgmi diag -j`. Storage has no rate that the topology promises: only errors
+are findings there, and the slowest rate is in the acceptance report. Two collectives with as many GPUs, one near and
+one across a slower link (docs/recipes/pair), have their measured ratio beside the predicted one. What was measured is
+compared with the slowest link on the way that the topology knows: NVLink or PCIe between the GPUs of a node or of an
+NVLink domain, else the rails of the nodes. `doctor` starts none of these itself; `--plan` prints commands to copy,
+with what is expected of each. A run of other nodes than those that are read, small messages and GPUs of which only
+some pairs have NVLink are not compared. No measurement decides whether a node is ready. The readers follow what these
+programs print; none was run on GPUs for this.
 
 """
 _ACTIVE: Final = """

@@ -134,6 +134,8 @@ def test_each_case(name: str) -> None:
 def test_each_check_fails_passes_and_where_it_compares_cannot_know() -> None:
     seen = {(case.check, case.outcome) for case in CASES.values()}
     for check in measured.CHECKS:
+        if check.id == "measured-ratio":
+            continue  # below
         assert {(check.id, "failed"), (check.id, "passed")} <= seen
         assert (check.id, "unknown") in seen or check is measured.WRONG
 
@@ -185,6 +187,42 @@ def test_the_acceptance_report_shows_the_slowest_of_each_kind() -> None:
     page = html.render(of_fleet({H100: report_of(H100)}), {}, shown)
     assert page.count("not measured") == 2
     assert "collective 300.0 GB/s" in page
+
+
+NEAR, CROSSED = {"tray-a": range(4), "tray-b": range(4)}, {"tray-a": range(4), H100: range(4)}
+
+
+def pair(near: float, crossed: float, size: int = GIB) -> tuple[Any, ...]:
+    """Eight GPUs in one NVLink domain, and eight of two: 957 GB/s and 50 GB/s are promised."""
+    nodes = {name: machine_of(snapshot_of(TRAY)) for name in ("tray-a", "tray-b")} | machines(H100)
+    content = nccl(NEAR, near, size=size) + nccl(CROSSED, crossed, size=size)
+    return tuple(one for one in measured.judged(read(content, "x"), nodes).findings if one.id == "measured-ratio")
+
+
+@pytest.mark.parametrize(
+    ("near", "crossed", "severity"), [(700.0, 40.0, "info"), (700.0, 5.0, "warning"), (60.0, 40.0, "warning")]
+)
+def test_a_pair_has_its_measured_ratio_beside_the_predicted_one(near: float, crossed: float, severity: str) -> None:
+    (finding,) = pair(near, crossed)
+    assert finding.severity == severity
+    assert finding.subject == "8 GPUs"
+    assert f"measured {near / crossed:.1f} times as fast on tray-a, tray-b (NVLink)" in finding.evidence
+    assert "predicted 19.1" in finding.evidence
+
+
+def test_a_pair_as_predicted_is_a_check_that_passed() -> None:
+    nodes = {name: machine_of(snapshot_of(TRAY)) for name in ("tray-a", "tray-b")} | machines(H100)
+    report = of_fleet({H100: report_of(H100)})
+    for crossed, outcome_of_it in ((40.0, "passed"), (5.0, "failed")):
+        runs = read(nccl(NEAR, 700.0) + nccl(CROSSED, crossed), "x")
+        assert measured.with_measured(report, runs, nodes).checks["measured-ratio"] == outcome_of_it
+
+
+def test_what_is_no_pair_has_no_ratio() -> None:
+    assert pair(700.0, 40.0, size=4096) == ()
+    nodes = {name: machine_of(snapshot_of(TRAY)) for name in ("tray-a", "tray-b")}
+    runs = read(nccl(NEAR, 700.0) + nccl({"tray-a": range(2), "tray-b": range(2)}, 40.0), "x")
+    assert [one for one in measured.judged(runs, nodes).findings if one.id == "measured-ratio"] == []
 
 
 def test_a_failed_diagnosis_names_the_gpu_and_says_why() -> None:

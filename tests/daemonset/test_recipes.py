@@ -11,6 +11,7 @@ pytestmark = pytest.mark.lab
 #: The others are of APIs that the lab does not have.
 _KNOWN = ("v1", "batch/v1")
 CORE = [recipe for recipe in RECIPES if yaml.safe_load(recipe.read_text(encoding="utf-8"))["apiVersion"] in _KNOWN]
+PAIR = [recipe for name in ("near", "crossed") for recipe in RECIPES[0].parent.glob(f"pair/{name}.yaml")]
 
 
 def test_a_server_dry_run_takes_every_recipe_of_core_kinds(control_plane: ControlPlane) -> None:
@@ -33,3 +34,16 @@ def test_a_server_dry_run_takes_every_recipe_of_core_kinds(control_plane: Contro
             document["spec"]["automountServiceAccountToken"] = False
         answer = api.request("POST", f"{place}?dryRun=All&fieldValidation=Strict", document)
         assert answer["metadata"]["name"] == document["metadata"]["name"]
+
+
+def test_a_server_dry_run_takes_the_pair_of_jobs(control_plane: ControlPlane) -> None:
+    api = control_plane.api()
+    kinds = []
+    for recipe in PAIR:
+        for document in yaml.safe_load_all(recipe.read_text(encoding="utf-8")):
+            group = "/apis/batch/v1" if document["kind"] == "Job" else "/api/v1"
+            place = f"{group}/namespaces/default/{document['kind'].lower()}s"
+            answer = api.request("POST", f"{place}?dryRun=All&fieldValidation=Strict", document)
+            assert answer["metadata"]["name"] == document["metadata"]["name"]
+            kinds.append(document["kind"])
+    assert kinds == ["Service", "Job"] * 2
