@@ -9,7 +9,11 @@
   {{- range $object.subjects -}}
     {{- if hasKey . "namespace" -}}{{- $_ := set . "namespace" $namespace -}}{{- end -}}
   {{- end -}}
-  {{- if eq $object.kind "DaemonSet" -}}
+  {{- if and (eq $object.kind "DaemonSet") (ne $object.metadata.name "nvtopo-agent") -}}
+    {{- /* Beside the agent, on its nodes. */ -}}
+    {{- $where := pick $values.agent "nodeSelector" "affinity" "priorityClassName" -}}
+    {{- include "nvtopo.workload" (dict "object" $object "of" $where "context" .context) -}}
+  {{- else if eq $object.kind "DaemonSet" -}}
     {{- include "nvtopo.workload" (dict "object" $object "of" $values.agent "context" .context) -}}
     {{- with $values.agent.maxUnavailable -}}
       {{- $_ := set $object.spec.updateStrategy.rollingUpdate "maxUnavailable" . -}}
@@ -51,7 +55,7 @@
     {{- $_ := set $pod "imagePullSecrets" . -}}
   {{- end -}}
   {{- range $field := list "nodeSelector" "affinity" "tolerations" "priorityClassName" -}}
-    {{- if not (kindIs "invalid" (index $of $field)) -}}{{- $_ := set $pod $field (index $of $field) -}}{{- end -}}
+    {{- if and (hasKey $of $field) (not (kindIs "invalid" (index $of $field))) -}}{{- $_ := set $pod $field (index $of $field) -}}{{- end -}}
   {{- end -}}
   {{- $container := first $pod.containers -}}
   {{- with $of.resources -}}

@@ -82,8 +82,21 @@ def test_every_container_is_confined(names: tuple[str, ...]) -> None:
         added = ["CHOWN"] if name == "nvtopo-agent/features-dir" else added
         assert context["capabilities"].get("add", []) == added, name
         reads_as_root = name == "nvtopo-agent/agent" and {"acs", "lldp", "pods"} & set(names)
-        root = name == "nvtopo-agent/features-dir" or bool(reads_as_root)
+        root = name in ("nvtopo-agent/features-dir", "nvtopo-dra/dra") or bool(reads_as_root)
         assert (context["runAsNonRoot"], context["runAsUser"] == 0) == (not root, root), name
+
+
+def test_the_plugin_has_the_kubelet_s_folder_and_is_replaced_without_a_gap() -> None:
+    plugin = shipped.one(shipped.with_components(("dra",)), "DaemonSet", "nvtopo-dra")
+    pod = shipped.pod_of(plugin)
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    (folder,) = [volume["hostPath"]["path"] for volume in pod["volumes"] if "hostPath" in volume]
+    (container,) = pod["containers"]
+    options = {option.name: option.default for option in _verb("dra-driver").params}
+    assert folder == container["volumeMounts"][0]["mountPath"] == str(options["plugins_dir"])
+    assert {variable["name"] for variable in container["env"]} <= _variables("dra-driver")
+    assert f"{folder}/topo.nvtopo.io-$POD_UID-reg.sock" in container["readinessProbe"]["exec"]["command"][-1]
+    assert plugin["spec"]["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": "10%"}
 
 
 @choices
@@ -225,6 +238,8 @@ def _is_excepted(document: Json, rule: Json) -> bool:
         named = tuple(rule.get("resourceNames", ()))
         made = rule["verbs"] == ["create"] and name == "nvtopo-aggregator"
         return made or (named in OWN_CONFIG_MAPS.get(name, ()) and {*rule["verbs"]} <= {"get", "update", "patch"})
+    if name == "nvtopo-dra":  # of its own node's, by its admission policy
+        return bool(rule["resources"] == ["resourceslices"])
     return bool(name == "nvtopo-placer" and rule["resources"] == ["placements"])
 
 
