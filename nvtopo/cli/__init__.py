@@ -23,6 +23,7 @@ VERBS: Final = {
     "convert": ("nvtopo.cli.convert", "Convert `nvidia-smi topo -m` or similar output to labels or scheduler policy."),
     "agent": ("nvtopo.cli.agent", "Keep this node's labels, resource and metrics up to date."),
     "aggregator": ("nvtopo.cli.aggregator", "Build the graph of the cluster and serve it."),
+    "dra-driver": ("nvtopo.cli.dra_driver", "Publish this node's GPUs and NICs for claims, as a kubelet plugin."),
     "graph": ("nvtopo.cli.graph", "Show the cluster's nodes rack by rack."),
     "accept": ("nvtopo.cli.accept", "Accept what is observed of nodes as what is expected."),
     "compare": ("nvtopo.cli.compare", "Compare canary nodes with the rest of the cluster."),

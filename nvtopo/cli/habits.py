@@ -11,7 +11,7 @@ from nvtopo.cli import colour
 COLOURED: Final = frozenset({"dump", "doctor", "why", "graph", "standalone"})
 
 #: Verbs that run on and log.
-LOGGED: Final = frozenset({"agent", "aggregator", "standalone"})
+LOGGED: Final = frozenset({"agent", "aggregator", "dra-driver", "standalone"})
 
 #: Verb → what people type, with what it is for. Fixtures of the project stand for files of the reader.
 EXAMPLES: Final = {
@@ -58,6 +58,10 @@ EXAMPLES: Final = {
         ("nvtopo agent --no-resource --no-features --listen 0.0.0.0:9745", "metrics only"),
     ),
     "aggregator": (("nvtopo aggregator --kubeconfig config", "on a laptop, with the cluster's kubeconfig"),),
+    "dra-driver": (
+        ("nvtopo dra-driver", "on a node, as root"),
+        ("nvtopo dra-driver --remove --kubeconfig config", "after it is uninstalled"),
+    ),
     "graph": (
         ("nvtopo graph", "from the API server"),
         ("nvtopo graph --from captures/", "from a folder of captures"),

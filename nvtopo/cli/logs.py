@@ -8,7 +8,12 @@ import click
 _KEY: Final = "nvtopo.logs"
 
 #: Verb → its level by default. What standalone does is on the screen anyway.
-LEVELS: Final[Mapping[str, str]] = {"agent": "info", "aggregator": "info", "standalone": "warning"}
+LEVELS: Final[Mapping[str, str]] = {
+    "agent": "info",
+    "aggregator": "info",
+    "dra-driver": "info",
+    "standalone": "warning",
+}
 
 
 def options(verb: str) -> list[click.Option]:

@@ -11,7 +11,8 @@ from nvtopo.model.conclusions import health_words, meshes, rails
 from nvtopo.model.conclusions.complexes import Complex, complexes
 from nvtopo.model.conclusions.distance import Distances
 from nvtopo.model.conclusions.health import Health, of
-from nvtopo.model.conclusions.health_kinds import ILL, KINDS, Reason
+from nvtopo.model.conclusions.health_kinds import ILL, KINDS, Level, Reason
+from nvtopo.model.formats import cpulist
 from nvtopo.model.records.node import Gpu, Nic, NodeTopology
 
 DRIVER: Final = "topo.nvtopo.io"
@@ -20,6 +21,7 @@ NIC_DRIVER: Final = "dra.net"
 BUS_ID: Final = f"{STANDARD}/pciBusID"
 NIC_ADDRESS: Final = f"{NIC_DRIVER}/pciAddress"
 DEGRADED: Final = f"{DRIVER}/degraded"
+_NOT_KNOWN: Final[frozenset[Level]] = frozenset(("unknown", "registering", "stale"))
 LONGEST_VALUE: Final = 64
 """Characters of an attribute's string, by the API server."""
 
@@ -32,11 +34,18 @@ class Shadow(NamedTuple):
     """Names without a domain are our driver's."""
     ill: Reason | None = None
     """Why claims that ask for topology avoid it."""
+    known: bool = True
+    """Whether its health is known."""
+    down: str = ""
+    """Its NVLinks that are down, as a list of numbers."""
 
     @property
     def words(self) -> str:
-        """Why it is ill, for people; empty if it is not."""
-        return "" if self.ill is None else health_words.sentence(self.ill)
+        """Why it is ill, for people, with the links that are down; empty if it is not."""
+        if self.ill is None:
+            return ""
+        said = health_words.sentence(self.ill)
+        return f"{said}; down: {self.down}" if self.down and KINDS[self.ill.code].nvlink else said
 
 
 class Shadows(NamedTuple):
@@ -75,7 +84,14 @@ def _gpus(
             "complex": complex_of.get(gpu.index),
             BUS_ID: gpu.pci_address,
         }
-        yield Shadow(_name("gpu", gpu.pci_address), _known(own | _place(gpu)), _gpu_ill(health.get(gpu.index)))
+        judged = health.get(gpu.index, Health())
+        yield Shadow(
+            _name("gpu", gpu.pci_address),
+            _known(own | _place(gpu)),
+            ill=_gpu_ill(judged),
+            known=judged.level not in _NOT_KNOWN,
+            down=_down(gpu),
+        )
 
 
 def _nics(
@@ -91,7 +107,13 @@ def _nics(
             "complex": complex_of.get(nic.name),
             NIC_ADDRESS: nic.pci_address,
         }
-        yield Shadow(_name("nic", nic.pci_address), _known(own | _place(nic)), _nic_ill(health.get(nic.name)))
+        judged = health.get(nic.name, Health())
+        yield Shadow(
+            _name("nic", nic.pci_address),
+            _known(own | _place(nic)),
+            ill=_nic_ill(judged),
+            known=judged.level not in _NOT_KNOWN,
+        )
 
 
 def _place(device: Gpu | Nic) -> dict[str, str | int | None]:
@@ -117,18 +139,22 @@ def _name(kind: str, address: str) -> str:
     return f"{kind}-{address.replace(':', '-').replace('.', '-')}"
 
 
-def _gpu_ill(health: Health | None) -> Reason | None:
+def _down(gpu: Gpu) -> str:
+    """Links of which it is known that they carry nothing."""
+    lame = (bundle for bundle in gpu.nvlinks if bundle.state is not None and not bundle.usable)
+    return cpulist.format_cpulist(number for bundle in lame for number in cpulist.parse_cpulist(bundle.links))
+
+
+def _gpu_ill(health: Health) -> Reason | None:
     """The worst that stands in a job's way."""
     return _worst(
-        reason
-        for reason in (health.reasons if health else ())
-        if KINDS[reason.code].level in ILL and KINDS[reason.code].ready is False
+        reason for reason in health.reasons if KINDS[reason.code].level in ILL and KINDS[reason.code].ready is False
     )
 
 
-def _nic_ill(health: Health | None) -> Reason | None:
+def _nic_ill(health: Health) -> Reason | None:
     """Only what makes the NIC itself of no use: a node is ready without one of its rails, a claim for it is not."""
-    return _worst(reason for reason in (health.reasons if health else ()) if KINDS[reason.code].level == "fault")
+    return _worst(reason for reason in health.reasons if KINDS[reason.code].level == "fault")
 
 
 def _worst(reasons: Iterator[Reason]) -> Reason | None:

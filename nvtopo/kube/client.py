@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -21,6 +20,7 @@ from nvtopo.errors import ApiError
 from nvtopo.kube import stream, unowned_fields
 from nvtopo.kube.connection import Connection, resolve
 from nvtopo.kube.refusal import refusal, unanswered
+from nvtopo.kube.request import JSON, READ_SECONDS, Request, selected
 from nvtopo.kube.stream import WatchEvent
 from nvtopo.runtime.ahead import Ahead
 from nvtopo.wire.documents import MOST_BYTES, Json
@@ -37,14 +37,11 @@ _MOST_PAGES: Final = 10_000
 _MOST_OBJECTS: Final = 200_000
 _SMALLER: Final = 8
 _CONNECT_SECONDS: Final = 5.0
-READ_SECONDS: Final = 30.0
-"""How long an answer may take, connecting included, where the caller does not say."""
 #: The API server ends a watch after this time; the next one resumes where it ended.
 _WATCH_SECONDS: Final = 290
 #: How long a watch may stay silent beyond that before the connection counts as dead.
 _WATCH_GRACE_SECONDS: Final = 15.0
 _OK: Final = range(200, 300)
-_JSON: Final = "application/json"
 
 
 class Response(NamedTuple):
@@ -70,27 +67,6 @@ class ListPage(msgspec.Struct):
 
     metadata: ListMetadata
     items: list[msgspec.Raw]
-
-
-class _Request(NamedTuple):
-    """One request, as far as it differs from the others."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    body: bytes | None = None
-    content_type: str = "application/json"
-    seconds: float = READ_SECONDS
-    accept: str = _JSON
-
-    @property
-    def what(self) -> str:
-        """How messages name it."""
-        return f"{self.method} {self.path}"
-
-    @property
-    def target(self) -> str:
-        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
 
 _PAGE: Final = Json(ListPage, "a list of objects", has_raw=True)
@@ -158,13 +134,13 @@ class Client:
             )
         return answer
 
-    def pages(self, path: str, *, selector: str = "", fields: str = "", accept: str = _JSON) -> Iterator[ListPage]:
+    def pages(self, path: str, *, selector: str = "", fields: str = "", accept: str = JSON) -> Iterator[ListPage]:
         """The whole collection, or what of it ``selector`` (of labels) and ``fields`` match, page by page.
 
         The next page is asked for while the caller reads one. ``Gone`` where a later page came too late to be
         consistent; ApiError where there is no end of it.
         """
-        query = _selected(selector) | ({"fieldSelector": fields} if fields else {})
+        query = selected(selector, fields)
         (page, size), objects = self._page(path, query, PAGE_SIZE, accept), 0
         for _ in range(_MOST_PAGES):
             objects += len(page.items)
@@ -193,10 +169,19 @@ class Client:
             else:
                 return _PAGE.read(answer.body, f"GET {path}"), size
 
-    def watch(
-        self, path: str, resource_version: str, stop: threading.Event, *, selector: str = "", accept: str = _JSON
+    def watch(  # noqa: PLR0913 - what a watch has
+        self,
+        path: str,
+        resource_version: str,
+        stop: threading.Event,
+        *,
+        selector: str = "",
+        fields: str = "",
+        accept: str = JSON,
     ) -> Iterator[WatchEvent]:
         """What happens to the collection after ``resource_version``, until the server ends it or ``stop`` is set.
+
+        Of the whole collection, or of what of it ``selector`` (of labels) and ``fields`` match.
 
         Raises:
             Gone: the history does not reach back that far.
@@ -206,9 +191,9 @@ class Client:
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
             "timeoutSeconds": str(_WATCH_SECONDS),
-        } | _selected(selector)
+        } | selected(selector, fields)
         seconds = _WATCH_SECONDS + _WATCH_GRACE_SECONDS
-        response = self._open(_Request("GET", path, query, seconds=seconds, accept=accept))
+        response = self._open(Request("GET", path, query, seconds=seconds, accept=accept))
         with contextlib.closing(response), stream.ended_by(stop, response):
             yield from stream.events(path, response, stop)
 
@@ -221,19 +206,19 @@ class Client:
         body: bytes | None = None,
         content_type: str = "application/json",
         seconds: float = READ_SECONDS,
-        accept: str = _JSON,
+        accept: str = JSON,
     ) -> Response:
         """Any request that is answered at once, or given up after ``seconds``: connecting is part of them.
 
         Raises:
             ApiError: the server refused (see ``errors`` for its kinds), or did not answer: ``status`` 0.
         """
-        request = _Request(method, path, query or {}, body, content_type, seconds, accept)
+        request = Request(method, path, query or {}, body, content_type, seconds, accept)
         response = self._open(request)
         with contextlib.closing(response):
             return Response(response.status, _content(request.what, response))
 
-    def _open(self, request: _Request) -> Any:
+    def _open(self, request: Request) -> Any:
         """The answer, its body still to be read; it is 2xx."""
         from urllib3 import Timeout
 
@@ -277,10 +262,6 @@ def connect(kubeconfig: str | os.PathLike[str] | None = None, *, context: str | 
     """
     renewed = partial(resolve, None if kubeconfig is None else os.fspath(kubeconfig), context)
     return Client(renewed(), renewed)
-
-
-def _selected(selector: str) -> dict[str, str]:
-    return {"labelSelector": selector} if selector else {}
 
 
 def _headers(connection: Connection) -> dict[str, str]:

@@ -73,6 +73,8 @@ class Collection(NamedTuple, Generic[T]):
     words: Words
     as_list: str = "application/json"
     as_one: str = "application/json"
+    fields: str = ""
+    """A field selector: a part of the collection."""
 
 
 class Following(Generic[T]):
@@ -124,7 +126,8 @@ class Following(Generic[T]):
     def _list(self) -> tuple[dict[str, T], str]:
         found: dict[str, T] = {}
         place = ""
-        for page in self._client.pages(self._collection.path, accept=self._collection.as_list):
+        of = self._collection
+        for page in self._client.pages(of.path, fields=of.fields, accept=of.as_list):
             place = page.metadata.resource_version
             for item in page.items:
                 one = self._read(item)
@@ -136,7 +139,8 @@ class Following(Generic[T]):
         """Watches one after the other, each from where the one before ended."""
         while not stop.is_set():
             silent = True
-            for event in self._client.watch(self._collection.path, place, stop, accept=self._collection.as_one):
+            of = self._collection
+            for event in self._client.watch(of.path, place, stop, fields=of.fields, accept=of.as_one):
                 silent = False
                 if event.type == "BOOKMARK":
                     place = _place(event.object) or place

@@ -63,12 +63,14 @@ class _Metadata(msgspec.Struct, rename="camel"):
     resource_version: str = ""
 
 
-class _Slice(msgspec.Struct):
+class Document(msgspec.Struct):
+    """As much of an object as is read."""
+
     metadata: _Metadata
     spec: _Spec
 
 
-_SLICE: Final = Json(_Slice, "a ResourceSlice")
+DOCUMENT: Final = Json(Document, "a ResourceSlice")
 
 
 def read(item: msgspec.Raw) -> Read[Slice]:
@@ -77,7 +79,7 @@ def read(item: msgspec.Raw) -> Read[Slice]:
     Raises:
         ParseError: it is no ResourceSlice.
     """
-    found = _SLICE.read(item)
+    found = DOCUMENT.read(item)
     spec = found.spec
     devices = tuple(_device(one, spec.driver) for one in spec.devices)
     pool = spec.pool

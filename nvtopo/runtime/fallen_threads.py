@@ -6,7 +6,7 @@ nothing handles its exceptions itself.
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
@@ -18,7 +18,9 @@ _MOST_NAMES: Final = 64
 class FallenThreads:
     """Watches while it is open."""
 
-    def __init__(self) -> None:
+    def __init__(self, fell: Callable[[], None] = lambda: None) -> None:
+        """``fell`` is called in a thread that ends so."""
+        self._fell = fell
         self._fallen: Mapping[str, str] = MappingProxyType({})
 
     def __enter__(self) -> Self:
@@ -43,3 +45,4 @@ class FallenThreads:
         if len(self._fallen) < _MOST_NAMES:
             self._fallen = MappingProxyType({**self._fallen, name: ended.exc_type.__name__})
         logger.critical("a thread ended by a bug", extra={"of": name}, exc_info=ended.exc_value)
+        self._fell()

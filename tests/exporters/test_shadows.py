@@ -5,12 +5,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from nvtopo.aggregator import fleet
+from nvtopo.cluster.nodes import GraphNode
+from nvtopo.cluster.slices import doubts
 from nvtopo.exporters.resource_slices import MOST_DEVICES, slices
 from nvtopo.exporters.shadows import BUS_ID, DRIVER, Shadow, Shadows, shadows
+from nvtopo.kube import resource_slices
 from nvtopo.model.conclusions import nvlink
 from nvtopo.model.records.node import GpuPair, NodeTopology
 from tests import golden
@@ -116,3 +120,14 @@ def _names(document: dict[str, Any]) -> set[str]:
 
 def test_the_driver_s_name_is_the_one_of_the_classes() -> None:
     assert DRIVER == "topo.nvtopo.io"
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_what_we_publish_is_what_nvtopo_itself_expects_of_drivers(name: str) -> None:
+    """The aggregator compares every driver's slices with the nodes, and finds nothing to say of ours."""
+    node = machine(name)
+    published = [
+        resource_slices.read(msgspec.Raw(msgspec.json.encode(document))).value
+        for document in slices("node-1", shadows(node))
+    ]
+    assert doubts(published, GraphNode("node-1", node)) == frozenset()

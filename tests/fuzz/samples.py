@@ -24,6 +24,7 @@ from nvtopo.model.records.node import NodeTopology
 from nvtopo.reports.bundle import Contents, made
 from nvtopo.sinks.document import node as node_document
 from nvtopo.sources.capture import parse_capture
+from tests.dra.kubelet import CLASSES
 from tests.fabrics.lldp_frames import frame
 
 HOSTS: Final = Path(__file__).resolve().parents[2] / "fixtures" / "hosts"
@@ -120,6 +121,18 @@ def slices() -> Iterable[bytes]:
     spec = {"driver": "gpu.nvidia.com", "nodeName": "node-a", "pool": pool, "devices": [device, {"name": "gpu-1"}]}
     item = {"metadata": {"name": "s", "resourceVersion": "5"}, "spec": spec}
     return (msgspec.json.encode({"metadata": {"resourceVersion": "5"}, "items": [item]}),)
+
+
+def resource_claims() -> Iterable[bytes]:
+    results = [{"request": "t0", "driver": "topo.nvtopo.io", "pool": "node-a/gpus", "device": "gpu-0"}]
+    status = {"allocation": {"devices": {"results": results}}}
+    return (msgspec.json.encode({"metadata": {"name": "one", "uid": "uid-1"}, "status": status}),)
+
+
+def plugin_requests() -> Iterable[bytes]:
+    """``NodePrepareResourcesRequest``."""
+    claims = [CLASSES["Claim"](namespace="team", name=name, uid=name) for name in ("one", "two")]
+    return (CLASSES["Claims"](claims=claims).SerializeToString(),)
 
 
 def refusals() -> Iterable[bytes]:

@@ -18,11 +18,13 @@ from nvtopo.cli import node_objects
 from nvtopo.cli.resource_file import resource_in
 from nvtopo.cluster.graph import build
 from nvtopo.cluster.inventory import Applied, Inventory, Listed, fold
+from nvtopo.dra import messages
+from nvtopo.dra.claims import devices_of
 from nvtopo.errors import NvtopoError, ParseError
 from nvtopo.exporters import document, racks
 from nvtopo.fabrics import recognise
 from nvtopo.findings.expectation import expectations_in
-from nvtopo.kube import allocations, following, refusal, resource_slices, stream, v1alpha1
+from nvtopo.kube import allocations, following, own_slices, refusal, resource_slices, stream, v1alpha1
 from nvtopo.kube.agent_pods import AgentPods, decode_agent
 from nvtopo.kube.client import Client
 from nvtopo.kube.connection import Connection
@@ -85,11 +87,9 @@ class _Answered(Client):
         del request
         return _Response(200, {}, self._body)
 
-    def watch(
-        self, path: str, resource_version: str, stop: threading.Event, *, selector: str = "", accept: str = ""
-    ) -> Any:
+    def watch(self, path: str, resource_version: str, stop: threading.Event, **how: Any) -> Any:
         """Without the thread that would end it."""
-        del resource_version, selector, accept
+        del resource_version, how
         response: Any = _Response(200, {}, self._body)
         found: Iterable[WatchEvent] = stream.events(path, response, stop)
         return found
@@ -237,6 +237,11 @@ def _lldp(body: bytes) -> lldp.Frame:
         raise ParseError(str(error)) from error
 
 
+def _resource_claim(body: bytes) -> None:
+    """What can't be read is said in the log, and the pod starts."""
+    devices_of(_Answered(body), "topo.nvtopo.io", messages.Claim("team", "uid-1", "one"))
+
+
 TARGETS: Final = {
     "capture": Target(samples.captures, _capture),
     "resource": Target(samples.resources, _resource),
@@ -249,6 +254,9 @@ TARGETS: Final = {
     "pods-watch": Target(samples.pod_watches, _pods_watch),
     "allocations": Target(samples.allocations, _followed(allocations.FOLLOWED)),
     "slices": Target(samples.slices, _followed(resource_slices.FOLLOWED)),
+    "own-slices": Target(samples.slices, _followed(own_slices.followed("node-a", "topo.nvtopo.io"))),
+    "resource-claim": Target(samples.resource_claims, _resource_claim),
+    "kubelet-claims": Target(samples.plugin_requests, messages.claims, damaged_bytes),
     "refusal": Target(samples.refusals, _refused),
     "standing": Target(samples.standings, standing_in),
     "applied": Target(samples.applied, _applied),

@@ -39,7 +39,8 @@ def test_everything_that_is_needed_is_there() -> None:
     declared = configparser.ConfigParser(inline_comment_prefixes=("#",))
     declared.read(build.REPOSITORY / "setup.cfg")
     extras = declared["options.extras_require"]
-    lines = "\n".join((declared["options"]["install_requires"], extras["kubernetes"], extras["aggregator"]))
+    ours = (extras[name] for name in ("kubernetes", "aggregator", "dra"))
+    lines = "\n".join((declared["options"]["install_requires"], *ours))
     direct = {_normal(Requirement(line).name) for line in lines.split("\n") if line.strip()}
     assert direct <= pinned(FILES[0]).keys()
     assert pinned(FILES[0]).keys() == direct.union(*(_needed(name, frozenset()) for name in direct))

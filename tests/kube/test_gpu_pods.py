@@ -119,13 +119,14 @@ class Server:
             raise answer
         return answer
 
-    def pages(self, path: str, *, accept: str) -> Iterator[ListPage]:
+    def pages(self, path: str, *, fields: str, accept: str) -> Iterator[ListPage]:
+        assert not fields
         assert (path, accept) == ("/api/v1/pods", "application/json")
         items = [msgspec.Raw(msgspec.json.encode(one)) for one in self._next()]
         yield ListPage(ListMetadata(resource_version="5"), items)
 
-    def watch(self, _path: str, place: str, _stop: threading.Event, *, accept: str) -> Iterator[WatchEvent]:
-        del accept
+    def watch(self, _path: str, place: str, _stop: threading.Event, **how: Any) -> Iterator[WatchEvent]:
+        del how
         assert place in ("5", "7")
         for kind, one in self._next():
             yield WatchEvent(kind, msgspec.Raw(one if isinstance(one, bytes) else msgspec.json.encode(one)))

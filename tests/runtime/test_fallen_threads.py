@@ -24,6 +24,15 @@ def test_a_thread_that_falls_is_known_by_its_name() -> None:
         assert threads.fallen == {"status-writer": "LookupError"}
 
 
+def test_who_wants_to_know_at_once_is_told() -> None:
+    told = threading.Event()
+    with FallenThreads(told.set):
+        ended("fine", lambda: None)
+        assert not told.is_set()
+        ended("plugin", fall)
+        assert told.is_set()
+
+
 def test_before_and_after_somebody_else_watches() -> None:
     before = threading.excepthook
     with FallenThreads():
