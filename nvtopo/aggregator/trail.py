@@ -1,8 +1,8 @@
-"""The audit trail of every node: noted from one graph to the next, joined with what the API server keeps."""
+"""The audit trail of every node: what the API server keeps, and what was noted since from one graph to the next."""
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -30,18 +30,21 @@ class Trail:
         self._clock = clock
         self._lock = threading.Lock()
         self._seen: dict[str, _Seen] = {}
+        #: As the API server keeps them.
+        self._written: dict[str, History] = {}
+        #: What we noted and the API server does not have yet.
+        self._unwritten: dict[str, History] = {}
+        #: Both as one, within the limits.
         self._trails: dict[str, History] = {}
-        #: What another replica noted before we did: when we come to it, it is there already.
-        self._ahead: dict[str, History] = {}
         self._gone: dict[str, None] = {}
 
     def remember(self, histories: Mapping[str, History]) -> None:
         """Takes in what the API server keeps of these nodes."""
         with self._lock:
             for name, theirs in histories.items():
-                ours = self._trails.get(name, ())
-                self._await(name, (*self._ahead.get(name, ()), *history.apart(ours, theirs)[1]))
-                self._keep(name, history.joined(ours, theirs))
+                if theirs:  # a status without a trail is one that nobody has written yet, or that was lost
+                    self._written[name] = theirs
+                    self._join(name)
 
     def see(self, name: str, node: GraphNode | None) -> None:
         """Notes what is otherwise than before; None for a node that is gone. The first sight is no change."""
@@ -78,31 +81,30 @@ class Trail:
 
     def _add(self, name: str, new: tuple[Entry, ...]) -> None:
         if new:
-            alone, ahead = history.apart(new, self._ahead.get(name, ()))
-            self._await(name, ahead)
-            self._keep(name, (*self._trails.get(name, ()), *alone))
+            self._unwritten[name] = (*self._unwritten.get(name, ()), *new)
+            self._join(name)
 
-    def _await(self, name: str, ahead: Iterable[Entry]) -> None:
-        left = history.recent(ahead, self._now())
-        if left:
-            self._ahead[name] = left
-        else:
-            self._ahead.pop(name, None)
-
-    def _keep(self, name: str, trail: tuple[Entry, ...]) -> None:
-        kept = history.kept(trail, self._limits, self._now())
-        if kept:
-            self._trails[name] = kept
-        else:
-            self._trails.pop(name, None)
+    def _join(self, name: str) -> None:
+        written, now = self._written.get(name, ()), self._now()
+        left = history.unwritten(self._unwritten.get(name, ()), written)
+        _put(self._unwritten, name, history.kept(left, self._limits, now))
+        _put(self._trails, name, history.kept(history.continued(written, left), self._limits, now))
 
     def _leave(self, name: str) -> None:
         """Of nodes that are gone, the newest are kept."""
         self._gone[name] = None
         while len(self._gone) > _MOST_GONE:
             oldest = next(iter(self._gone))
-            for known in (self._gone, self._seen, self._trails, self._ahead):
+            for known in (self._gone, self._seen, self._trails, self._written, self._unwritten):
                 known.pop(oldest, None)
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _put(trails: dict[str, History], name: str, trail: History) -> None:
+    """An empty one is not kept."""
+    if trail:
+        trails[name] = trail
+    else:
+        trails.pop(name, None)

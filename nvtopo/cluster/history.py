@@ -1,16 +1,16 @@
 """The audit trail: what changed, when, on which node, from what to what. Bounded in count, age and bytes.
 
-A trail stands in its node's ``status``, so it outlives every restart and goes with the node. Every replica that follows
-the cluster notes the same changes, a little sooner or later; where two trails meet, one change stays one entry.
+A trail stands in its node's ``status``, so it outlives every restart and goes with the node. The leader writes it.
+Every other replica notes what changes until it is written, so that who leads next goes on where the trail ends.
 """
 
 import calendar
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from nvtopo.cluster.accepted import Moment
 from nvtopo.errors import ParseError
@@ -23,7 +23,7 @@ _LONGEST_VALUE: Final = 128
 _LARGEST_BYTES: Final = 16 << 10
 #: Of one reading: a machine that changes altogether is one event and not a hundred.
 _MOST_AT_ONCE: Final = 16
-#: Within which two replicas note the same change.
+#: Within which two replicas note the same value of a fact.
 _SAME_SECONDS: Final = 120
 _DAY_SECONDS: Final = 86_400
 _NODE: Final = "node"
@@ -57,6 +57,8 @@ class Entry(Record, frozen=True, kw_only=True):
         return Change(kind=self.kind, subject=self.subject, path=self.path, before=next(values), after=next(values))
 
 
+#: Kind, subject and path.
+Fact = tuple[str, str, str]
 History = Annotated[tuple[Entry, ...], Meta(max_length=MOST_ENTRIES)]
 
 
@@ -96,9 +98,9 @@ def of_sights(before: Sight, after: Sight, at: str) -> tuple[Entry, ...]:
 
 
 def kept(trail: Iterable[Entry], limits: Limits, now: str) -> tuple[Entry, ...]:
-    """The newest entries, oldest first, as far as count, age and bytes allow."""
+    """The newest entries of a trail, oldest first like it, as far as count, age and bytes allow."""
     oldest = _seconds(now) - limits.days * _DAY_SECONDS
-    young = [entry for entry in sorted(trail, key=_order) if _seconds(entry.at) >= oldest]
+    young = [entry for entry in trail if _seconds(entry.at) >= oldest]
     found, size = list[Entry](), 0
     for entry in reversed(young[-min(limits.entries, MOST_ENTRIES) :] if limits.entries else ()):
         size += len(msgspec.json.encode(entry))
@@ -108,32 +110,64 @@ def kept(trail: Iterable[Entry], limits: Limits, now: str) -> tuple[Entry, ...]:
     return tuple(reversed(found))
 
 
-def joined(ours: Iterable[Entry], theirs: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Both trails as one. What both have, at nearly the same time, is there once, as ``theirs`` has it."""
-    theirs = tuple(theirs)
-    return tuple(sorted((*theirs, *apart(ours, theirs)[0]), key=_order))
+def continued(theirs: Iterable[Entry], ours: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The trail that the API server keeps, and after it what we noted since; both oldest first.
+
+    A fact goes on from the value that the trail ends with: who wrote it may have seen a value in between that we did
+    not. What then is no change is left out.
+    """
+    trail = list(theirs)
+    values = {_fact(entry): entry.after for entry in trail}
+    for entry in ours:
+        before = entry.before if entry.kind == _MORE else values.get(_fact(entry), entry.before)
+        if before != entry.after:
+            trail.append(entry if before == entry.before else replace(entry, before=before))
+            values[_fact(entry)] = entry.after
+    return tuple(trail)
 
 
-def apart(ours: Iterable[Entry], theirs: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """What only ours has, and what only theirs has; what both have at nearly the same time is in neither."""
-    left: dict[tuple[str, ...], deque[Entry]] = {}
-    for entry in sorted(theirs, key=_order):
-        left.setdefault(_what(entry), deque()).append(entry)
-    alone, others = list[Entry](), list[Entry]()
-    for entry in sorted(ours, key=_order):
-        at, known = _seconds(entry.at), left.get(_what(entry), deque())
-        while known and _seconds(known[0].at) < at - _SAME_SECONDS:
-            others.append(known.popleft())
-        if known and _seconds(known[0].at) <= at + _SAME_SECONDS:
-            known.popleft()
-        else:
-            alone.append(entry)
-    return alone, [*others, *(entry for several in left.values() for entry in several)]
+def unwritten(ours: Iterable[Entry], theirs: Iterable[Entry]) -> tuple[Entry, ...]:
+    """What we noted, oldest first, that the trail which the API server keeps does not have yet.
+
+    The leader notes the same changes a little sooner or later, and may see several at once: so what counts is how far
+    its trail has come in each fact, and not whether an entry is there.
+    """
+    ours, theirs = tuple(ours), tuple(theirs)
+    last = {_fact(entry): entry for entry in theirs}
+    by_fact: dict[Fact, list[int]] = {}
+    for number, entry in enumerate(ours):
+        by_fact.setdefault(_fact(entry), []).append(number)
+    written: set[int] = set()
+    for fact, numbers in by_fact.items():
+        if (end := last.get(fact)) is not None:
+            entries = [ours[number] for number in numbers]
+            written.update(numbers[: _own(entries, end, theirs) or _reached(entries, end)])
+    return tuple(entry for number, entry in enumerate(ours) if number not in written)
 
 
-def recent(entries: Iterable[Entry], now: str) -> tuple[Entry, ...]:
-    """Those that another replica may still note by itself."""
-    return tuple(entry for entry in entries if _seconds(now) - _seconds(entry.at) <= _SAME_SECONDS)
+def _own(entries: Sequence[Entry], end: Entry, theirs: Sequence[Entry]) -> int:
+    """The same as ``_reached`` where the very entry is ours, which may be there more than once; 0 where it is not."""
+    same = [number for number, entry in enumerate(entries, 1) if entry == end]
+    return same[min(len(same), theirs.count(end)) - 1] if same else 0
+
+
+def _reached(entries: Sequence[Entry], end: Entry) -> int:
+    """How many of these changes of one fact are behind a trail that ends with ``end``: up to the same value.
+
+    Where a fact went back and forth, it had that value several times: the one closest in time is meant.
+    """
+    until = _seconds(end.at)
+    away = {number: abs(_seconds(entry.at) - until) for number, entry in enumerate(entries, 1)}
+    found = {
+        number: seconds
+        for (number, seconds), entry in zip(away.items(), entries, strict=True)
+        if entry.after == end.after and seconds <= _SAME_SECONDS
+    }
+    if entries[0].before == end.after:
+        found[0] = max(0, until - _seconds(entries[0].at))
+    if not found:
+        return sum(_seconds(entry.at) < until for entry in entries)
+    return min(found, key=lambda number: (found[number], -number))
 
 
 def _entry(change: Change, at: str) -> Entry:
@@ -173,12 +207,8 @@ def _read(text: str) -> Any:
         return text
 
 
-def _what(entry: Entry) -> tuple[str, ...]:
-    return entry.kind, entry.subject, entry.path, entry.before, entry.after
-
-
-def _order(entry: Entry) -> tuple[str, ...]:
-    return entry.at, *_what(entry)
+def _fact(entry: Entry) -> Fact:
+    return entry.kind, entry.subject, entry.path
 
 
 def _seconds(at: str) -> int:

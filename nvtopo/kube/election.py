@@ -1,8 +1,9 @@
 """client-go's leader election as a state machine without I/O, clock or threads.
 
 Whoever holds the Lease renews it; whoever does not takes it once its content has not changed for the Lease's duration,
-by its own clock: clocks of different machines are never compared. Moments are monotonic seconds; what is written into
-the Lease for people to read is the time of day.
+by its own clock: clocks of different machines are never compared. Unlike client-go's, a replica that has not seen the
+holder renew, and so may not have seen all that it saw, lets the others go first. Moments are monotonic seconds; what is
+written into the Lease for people to read is the time of day.
 """
 
 import random
@@ -59,6 +60,7 @@ class Election:
         self._draw = draw
         self._seen: LeaseSpec | None = None
         self._seen_at = 0.0
+        self._followed = False
         self._held = False
         self._renewed_at = 0.0
         self._term = 0
@@ -78,6 +80,7 @@ class Election:
     def read(self, spec: LeaseSpec | None, now: float) -> None:
         """What the Lease says, None where there is none; ``now`` is not before the answer came."""
         if spec != self._seen:
+            self._followed = self._followed or self._seen is not None
             self._seen, self._seen_at = spec, now
         if spec is None or spec.holder_identity != self._identity:
             self._held = False
@@ -89,7 +92,7 @@ class Election:
             return self._spec(seen, time_of_day, transitions=0)
         if seen.holder_identity == self._identity:
             return self._spec(seen, time_of_day, transitions=seen.lease_transitions or 0)
-        if seen.holder_identity and now < self._seen_at + self._lasts(seen):
+        if seen.holder_identity and now < self._seen_at + self._lasts(seen) + self._later():
             return None
         return self._spec(None, time_of_day, transitions=min((seen.lease_transitions or 0) + 1, _MOST_TRANSITIONS))
 
@@ -122,6 +125,13 @@ class Election:
         """How long its holder may be silent; as long as ours where it says nothing that can be."""
         seconds = seen.lease_duration_seconds or 0
         return min(seconds if seconds > 0 else self._timing.duration, _LONGEST_SECONDS)
+
+    def _later(self) -> float:
+        """How much longer a replica waits that began after the holder's last sign of life.
+
+        What the holder saw last and did not write is known to those alone that were there; each tries twice before.
+        """
+        return 0.0 if self._followed else 2 * self._timing.retry * (1 + _JITTER)
 
     def _spec(self, mine: LeaseSpec | None, time_of_day: datetime, *, transitions: int) -> LeaseSpec:
         """``mine`` is what it says where this replica holds it already."""

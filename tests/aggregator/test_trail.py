@@ -57,7 +57,7 @@ def test_a_node_that_went_and_came_back_keeps_its_trail() -> None:
     trail, node = Trail(clock=lambda: _NOON), fleets.machine()
     for one in (readable("n", node), None, None, readable("n", node)):
         trail.see("n", one)
-    assert paths(trail) == [("present", False, True), ("present", True, False)]
+    assert paths(trail) == [("present", True, False), ("present", False, True)]
 
 
 def test_of_nodes_that_are_gone_a_bounded_number_is_known() -> None:
@@ -102,19 +102,6 @@ def test_what_the_leader_wrote_before_this_replica_came_to_it_is_one_entry_and_a
     other.see("n", readable("n", node))
     other.see("n", readable("n", upgraded(node)))
     assert len(paths(other)) == 3, "it happened again"
-
-
-def test_what_another_replica_noted_long_ago_is_not_taken_for_what_happens_now() -> None:
-    now = [_NOON]
-    trail, node = Trail(clock=lambda: now[0]), fleets.machine()
-    trail.see("n", readable("n", node))
-    other = Trail(clock=lambda: _NOON)
-    for each in (node, upgraded(node)):
-        other.see("n", readable("n", each))
-    trail.remember({"n": other.of("n")})
-    now[0] += 600
-    trail.see("n", readable("n", upgraded(node)))
-    assert len(paths(trail)) == 2
 
 
 def test_the_leader_writes_the_trail_with_the_status() -> None:

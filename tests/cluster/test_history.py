@@ -1,10 +1,11 @@
 """The audit trail: one entry for each change, once, however many replicas noted it; bounded in every way."""
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -14,10 +15,11 @@ from nvtopo.cluster.history import (
     History,
     Limits,
     Sight,
+    continued,
     entries,
-    joined,
     kept,
     of_sights,
+    unwritten,
 )
 from nvtopo.model.changes.change import Change
 from nvtopo.model.changes.topology import changes, fact_changes
@@ -77,33 +79,88 @@ def test_every_value_becomes_an_entry_that_its_schema_takes(value: Any) -> None:
     assert (one.change.before == value) or not short
 
 
-_TRAILS = st.lists(
-    st.builds(
-        entry,
-        st.integers(0, 59).map(lambda minute: f"2026-11-28T11:{minute:02}:00Z"),
-        st.sampled_from(['"2"', '"3"']),
-    ),
-    max_size=12,
-    unique_by=lambda one: (one.at, one.after),
+def flip(at: str, *values: str) -> list[Entry]:
+    """A fact that had these values one after the other, all noted in one second."""
+    return [replace(entry(at), before=before, after=after) for before, after in pairwise(values)]
+
+
+def minute(number: int) -> str:
+    return f"2026-11-28T11:{number:02}:00Z"
+
+
+def test_what_the_leader_wrote_a_little_later_is_written() -> None:
+    ours = flip(minute(1), "1", "2")
+    assert unwritten(ours, flip("2026-11-28T11:02:30Z", "1", "2")) == ()
+    assert unwritten(ours, ()) == tuple(ours)
+    assert continued(flip(minute(0), "0", "1"), ours) == (*flip(minute(0), "0", "1"), *ours)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ([*flip(minute(1), "1", "2"), *flip(minute(2), "2", "3")], flip(minute(2), "1", "3")),
+        (flip(minute(2), "1", "3"), [*flip(minute(1), "1", "2"), *flip(minute(2), "2", "3")]),
+        (flip(minute(30), "1", "3"), [*flip(minute(1), "1", "2"), *flip(minute(2), "2", "3")]),
+    ],
+    ids=["it saw each", "we saw each", "nobody led for half an hour"],
 )
+def test_a_leader_that_saw_several_changes_at_once_or_each_has_written_them(
+    theirs: list[Entry], ours: list[Entry]
+) -> None:
+    assert unwritten(ours, theirs) == ()
 
 
-@given(_TRAILS, st.integers(0, 50))
-@example([entry(f"2026-11-28T11:0{minute}:00Z", '"2"') for minute in range(3)], 31)
-def test_two_replicas_that_noted_the_same_have_one_trail(trail: list[Entry], seconds: int) -> None:
-    later = [replace(one, at=f"{one.at[:17]}{seconds:02}Z") for one in trail]
-    assert joined(later, trail) == tuple(sorted(trail, key=lambda one: (one.at, one.after)))
-
-
-@given(_TRAILS)
-def test_a_trail_joined_with_itself_or_nothing_is_itself(trail: list[Entry]) -> None:
-    same = tuple(sorted(trail, key=lambda one: (one.at, one.after)))
-    assert joined(trail, trail) == joined(trail, ()) == joined((), trail) == same
+def test_who_leads_next_goes_on_where_the_trail_ends() -> None:
+    theirs, ours = flip(minute(1), "1", "2"), flip(minute(2), "1", "3")
+    left = unwritten(ours, theirs)
+    assert [(one.before, one.after) for one in continued(theirs, left)] == [("1", "2"), ("2", "3")]
+    assert continued(theirs, flip(minute(2), "1", "2")) == tuple(theirs), "no change any more"
 
 
 def test_the_same_again_much_later_is_another_entry() -> None:
-    trail = (entry("2026-11-28T11:00:00Z"), entry("2026-11-28T11:30:00Z"))
-    assert joined(trail[1:], trail[:1]) == trail
+    theirs, ours = flip(minute(0), "1", "2"), flip(minute(30), "2", "1", "2")
+    assert unwritten(ours, theirs) == tuple(ours)
+
+
+def test_of_a_fact_that_goes_back_and_forth_as_much_is_written_as_is_closest_in_time() -> None:
+    ours = [*flip(minute(1), "1", "2"), *flip(minute(2), "2", "1"), *flip(minute(3), "1", "2")]
+    for number in range(1, 4):
+        theirs = [replace(one, at=f"{one.at[:17]}09Z") for one in ours[:number]]
+        assert unwritten(ours, theirs) == tuple(ours[number:])
+
+
+def test_what_we_wrote_ourselves_is_counted_even_within_one_second() -> None:
+    ours = flip(minute(1), "1", "2", "1", "2")
+    for number in range(1, 4):
+        assert unwritten(ours, ours[:number]) == tuple(ours[number:])
+
+
+def test_a_count_of_changes_is_no_value_that_goes_on() -> None:
+    one, other = (
+        entries([Change(kind="k", subject=f"s{n}", path="p") for n in range(count)], _NOW)[-1:] for count in (20, 30)
+    )
+    assert continued(one, other) == (*one, *other)
+
+
+@given(st.lists(st.sampled_from(["see", "write", "lag", "lead"]), max_size=40), st.integers(0, 3))
+def test_whoever_leads_each_change_is_there_once_and_none_is_missing(steps: list[str], behind: int) -> None:
+    """Three replicas see versions 0, 1, 2 …, some of them several at once; who leads writes its trail."""
+    kept_trail: tuple[Entry, ...] = ()
+    seen, noted, version, leader = [0, 0, 0], [(), (), ()], 0, 0
+    for number, step in enumerate([*steps, "lead", "see", "write", "lead", "see", "write"]):
+        version += step != "write"
+        for replica in range(3):
+            if replica != behind or step == "see":
+                new = flip(minute(number), str(seen[replica]), str(version)) if seen[replica] != version else []
+                noted[replica], seen[replica] = unwritten((*noted[replica], *new), kept_trail), version
+        leader = (leader + (step == "lead")) % 3
+        if step == "write":
+            kept_trail = continued(kept_trail, noted[leader])
+            noted = [unwritten(one, kept_trail) for one in noted]
+    values = [int(one.before) for one in kept_trail] + [int(one.after) for one in kept_trail[-1:]]
+    assert values == sorted(set(values)), "each goes on from the one before"
+    assert values[:1] + values[-1:] == [0, version]
+    assert not any(noted), "the next leader has nothing to add"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +184,7 @@ def test_a_trail_is_bounded_in_bytes() -> None:
 @pytest.mark.parametrize("at", ["2026-13-45T99:99:99Z", "0000-00-00T00:00:00Z"])
 def test_a_moment_that_no_calendar_has_is_long_ago(at: str) -> None:
     assert kept([entry(at)], _LIMITS, _NOW) == ()
-    assert joined([entry()], [entry(at)])
+    assert unwritten([entry()], [entry(at)]) == (entry(),)
 
 
 def test_what_is_no_json_is_shown_as_it_stands() -> None:

@@ -50,6 +50,14 @@ class Lease:
         return self.spec.lease_transitions
 
 
+def followed(one: Replica, *others: Replica) -> None:
+    """``one`` leads from second 0, and the others have seen it renew."""
+    for now in (-1, 0):
+        one.attempt(now)
+        for other in others:
+            other.attempt(now)
+
+
 @pytest.fixture
 def lease() -> Lease:
     return Lease()
@@ -69,7 +77,7 @@ def test_holder_that_falls_silent_is_followed_after_the_duration_and_never_befor
     lease: Lease, skew: float
 ) -> None:
     one, other = Replica("one", lease), Replica("other", lease, skew)
-    one.attempt(0)
+    followed(one, other)
     led = {"one": 0.0, "other": float("inf")}
     for tenth in range(400):
         now = tenth / 10
@@ -81,6 +89,22 @@ def test_holder_that_falls_silent_is_followed_after_the_duration_and_never_befor
             led["other"] = min(now, led["other"])
     assert led["one"] < TIMING.renew_deadline <= TIMING.duration <= led["other"] <= TIMING.duration + TIMING.retry
     assert (lease.holder, lease.transitions) == ("other", 1)
+
+
+def test_who_came_after_the_holder_s_last_sign_of_life_lets_those_go_first_who_were_there(lease: Lease) -> None:
+    one, other, late = (Replica(name, lease) for name in ("one", "other", "late"))
+    followed(one, other)
+    late.attempt(0)
+    late.attempt(23)
+    assert lease.holder == "one"
+    other.attempt(23)
+    assert lease.holder == "other"
+    last = Replica("last", lease)
+    last.attempt(24)
+    last.attempt(47)
+    assert lease.holder == "other"
+    last.attempt(48)
+    assert lease.holder == "last", "nobody else is there"
 
 
 def test_the_wait_begins_when_the_lease_was_seen_to_change_and_not_with_its_own_time(lease: Lease) -> None:
@@ -98,6 +122,7 @@ def test_the_wait_begins_when_the_lease_was_seen_to_change_and_not_with_its_own_
 @pytest.mark.parametrize(("seconds", "takes"), [(40, False), (5, True), (None, False), (0, False)])
 def test_the_lease_says_how_long_to_wait_where_it_does(seconds: int | None, takes: bool) -> None:
     waits = Election("one")
+    waits.read(LeaseSpec(holder_identity="other"), -1)
     spec = LeaseSpec(holder_identity="other", lease_duration_seconds=seconds)
     waits.read(spec, 0)
     assert (waits.bid(10, NOON) is not None) == takes
@@ -107,6 +132,7 @@ def test_the_lease_says_how_long_to_wait_where_it_does(seconds: int | None, take
 @pytest.mark.parametrize("seconds", [1 << 40, -1])
 def test_a_lease_that_is_none_of_ours_is_taken_in_minutes(seconds: int) -> None:
     waits = Election("one")
+    waits.read(LeaseSpec(holder_identity="other"), -1)
     spec = LeaseSpec(holder_identity="other", lease_duration_seconds=seconds, lease_transitions=(1 << 31) - 1)
     waits.read(spec, 0)
     assert waits.bid(10, NOON) is None
@@ -163,8 +189,7 @@ def test_a_term_goes_on_where_renewing_was_late_and_nobody_else_held_the_lease(l
 @pytest.mark.parametrize("answered", [True, False], ids=["told", "not told that it won"])
 def test_a_new_term_begins_where_another_held_it_meanwhile(lease: Lease, answered: bool) -> None:
     one, other = Replica("one", lease), Replica("other", lease)
-    one.attempt(0)
-    other.attempt(1)
+    followed(one, other)
     other.attempt(20)
     one.attempt(21)
     assert (one.term(21), other.term(21)) == (None, 1)
