@@ -192,7 +192,7 @@ class Agent:
                     delivery.offer(latest)
 
     def stop(self) -> None:
-        """End ``run`` and a reading in progress; from any thread, and from signal handlers."""
+        """End ``run`` and a reading in progress; from any thread."""
         self._stopped = True
         self._machine.nvml.cancel()
         if self._machine.deadlines is not None:

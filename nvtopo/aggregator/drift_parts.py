@@ -1,7 +1,7 @@
 """What an aggregator runs for drift: what is expected, what was accepted, where people work, and the Events."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
 from nvtopo.aggregator.acceptance_watch import AcceptanceWatch
@@ -18,7 +18,7 @@ from nvtopo.sinks.metrics.series import Family
 class DriftParts:
     """Its threads, still to be started."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it looks at and whom it tells, with defaults
         self,
         client: Client,
         namespace: str,
@@ -26,13 +26,14 @@ class DriftParts:
         timing: Timing,
         *,
         events: EventWriter | None = None,
+        drifted: Callable[[], Collection[str] | None] = lambda: None,
     ) -> None:
-        """Without ``events`` no Event tells of drift."""
+        """Without ``events`` no Event tells of drift. ``drifted`` as for ``DriftWatch``."""
         maintenance = Maintenance(partial(cordoned.look, client))
         acceptances = AcceptanceWatch(partial(accepted.look, client, namespace), aggregator.accepted)
         note = None if events is None else events.note
         self._events = events
-        self._drift = DriftWatch(aggregator, maintenance.nodes, timing=timing, note=note)
+        self._drift = DriftWatch(aggregator, maintenance.nodes, timing=timing, note=note, drifted=drifted)
         loops = (maintenance.run, acceptances.run, self._drift.run)
         self.loops: tuple[Callable[[threading.Event], None], ...] = loops if events is None else (*loops, events.run)
 

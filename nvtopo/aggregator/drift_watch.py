@@ -37,7 +37,7 @@ def nobody() -> Collection[str]:
 class DriftWatch:
     """Looks while ``run`` runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it looks at and whom it tells, with defaults
         self,
         aggregator: Aggregator,
         planned: Callable[[], Collection[str]] = nobody,
@@ -45,12 +45,17 @@ class DriftWatch:
         timing: Timing | None = None,
         clock: Callable[[], float] = time.monotonic,
         note: Callable[[str, NodeEvent], None] | None = None,
+        drifted: Callable[[], Collection[str] | None] = lambda: None,
     ) -> None:
-        """``planned`` are the nodes in maintenance. ``note`` takes an Event about a Node whose drift begins or ends."""
+        """``planned`` are the nodes in maintenance. ``note`` takes an Event about a Node whose drift begins or ends.
+
+        ``drifted`` are the nodes that were known to drift before this process began; None where nobody knows.
+        """
         self._aggregator = aggregator
         self._planned = planned
         self._clock = clock
         self._note = note
+        self._drifted = drifted
         self._looked = False
         self._fleet = FleetDrift(timing)
         self._changed = threading.Event()
@@ -80,7 +85,7 @@ class DriftWatch:
         now, away = self._clock(), frozenset(self._planned())
         names = {*changed, *((away ^ self._away) & graph.nodes.keys())}
         self._away = away
-        self._fleet.see({name: self._sight(name, graph, away) for name in names}, now)
+        self._fleet.see({name: self._sight(name, graph, away) for name in names}, now, self._drifted())
         first, self._looked = not self._looked, True
         if not self._fleet.tick(now) and not self._regrouped(graph):
             return

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -23,6 +22,7 @@ from nvtopo.cli.placing import PlacingOptions, placing_options
 from nvtopo.cli.placing import placing as placing_of
 from nvtopo.cli.tier_sources import Sources, loops, source_options
 from nvtopo.runtime.gc_tuning import freeze_settled, freeze_startup
+from nvtopo.runtime.stop_signals import on_stop_signal
 from nvtopo.runtime.switching import switch_often
 
 if TYPE_CHECKING:
@@ -152,6 +152,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
             aggregator,
             Timing(drift_after, boot_grace),
             events=None if no_events else _events(client, _identity(), lambda: leadership.term),
+            drifted=lambda: store.drifting,
         )
         kept = kept_applied(aggregator, client, lambda: leadership.term, applied, namespace)
         placing = placing_of(aggregator, client, lambda: leadership.term, namespace, place)
@@ -187,8 +188,7 @@ def _identity() -> str:
 
 def _stopped_by_signals() -> threading.Event:
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_stop_signal(stop.set)
     return stop
 
 

@@ -1,6 +1,5 @@
 """``nvtopo standalone``: agent and aggregator in one process, without Kubernetes."""
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from nvtopo.cli import logs
 from nvtopo.cli.machine import live_options, machine_of
 from nvtopo.cli.tier_sources import topology_option
 from nvtopo.runtime.gc_tuning import freeze_startup
+from nvtopo.runtime.stop_signals import on_stop_signal
 from nvtopo.runtime.switching import switch_often
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     ) as up:
         _print(up, fleet)
         if not oneshot:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: up.agent.stop())
+            on_stop_signal(up.agent.stop)
             click.echo(f"\nPage:    {up.page_url}/\nMetrics: {up.metrics_url}/metrics\nStop with Ctrl-C.")
             freeze_startup()
             with switch_often():

@@ -67,10 +67,11 @@ class Drifts:
         """What drifts, in the order of names, and in what."""
         return dict(sorted(self._drifting.items()))
 
-    def see(self, name: str, sight: Sight | None, now: float, *, first: bool = False) -> None:
+    def see(self, name: str, sight: Sight | None, now: float, *, first: bool = False, lasted: bool = False) -> None:
         """Takes in what is seen now; None for what is gone.
 
-        ``first`` says that this is the first look at everything: what is seen then is no news, and counts at once.
+        ``first`` says that this is the first look at everything: nobody has just appeared. ``lasted`` says that it is
+        known to have drifted before: what differs now counts at once.
         """
         if sight is None:
             self._watched.pop(name, None)
@@ -88,7 +89,7 @@ class Drifts:
         if sight.booting or watched.away:
             watched.grace_until = now + self._timing.grace_seconds
         watched.away = False
-        self._hold(watched, sight.differences, now, at_once=first and not sight.booting)
+        self._hold(watched, sight.differences, now, at_once=lasted and not sight.booting)
 
     def tick(self, now: float) -> frozenset[str]:
         """What drifts otherwise than before, as time passed."""

@@ -3,7 +3,7 @@
 Without I/O, clock or thread; work is proportional to what changed, except where a rack agrees on something else.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -53,6 +53,7 @@ class FleetDrift:
         self._common: dict[Group, dict[Fact, Value]] = {}
         self._differing: dict[str, Group] = {}
         self._first = True
+        self._drifted: Collection[str] | None = None
         self._alike: dict[frozenset[tuple[Fact, Value]], Traits] = {}
 
     @property
@@ -60,8 +61,13 @@ class FleetDrift:
         """Node → in what it drifts."""
         return self._drifts.drifting
 
-    def see(self, changed: Mapping[str, NodeSight | None], now: float) -> None:
-        """Takes in nodes as they are now; None for one that is gone, or of which nothing is known."""
+    def see(self, changed: Mapping[str, NodeSight | None], now: float, drifted: Collection[str] | None = None) -> None:
+        """Takes in nodes as they are now; None for one that is gone, or of which nothing is known.
+
+        The first time, what differs of the nodes in ``drifted`` counts at once, since others have seen it last; of all
+        nodes where nobody can know.
+        """
+        self._drifted = drifted
         changed = {name: None if sight is None else self._shared(sight) for name, sight in changed.items()}
         relearned = self._peers.see({name: _known(sight) for name, sight in changed.items()})
         groups = {group for name, sight in changed.items() for group in self._seat(name, sight)}
@@ -72,7 +78,7 @@ class FleetDrift:
                 self._nodes[name] = sight
         also = {name for shape in relearned for name in self._peers.nodes(shape)}
         for name in {*changed, *also}:
-            self._drifts.see(name, self._sight(name), now, first=self._first)
+            self._drifts.see(name, self._sight(name), now, first=self._first, lasted=self._lasted((name,)))
         if {group for group in groups if self._agree(group)}:
             self._compare(now)
         self._first = False
@@ -139,7 +145,11 @@ class FleetDrift:
         for key, group in known.items():
             self._differing[key] = group
             differing = found[key][1] if key in found else ()
-            self._groups.see(key, Sight(differing), now, first=self._first)
+            lasted = self._lasted(self._members.get(group, ()))
+            self._groups.see(key, Sight(differing), now, first=self._first, lasted=lasted)
+
+    def _lasted(self, names: Iterable[str]) -> bool:
+        return self._first and (self._drifted is None or any(name in self._drifted for name in names))
 
 
 def _known(sight: NodeSight | None) -> Known | None:

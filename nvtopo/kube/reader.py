@@ -54,6 +54,8 @@ class Reader:
         """What the API server keeps of the nodes, of those of which it keeps anything."""
         self.statuses: dict[str, bytes] = {}
         """What the API server has of each status, as a digest, of those that have one and can be read."""
+        self.drifting: set[str] = set()
+        """The nodes whose status says that they drift."""
         self._place: str | None = None
         self.foreign: frozenset[str] | None = None
         """The names of objects that do not go with the Node of their name alone; None before the first list."""
@@ -71,7 +73,7 @@ class Reader:
         """The whole collection; the watch goes on from here."""
         nodes, unreadable, kept, seen, place = {}, {}, dict[str, Kept](), {}, ""
         foreign: set[str] = set()
-        self.statuses = {}
+        self.statuses, self.drifting = {}, set()
         for page in self._client.pages(COLLECTION):
             place = page.metadata.resource_version
             for item in page.items:
@@ -113,7 +115,7 @@ class Reader:
 
     def _read(self, name: str, item: msgspec.Raw) -> Kept:
         """What is kept of a node; nothing if it is malformed. Notes the whole status by the way."""
-        self.statuses.pop(name, None)
+        self._forget(name)
         if memoryview(item).nbytes > LARGEST_OBJECT_BYTES:
             return _NOTHING
         try:
@@ -122,7 +124,13 @@ class Reader:
             return _kept(item)
         if status != _NO_STATUS:
             self.statuses[name] = v1alpha1.digest(status)
+        if any(one.type == "Drift" and one.status == "True" for one in status.conditions):
+            self.drifting.add(name)
         return status.kept
+
+    def _forget(self, name: str) -> None:
+        self.statuses.pop(name, None)
+        self.drifting.discard(name)
 
     def _news(self, event: WatchEvent, metadata: Metadata, kept: Kept) -> Event | None:
         """A change of ``spec``, or of what is kept in ``status``; all else in there is no news."""
@@ -131,7 +139,7 @@ class Reader:
             case "DELETED" if name:
                 self._seen.pop(name, None)
                 self._kept.pop(name, None)
-                self.statuses.pop(name, None)
+                self._forget(name)
                 return Deleted(name)
             case "ADDED" | "MODIFIED" if name and self._seen.get(name) != version:
                 self._seen[name] = version

@@ -89,6 +89,11 @@ class KubeStore:
         """The objects that do not go with the Node of their name alone; None before ``events`` has listed."""
         return None if self._reader is None else self._reader.foreign
 
+    @property
+    def drifting(self) -> frozenset[str]:
+        """The nodes whose status says that they drift, as far as ``events`` has told."""
+        return frozenset() if self._reader is None else frozenset(self._reader.drifting)
+
     def has(self, name: str, status: Status) -> bool:
         """Whether the API server has this very status, as far as ``events`` has told."""
         return self._reader is not None and self._reader.statuses.get(name) == v1alpha1.digest(status)

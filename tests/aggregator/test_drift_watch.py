@@ -62,6 +62,21 @@ def test_a_node_that_differs_is_in_graph_status_and_metrics_until_it_is_accepted
             thread.join()
 
 
+@pytest.mark.parametrize(("drifted", "at_once"), [(["n0"], True), (["n1"], False), ([], False), (None, True)])
+def test_what_differs_when_a_replica_begins_counts_at_once_only_where_it_is_known(
+    drifted: list[str] | None, at_once: bool
+) -> None:
+    now = [0.0]
+    watch = DriftWatch(Aggregator(MemoryStore()), clock=lambda: now[0], drifted=lambda: drifted)
+    graph = machines.graph({f"n{n}": fleets.machine(number=n, driver="1" if n else "2") for n in range(4)})
+    watch.look(graph, graph.nodes)
+    shown = 'nvtopo_graph_drifting_nodes{kind="host",fact="driverVersion"} 1'
+    assert (shown in text(watch.families())) == at_once
+    now[0] = 60
+    watch.look(graph, ())
+    assert shown in text(watch.families())
+
+
 def test_only_what_changed_is_told_and_what_is_accepted_is_settled() -> None:
     now, told = [0.0], list[frozenset[NodeFinding]]()
 

@@ -23,13 +23,13 @@ DIFFERS = Sight((change(),))
 SAME = Sight()
 
 
-def drifting(steps: list[tuple[float, Sight | None]], *, first: bool = True) -> list[bool]:
+def drifting(steps: list[tuple[float, Sight | None]], *, first: bool = True, lasted: bool = True) -> list[bool]:
     """Whether the node drifts after each step; a sight that is the one before stands for time alone."""
     drifts, found = Drifts(_TIMING), []
     before: object = ()
     for number, (now, sight) in enumerate(steps):
         if sight is not before:
-            drifts.see("n", sight, now, first=first and number == 0)
+            drifts.see("n", sight, now, first=first and number == 0, lasted=first and lasted and number == 0)
         drifts.tick(now)
         found.append("n" in drifts.drifting)
         before = sight
@@ -76,9 +76,13 @@ def test_a_node_that_appears_later_has_a_grace() -> None:
     assert drifting([(0, DIFFERS), (599, DIFFERS), (600, DIFFERS)], first=False) == [False, False, True]
 
 
+def test_what_nobody_knew_of_before_the_first_look_must_last() -> None:
+    assert drifting([(0, DIFFERS), (59, DIFFERS), (60, DIFFERS)], lasted=False) == [False, False, True]
+
+
 def test_the_value_that_is_shown_is_the_latest_one() -> None:
     drifts = Drifts(_TIMING)
-    drifts.see("n", DIFFERS, 0, first=True)
+    drifts.see("n", DIFFERS, 0, first=True, lasted=True)
     assert drifts.tick(0) == {"n"}
     assert drifts.tick(1) == frozenset()
     drifts.see("n", Sight((change("3"),)), 2)

@@ -46,7 +46,7 @@ def test_the_demonstration_s_other_trays_are_those_of_the_rack_and_one_is_missin
     shown = {path.name for path in DEMO.glob("*.json")}
     assert {path.name for path in RACK.glob("*.json")} - shown == {"nvl72-r01-t08.json"}
     for name in shown - {"nvl72-r01-t03.json", "nvl72-r01-t12.json"}:
-        assert (DEMO / name).resolve() == RACK / name
+        assert (DEMO / name).read_bytes() == (RACK / name).read_bytes()
 
 
 def test_the_rack_is_one_nvlink_domain_of_72_gpus() -> None:

@@ -176,6 +176,18 @@ class TestKubeStore(Conformance):
             assert store.has("node-a", Status(domain="cluster.1"))
             assert not store.has("node-b", Status(domain="cluster.1"))
 
+    def test_it_knows_which_nodes_drift_by_their_status(self, store: KubeStore) -> None:
+        drifts = Status(conditions=(Condition(type="Drift", status="True"),))
+        for name, status in (("node-a", drifts), ("node-b", Status())):
+            store.apply(name, small())
+            store.set_status(name, status)
+        with Following(store) as following:
+            following.next()
+            assert store.drifting == {"node-a"}
+            store.set_status("node-a", RECORDED)
+            assert following.next() == Recorded("node-a", RECORDED.record)
+            assert store.drifting == frozenset()
+
     def test_the_object_belongs_to_its_node(self, store: KubeStore, api_server: FakeApiServer) -> None:
         store.apply("node-a", small())
         assert api_server.objects["node-a"]["owners"] == [
