@@ -26,7 +26,7 @@ from nvtopo.cli.agent_options import (
 from nvtopo.cli.machine import live_options, machine_of
 from nvtopo.cli.page import PageOptions, page_options
 from nvtopo.runtime.gc_tuning import freeze_startup
-from nvtopo.runtime.stop_signals import on_stop_signal
+from nvtopo.runtime.stop_signals import stopping
 from nvtopo.runtime.switching import switch_often
 
 if TYPE_CHECKING:
@@ -92,9 +92,13 @@ def command(  # noqa: PLR0913 - one for each group of options, and which machine
         if not agent.delivered:
             raise ReadError("agent: a sink could not be written; the log above names it and the reason")
         return
-    on_stop_signal(agent.stop)
     asking = _asking(agent) if publish.allocations else nullcontext()
-    with asking, _hearing(machine, agent), _served(agent, machine, listen, listener, driver.sample_interval, rdma):
+    with (
+        stopping(agent.stop),
+        asking,
+        _hearing(machine, agent),
+        _served(agent, machine, listen, listener, driver.sample_interval, rdma),
+    ):
         freeze_startup()
         with switch_often():
             agent.run(loop.interval)

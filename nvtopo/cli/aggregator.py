@@ -22,7 +22,7 @@ from nvtopo.cli.placing import PlacingOptions, placing_options
 from nvtopo.cli.placing import placing as placing_of
 from nvtopo.cli.tier_sources import Sources, loops, source_options
 from nvtopo.runtime.gc_tuning import freeze_settled, freeze_startup
-from nvtopo.runtime.stop_signals import on_stop_signal
+from nvtopo.runtime.stop_signals import stopping
 from nvtopo.runtime.switching import switch_often
 
 if TYPE_CHECKING:
@@ -130,8 +130,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     tls = tls_of(tls_cert_file, tls_private_key_file)
     logs.begin()
     threads = FallenThreads()
-    stop = _stopped_by_signals()
-    with threads, connect(kubeconfig) as client:
+    stop = threading.Event()
+    with threads, stopping(stop.set), connect(kubeconfig) as client:
         store = KubeStore(client)
         aggregator = Aggregator(
             store,
@@ -184,12 +184,6 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 def _identity() -> str:
     return f"{os.uname().nodename}-{os.getpid()}"
-
-
-def _stopped_by_signals() -> threading.Event:
-    stop = threading.Event()
-    on_stop_signal(stop.set)
-    return stop
 
 
 def _events(client: "Client", identity: str, term: Callable[[], int | None]) -> "EventWriter":

@@ -9,7 +9,7 @@ from nvtopo.cli import logs
 from nvtopo.cli.machine import live_options, machine_of
 from nvtopo.cli.tier_sources import topology_option
 from nvtopo.runtime.gc_tuning import freeze_startup
-from nvtopo.runtime.stop_signals import on_stop_signal
+from nvtopo.runtime.stop_signals import stopping
 from nvtopo.runtime.switching import switch_often
 
 if TYPE_CHECKING:
@@ -73,10 +73,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     ) as up:
         _print(up, fleet)
         if not oneshot:
-            on_stop_signal(up.agent.stop)
-            click.echo(f"\nPage:    {up.page_url}/\nMetrics: {up.metrics_url}/metrics\nStop with Ctrl-C.")
-            freeze_startup()
-            with switch_often():
+            with stopping(up.agent.stop), switch_often():
+                click.echo(f"\nPage:    {up.page_url}/\nMetrics: {up.metrics_url}/metrics\nStop with Ctrl-C.")
+                freeze_startup()
                 up.agent.run(interval_seconds=15.0)
 
 

@@ -146,7 +146,8 @@ def test_a_count_of_changes_is_no_value_that_goes_on() -> None:
 def test_whoever_leads_each_change_is_there_once_and_none_is_missing(steps: list[str], behind: int) -> None:
     """Three replicas see versions 0, 1, 2 …, some of them several at once; who leads writes its trail."""
     kept_trail: tuple[Entry, ...] = ()
-    seen, noted, version, leader = [0, 0, 0], [(), (), ()], 0, 0
+    seen, version, leader = [0, 0, 0], 0, 0
+    noted: list[tuple[Entry, ...]] = [(), (), ()]
     for number, step in enumerate([*steps, "lead", "see", "write", "lead", "see", "write"]):
         version += step != "write"
         for replica in range(3):
