@@ -10,7 +10,7 @@ import pytest
 from nvtopo.model.formats import icmp
 
 PROGRAM: Final = """
-import subprocess, sys
+import subprocess, sys, time
 from nvtopo.sources.linux import path_mtu
 
 path_mtu._ANSWER_SECONDS = 0.1  # what is dropped here never comes
@@ -32,6 +32,9 @@ for before, device, own, other in ((("ip",), "rail0", "1", "2"), (enter, "rail",
         subprocess.run([*before, *words], check=True)
 found = path_mtu.read(host, *netdev)
 print(found.netdev, found.mtu_bytes, found.passed_bytes, found.problem)
+if not found.problem:
+    with path_mtu._Echo(*path_mtu._address(host), "rail0") as echo:
+        assert not echo.passes(12000, time.monotonic() + 5), "nothing may be fragmented"
 """
 V4: Final = "192.0.2.*/24"
 V6: Final = "2001:db8::*/64"
