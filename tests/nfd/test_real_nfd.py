@@ -139,7 +139,7 @@ def test_the_rules_read_the_feature_file_too(api: kube.Api, tainting_master: Nfd
 def test_a_degraded_fabric_taints_and_a_healed_one_lifts_the_taint(api: kube.Api, client: Client) -> None:
     sink = write(api, client, "feature-degraded", recorded("h100-one-link-down"))
     kube.wait_for(lambda: TAINT in taints(api, "feature-degraded"), what="the taint", seconds=60)
-    assert NOT_READY in taints(api, "feature-degraded"), "the label ready is false, as doctor's verdict is"
+    kube.wait_for(lambda: NOT_READY in taints(api, "feature-degraded"), what="the other", seconds=60)
     assert "nvtopo.io/suited.collectives" not in labels_with(api, "feature-degraded", "nvtopo.io/gpu.count")
     sink.write(observed(recorded("h100-sxm-8gpu-8cx7")))
     kube.wait_for(lambda: not taints(api, "feature-degraded"), what="the taint's end", seconds=60)
