@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from nvtopo.checks import containers, gpus, host, imex, labels, paths, qos, rails, runtime, scheduler, sriov
+from nvtopo.checks import containers, gpus, host, imex, iopath, labels, paths, qos, rails, runtime, scheduler, sriov
 from nvtopo.checks.check import NodeCheck
 
 CHECKS: Final[tuple[NodeCheck, ...]] = (
@@ -13,6 +13,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
     *qos.CHECKS,
     *sriov.CHECKS,
     *host.CHECKS,
+    *iopath.CHECKS,
     *runtime.CHECKS,
     *containers.CHECKS,
     *scheduler.CHECKS,

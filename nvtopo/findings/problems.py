@@ -17,6 +17,7 @@ _DOMAINS: Final[dict[str, FindingDomain]] = {
     "qos": "network-fabric",
     "runtime": "runtime",
     "imex": "gpu-fabric",
+    "iopath": "storage",
 }
 
 

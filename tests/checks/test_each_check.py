@@ -16,8 +16,11 @@ from nvtopo.model.records.facts import (
     CdiSpec,
     GpuFacts,
     ImexFacts,
+    IoPathFacts,
     KubeletFacts,
     NetQos,
+    NetworkMount,
+    NicInterrupts,
     PciDevice,
     QosFacts,
     RdmaDevice,
@@ -124,6 +127,19 @@ def flow_control(*names: str, **facts: Any) -> Mutation:
         return replace(snapshot, qos=QosFacts(devices=tuple(found)))
 
     return mutate
+
+
+def iopath(**facts: Any) -> Mutation:
+    return lambda snapshot: replace(snapshot, iopath=IoPathFacts(**facts))
+
+
+def mounted(netdev: str | None) -> Mutation:
+    return iopath(mounts=(NetworkMount(path="/data", kind="nfs4", netdev=netdev),))
+
+
+def interrupts(cpus: str, count: int) -> Mutation:
+    """Of rail 0, which is on NUMA node 0."""
+    return iopath(interrupts=(NicInterrupts(netdev="enp84s0np0", count=count, cpus=cpus),))
 
 
 def containers(**facts: Any) -> Mutation:
@@ -446,6 +462,11 @@ ROWS: Final[dict[str, Row]] = {
         functions(lambda device: replace(device, numa_node=None, local_cpus=""), _gpu),
         "GPU4",
     ),
+    "gds-module-missing": Row(
+        iopath(cufile=True, nvidia_fs=False), iopath(cufile=True), passes=iopath(cufile=True, nvidia_fs=True)
+    ),
+    "mount-on-rail": Row(mounted("enp84s0np0"), mounted(None), "/data (nfs4)", passes=mounted("enp42s0f0np0")),
+    "nic-interrupts-far": Row(interrupts("56-63", 16), interrupts("", 0), "mlx5_0", passes=interrupts("0-7", 16)),
     "driver-versions-differ": Row(host(nvidia_module="570.10.01"), host(nvidia_module="")),
     "nouveau-loaded": Row(host(gpu_modules=("nouveau",)), host(gpu_modules=())),
     "nvme-far": Row(

@@ -8,6 +8,7 @@ from nvtopo.model.formats import limits
 from nvtopo.model.records.facts import (
     HostFacts,
     ImexFacts,
+    IoPathFacts,
     KubeletFacts,
     LldpFacts,
     NetFacts,
@@ -44,6 +45,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
     qos: QosFacts | None = None
     runtime: RuntimeFacts | None = None
     imex: ImexFacts | None = None
+    iopath: IoPathFacts | None = None
     nvml: NvmlFacts | None = None
     attributes: Annotated[dict[Name, Attributes], Meta(max_length=limits.MOST_ATTRIBUTES)] = {}
     """Source name → facts, for sources without records of their own (CONTRIBUTING.md, "A new source")."""

@@ -1,6 +1,7 @@
 """Facts as the sources read them, a module for each kind of source. Nothing here is a conclusion."""
 
 from nvtopo.model.records.facts.host import HostFacts, KubeletFacts, NumaFacts, NumaNode
+from nvtopo.model.records.facts.iopath import IoPathFacts, NetworkMount, NicInterrupts
 from nvtopo.model.records.facts.network import (
     GidEntry,
     LldpFacts,
@@ -26,12 +27,15 @@ __all__ = [
     "GpuPlatform",
     "HostFacts",
     "ImexFacts",
+    "IoPathFacts",
     "KubeletFacts",
     "LldpFacts",
     "Neighbor",
     "NetDevice",
     "NetFacts",
     "NetQos",
+    "NetworkMount",
+    "NicInterrupts",
     "NumaFacts",
     "NumaNode",
     "NvmeDevice",
