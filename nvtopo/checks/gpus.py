@@ -1,4 +1,4 @@
-"""The GPUs of one node beside each other: products, firmware, modes, and the PCIe link of each."""
+"""The GPUs of one node beside each other: products, firmware and modes."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -6,30 +6,6 @@ from typing import Final
 from nvtopo.checks import peers
 from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
-from nvtopo.model.conclusions.pcie import narrowed
-
-
-def _widths(machine: Machine) -> Iterator[Answer]:
-    """A slot may have fewer lanes by design; a card with fewer than its siblings have is not as it should be."""
-    widths: dict[str, dict[str, int]] = {}
-    for gpu in machine.node.gpus:
-        if gpu.link is not None and gpu.link.width is not None and gpu.link.max_width is not None:
-            widths.setdefault(gpu.name, {})[gpu.key] = gpu.link.width
-        elif not machine.node.host.hypervisor:
-            yield Unknown(gpu.key, "its PCIe link, or that of the port above it, is not known")
-    for gpu in machine.node.gpus:
-        siblings = widths.get(gpu.name, {})
-        if gpu.link is None or gpu.key not in siblings:
-            continue
-        if narrowed(gpu.link):
-            yield Found(
-                gpu.key,
-                f"has a PCIe link of x{gpu.link.width}, and both ends support x{gpu.link.max_width}",
-                "warning" if (peers.common(siblings.values()) or 0) > siblings[gpu.key] else "info",
-                expected=f"x{gpu.link.max_width}",
-            )
-        else:
-            yield Fits()
 
 
 def _products(machine: Machine) -> Iterator[Answer]:
@@ -92,18 +68,6 @@ def _memory(machine: Machine) -> Iterator[Answer]:
 
 
 CHECKS: Final[tuple[NodeCheck, ...]] = (
-    NodeCheck(
-        Check(
-            "gpu-pcie-narrow",
-            "warning",
-            "pcie",
-            "as many lanes as both ends support",
-            "Reseat the card, its riser or its cable, then look at `lspci -vv` (LnkSta).",
-        ),
-        "nvmlDeviceGetCurrPcieLinkWidth, /sys/bus/pci/devices/*/max_link_width",
-        "the link or the port above it is not shown",
-        _widths,
-    ),
     NodeCheck(
         Check(
             "gpu-products-differ",

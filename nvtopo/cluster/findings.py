@@ -14,6 +14,7 @@ Kind = Literal[
     "rails",  # a rail is missing, or none has an active port
     "expectation",  # the machine is otherwise than is expected of its shape
     "gpu",  # the driver asks for a reset or more, or memory is not repaired
+    "pcie",  # a PCIe link has fewer lanes than both ends support, or a NIC's a lower generation
     "same-place",  # several nodes claim one place in a rack
     "same-gpu",  # several nodes claim one GPU
     "crowded",  # a domain has more GPUs than its product can have
@@ -82,6 +83,13 @@ _CHECKS: Final[dict[Kind, Check]] = {
         domain="host",
         expected="no GPU needs a recovery action, and no repair of its memory is pending or failed",
         remedy="See NvtopoGpuRecoveryNeeded in docs/runbooks.md: drain the node, then reset the GPU or reboot.",
+    ),
+    "pcie": Check(
+        id="pcie-link-below-best",
+        severity="warning",
+        domain="pcie",
+        expected="PCIe links with the lanes that both ends support",
+        remedy="See NvtopoPcieDowngraded in docs/runbooks.md: reseat the card, its riser or its cable.",
     ),
     "same-place": Check(
         id="place-claimed-twice",

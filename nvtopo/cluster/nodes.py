@@ -52,6 +52,7 @@ _PARTS: Final[Mapping[Kind, tuple[Code, ...]]] = MappingProxyType(
             "version-differs",
         ),
         "gpu": ("gpu-recovery", "gpu-memory-repair"),
+        "pcie": ("pcie-below-best",),
     }
 )
 

@@ -98,7 +98,10 @@ _LINES: Final[Mapping[Code, _Line]] = MappingProxyType(
         "rails-unknown": _Line("network-fabric", "rails with active ports", _PORT, f"{_RDMA}/*/ports/*/state"),
         "rail-without-ports": _Line("network-fabric", "a driver and an RDMA device for each rail", _DRIVER, _PCI),
         "pcie-below-best": _Line(
-            "pcie", "the generation and width that both ends support", "Reseat the card or its riser.", _PCIE_LINK
+            "pcie",
+            "the generation and width that both ends support",
+            "Reseat the card, its riser or its cable, then look at `lspci -vv` (LnkSta).",
+            f"nvmlDeviceGetCurrPcieLinkWidth, {_PCIE_LINK}",
         ),
         "nics-missing": _Line("network-fabric", "{1} NICs", _SHAPE, _PCI),
         "rails-missing": _Line("network-fabric", "{1} rails", _SHAPE, _PCI),

@@ -14,7 +14,8 @@ from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.cluster.nodes import GraphNode
 from nvtopo.model.conclusions import nvlink
 from nvtopo.model.conclusions.health import NodeHealth
-from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.conclusions.health_kinds import KINDS
+from nvtopo.model.records.node import Gpu, NodeTopology
 from nvtopo.placement.fleet import Fleet, Host, fleet
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
@@ -94,9 +95,10 @@ def _host(
     groups = nvlink.groups(node.topology)
     if groups is None:
         return Host(node.name, tiers, excluded="its NVLink groups are not known", labels=every_label)
-    levels = {"ok", "degraded"} if degraded else {"ok"}
     well = {
-        gpu.index for gpu in node.topology.gpus if node.health.get(gpu.key) in levels and gpu.key not in node.disputed
+        gpu.index
+        for gpu in node.topology.gpus
+        if _is_usable(node, gpu, degraded=degraded) and gpu.key not in node.disputed
     }
     everything = tuple(_all(node.topology, groups))
     free = (tuple(index for index in group if index in well and index not in held) for group in everything)
@@ -121,6 +123,14 @@ def _excluded(node: GraphNode, *, degraded: bool) -> str | None:
     if not node.judged.ready and not (degraded and node.judged.level == "degraded"):
         return "not ready"
     return None
+
+
+def _is_usable(node: GraphNode, gpu: Gpu, *, degraded: bool) -> bool:
+    """Whether a job may have the GPU: a narrow PCIe link stands in no job's way, and is not well all the same."""
+    level = node.health.get(gpu.key)
+    if level != "degraded" or degraded or node.judged is None:
+        return level in ("ok", "degraded")
+    return all(KINDS[reason.code].ready for reason in node.judged.gpus[gpu.index].reasons)
 
 
 def _without_gpus(topology: NodeTopology, judged: NodeHealth | None) -> str:

@@ -298,14 +298,6 @@ class Row(NamedTuple):
 _TRANSLATES: Final = functions(lambda device: replace(device, iommu_type="DMA"), lambda one: bool(one.iommu_type))
 
 ROWS: Final[dict[str, Row]] = {
-    "gpu-pcie-narrow": Row(
-        gpus(lambda gpu: replace(gpu, link=gpu.link and replace(gpu.link, width=4)), 2),
-        together(
-            gpus(lambda gpu: replace(gpu, link=None), 2),
-            functions(lambda device: replace(device, link=None), _gpu),
-        ),
-        "GPU2",
-    ),
     "gpu-products-differ": Row(
         gpus(lambda gpu: replace(gpu, name="NVIDIA A100"), 0), gpus(lambda gpu: replace(gpu, name=""), 0)
     ),

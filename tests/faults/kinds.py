@@ -24,6 +24,7 @@ _GPU_IS_LOST: Final = 15
 _DISABLED_BY_REGKEY: Final = 4
 _LIMITED_CAPACITY: Final = 3
 _IN_PROGRESS: Final = 2
+_NO_LINK_TOLD: Final = {"nvmlDeviceGetFieldValues": _NOT_SUPPORTED, "nvmlDeviceGetNvLinkState": _NOT_SUPPORTED}
 #: Beyond those of the driver's header today.
 _NEW_STATE: Final = 7
 #: Where GPU 0 of the H100 board is.
@@ -82,6 +83,18 @@ def links_down(model: Any) -> None:
     for gpu in model["gpus"]:
         for link in gpu["links"]:
             link.update(state=0)
+
+
+def links_untold(model: Any) -> None:
+    """The driver answers no batch of fields, and says of each link that there is no such thing."""
+    for gpu in model["gpus"]:
+        gpu.update(returns=_NO_LINK_TOLD)
+
+
+def links_down_and_untold(model: Any) -> None:
+    """No link is up, and the driver does not tell so."""
+    links_down(model)
+    links_untold(model)
 
 
 def off_the_bus(model: Any) -> None:
@@ -272,6 +285,43 @@ KINDS: Final[Mapping[str, Kind]] = {
         condition=("False", "Problems"),
         reasons={"nvlinks-down": 8},
         alerts=frozenset({"NvtopoNvlinkDown"}),
+    ),
+    "bridges-that-the-driver-does-not-tell": Kind(
+        CARDS,
+        links_untold,
+        ready=None,
+        labels={"nvlink.groups": None, "nvlink.degraded": None},
+        condition=("Unknown", "NotKnown"),
+        reasons={"nvlinks-hidden": 8},
+    ),
+    "bridges-of-one-that-the-driver-does-not-tell": Kind(
+        CARDS,
+        some_gpus(0, returns=_NO_LINK_TOLD),
+        ready=None,
+        labels={"nvlink.groups": None, "nvlink.degraded": None},
+        condition=("Unknown", "NotKnown"),
+        reasons={"nvlinks-hidden": 1},
+    ),
+    "bridges-seen-and-then-neither-told-nor-allowed": Kind(
+        CARDS,
+        links_down_and_untold,
+        seen_well=True,
+        ready=None,
+        labels={"nvlink.groups": "0", "nvlink.degraded": None},
+        condition=("Unknown", "NotKnown"),
+        reasons={"nvlinks-hidden": 8},
+    ),
+    "cards-without-bridges-of-which-no-link-is-told": Kind(
+        "h100-pcie-no-bridges",
+        links_untold,
+        labels={"nvlink.groups": "0", "nvlink.degraded": None},
+        reasons={"nvlinks-unbridged": 4},
+    ),
+    "cards-without-nvlink-of-which-no-field-is-told": Kind(
+        "l40s-8gpu-pcie",
+        links_untold,
+        labels={"nvlink.groups": "0", "nvlink.degraded": None},
+        reasons={"nvlinks-unbridged": 8},
     ),
     "one-link-unknown": Kind(
         H100,
@@ -548,6 +598,16 @@ KINDS: Final[Mapping[str, Kind]] = {
         expect="{versions: {driver: 1.0.0, kernel: 6.0.0}}",
         reasons={"version-differs": 2},
         alerts=frozenset({"NvtopoNotAsExpected"}),
+    ),
+    "lanes-lost-by-one": Kind(
+        H100,
+        some_gpus(3, pcie={"generation": 5, "width": 8, "maxGeneration": 5, "maxWidth": 16, "deviceMaxGeneration": 5}),
+        reasons={"pcie-below-best": 1},
+        alerts=frozenset({"NvtopoPcieDowngraded"}),
+    ),
+    "every-link-slow-for-the-gpus-idle": Kind(
+        H100,
+        every_gpu(pcie={"generation": 1, "width": 16, "maxGeneration": 5, "maxWidth": 16, "deviceMaxGeneration": 5}),
     ),
     "slot-not-expected": Kind(
         H100,

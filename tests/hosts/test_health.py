@@ -77,6 +77,8 @@ ODD: Final[Mapping[str, Well]] = {
     "h100-one-link-down": Well(ready=False, level="degraded", gpus={2: "degraded"}, codes=("nvlinks-missing",)),
     "a800-partial-bridges": Well(codes=("nvlinks-unbridged",)),
     "h100-pcie-no-bridges": Well(codes=("nvlinks-unbridged",)),
+    "mixed-h200-a100-cards": Well(gpus={5: "degraded"}, codes=("pcie-below-best",)),
+    "t4-single-edge": Well(gpus={0: "degraded"}, codes=("pcie-below-best",)),
     "laptop-no-gpu": Well(ready=None, level="unknown", gpus={}, codes=("no-gpu",)),
 }
 
@@ -331,7 +333,9 @@ def well(gpu: Gpu) -> Gpu:
     ):
         fabric = replace(fabric, state="completed", status=0, health_mask=None, health_summary=None)
     links = tuple(replace(bundle, state="active") for bundle in gpu.nvlinks)
-    return replace(gpu, fabric=fabric, nvlinks=links, nvlink_training=False, recovery_action=None, memory_repair=())
+    lanes = gpu.link and replace(gpu.link, width=gpu.link.max_width)
+    mended = replace(gpu, nvlink_training=False, recovery_action=None, memory_repair=())
+    return replace(mended, fabric=fabric, nvlinks=links, link=lanes)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +349,7 @@ def test_what_makes_a_gpu_ill_is_a_warning_and_its_recovery_is_none(machine: Mac
     before = replace(machine.node, gpus=gpus, problems=())
     for one, other, kind in ((before, machine.node, "Warning"), (machine.node, before, "Normal")):
         found = node_events.of_changes(one, other, changes(one, other))
-        types = {event.type for event in found if re.search("NVLink(Down|Up)|Fabric|Recover|Repair", event.reason)}
+        types = {event.type for event in found if re.search("NVLink(Down|Up)|Fabric|Recover|Repair|PCIeLink", event.reason)}
         assert types == {kind}
 
 

@@ -272,7 +272,7 @@ CASES: Final[Mapping[Code, Case]] = {
         "ok",
         ready=True,
         gpu="degraded",
-        text="mlx5_0 has a PCIe link slower or narrower than both ends allow",
+        text="mlx5_0 has a PCIe link of x8, and both ends support x16",
     ),
     "nics-missing": Case(
         replace(with_nics(RAIL), expected=Expected(nics=2)), "ok", ready=True, text="this node has 1 of 2 NICs"

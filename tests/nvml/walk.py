@@ -36,9 +36,9 @@ ABSENT: Final = frozenset({NOT_SUPPORTED, 6, 13, 25, 26})
 INVALID_ARGUMENT: Final = 2
 FEW_CODES: Final = (NOT_SUPPORTED, 15, 999, INVALID_ARGUMENT)
 ALL_CODES: Final = (*range(1, 30), 999)
-#: Machines with switches. What cards say of the other end of a link is known by its address alone, and cards without
-#: links are cards: tests/faults/kinds.py has theirs.
-MACHINES: Final = ("h100-sxm-8gpu-8cx7", "hgx-a100-8gpu", "gb200-nvl72-tray")
+MACHINES: Final = ("h100-sxm-8gpu-8cx7", "hgx-a100-8gpu", "gb200-nvl72-tray", "h100-nvl-pairs")
+#: Of the other end of a link: what is there, and its address. A bridge leads to the GPU at that address.
+_END, _ADDRESS = "nvmlDeviceGetNvLinkRemoteDeviceType", "nvmlDeviceGetNvLinkRemotePciInfo_v2"
 BATCH: Final = "nvmlDeviceGetFieldValues"
 #: A driver that lacks them is an older one, and what it does tell makes a node that is ready.
 NOT_NEEDED: Final = frozenset({"nvmlShutdown", "nvmlErrorString"})
@@ -51,12 +51,12 @@ _NEEDS: Final[Mapping[str, frozenset[str]]] = {
     "nvlink.degraded": frozenset(
         {
             "nvmlDeviceGetGpuFabricInfoV",
-            "nvmlDeviceGetNvLinkRemoteDeviceType",
+            _END,
             "nvmlDeviceGetNvLinkState",
             "nvmlDeviceGetP2PStatus",
         }
     ),
-    "nvlink.groups": frozenset({"nvmlDeviceGetNvLinkRemoteDeviceType", "nvmlDeviceGetP2PStatus"}),
+    "nvlink.groups": frozenset({_END, "nvmlDeviceGetP2PStatus"}),
 }
 
 _FORKS: Final = """
@@ -85,6 +85,13 @@ class Fault(NamedTuple):
     """Whether on every GPU; else on the first."""
     no_batch: bool = False
     """Whether the driver answers no batch of fields either."""
+    bridged: bool = False
+    """Whether the machine has cards with bridges, and no switch."""
+
+    @property
+    def unread(self) -> str:
+        """The call, or the one that a machine with switches needs for the same."""
+        return {_END: "", _ADDRESS: _END}.get(self.call, self.call) if self.bridged else self.call
 
 
 class Reader:
@@ -154,7 +161,7 @@ def claims(well: Labels, labels: Labels, fault: Fault) -> Iterator[str]:
         denies = value in ("0", "false", "none", "NotApplicable") and name != "ready"
         # A GPU that is lost with the call is none of those that the label is about.
         counted = labels.get("gpu.count") == well.get("gpu.count")
-        unread = counted and fault.code not in ABSENT and fault.call in _NEEDS.get(name, frozenset())
+        unread = counted and fault.code not in ABSENT and fault.unread in _NEEDS.get(name, frozenset())
         if (denies and well.get(name) != value) or unread:
             yield f"{name}={value}"
     if labels.get("ready") == "true" and fault.code not in ABSENT:
@@ -176,11 +183,12 @@ def walk(host: Path, codes: Iterable[int], places: Iterable[bool] = (True, False
     """Each call with each code; ``places`` says whether on every GPU, or on the first alone."""
     codes, places = tuple(codes), tuple(places)
     with Reader(host) as reader:
+        bridged = all(link["to"] == "gpu" for gpu in reader.model["gpus"] for link in gpu["links"])
         for no_batch in (False, True):
             model = with_fault(reader.model, Fault(BATCH, NOT_SUPPORTED)) if no_batch else reader.model
             well = reader.labels(model)
             for call, code, everywhere in product(reader.calls(), codes, places):
-                fault = Fault(call, code, everywhere, no_batch)
+                fault = Fault(call, code, everywhere, no_batch, bridged)
                 if (call == BATCH and no_batch) or not (everywhere or _of_a_gpu(call)):
                     continue
                 labels = reader.labels(with_fault(reader.model, fault))

@@ -13,10 +13,9 @@ from nvtopo.model.conclusions import health, names, presence
 from nvtopo.model.conclusions.distance import Distances
 from nvtopo.model.conclusions.health import Health, NodeHealth
 from nvtopo.model.conclusions.health_kinds import ILL
-from nvtopo.model.conclusions.pcie import narrowed
 from nvtopo.model.conclusions.rails import roles
 from nvtopo.model.formats.cpulist import parse_cpulist
-from nvtopo.model.records.node import Gpu, NodeTopology
+from nvtopo.model.records.node import NodeTopology
 
 Type = Literal["Normal", "Warning"]
 Verdict = tuple[Type, str]
@@ -25,6 +24,7 @@ Verdict = tuple[Type, str]
 _UP: Final = ("ACTIVE", "ACTIVE_DEFER", "up")
 _NOT_KNOWN: Final = ("", "unknown", None)
 _USABLE: Final = ("active", "sleep")
+_NARROW: Final = ("pcie-below-best", "pcie-below-expected")
 #: Things that come and go → how a reason begins that is about them.
 _THINGS: Final = {"gpus": "GPU", "nics": "NIC", "nvmes": "NVMe", "nvswitches": "NVSwitch"}
 #: Facts whose name says enough, whichever way they changed.
@@ -96,7 +96,7 @@ def _of_gpu(change: Change, sides: Sides) -> Iterator[Verdict]:
         yield ("Warning", "FabricInProgress") if change.after else ("Normal", "FabricChanged")
     if change.path == "link.width" and change.before is not None and change.after is not None:
         narrower = change.after < change.before
-        ill = narrower and _is_narrow(_gpu(change.subject, sides.after), _health(change.subject, sides.now))
+        ill = narrower and _is_narrow(_health(change.subject, sides.now))
         yield ("Warning" if ill else "Normal", "PCIeLinkNarrowed" if narrower else "PCIeLinkWidened")
     if change.path == "recoveryAction":
         yield ("Warning", "RecoveryNeeded") if change.after else ("Normal", "Recovered")
@@ -146,14 +146,9 @@ def _health(subject: str, judged: NodeHealth) -> Health | None:
     return next((one for index, one in judged.gpus.items() if names.gpu(index) == subject), None)
 
 
-def _gpu(subject: str, node: NodeTopology) -> Gpu | None:
-    return next((gpu for gpu in node.gpus if gpu.key == subject), None)
-
-
-def _is_narrow(gpu: Gpu | None, judged: Health | None) -> bool:
+def _is_narrow(judged: Health | None) -> bool:
     """Whether it has fewer lanes than both ends allow, or than is expected of it."""
-    expected = judged is not None and any(reason.code == "pcie-below-expected" for reason in judged.reasons)
-    return expected or gpu is None or narrowed(gpu.link)
+    return judged is None or any(reason.code in _NARROW for reason in judged.reasons)
 
 
 def _is_silent(subject: str, node: NodeTopology) -> bool:

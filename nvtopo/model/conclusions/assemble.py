@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from nvtopo.model.conclusions import nvlink
 from nvtopo.model.conclusions.distance import full_path
+from nvtopo.model.conclusions.links import link_count
 from nvtopo.model.conclusions.locality import between
 from nvtopo.model.conclusions.nics import acs_redirect, model_of, nics
 from nvtopo.model.conclusions.pcie import link_at
@@ -29,7 +30,8 @@ _HEADLESS_CLASS = "0x0380"
 #: AMD, Intel, Habana. Their display controllers are of no interest here.
 _OTHER_VENDORS = frozenset({"0x1002", "0x8086", "0x1da3"})
 _NVSWITCH_CLASS = "0x0680"
-_NOT_ASKED = ("OK", None)
+_ALLOWED = "OK"
+_NOT_ASKED = (_ALLOWED, None)
 
 
 def assemble(snapshot: Snapshot, boot_grace_seconds: float = BOOT_GRACE_SECONDS) -> NodeTopology:
@@ -37,8 +39,12 @@ def assemble(snapshot: Snapshot, boot_grace_seconds: float = BOOT_GRACE_SECONDS)
     pci = {device.address: device for device in snapshot.pci.devices} if snapshot.pci else {}
     cpus = {node.index: node.cpus for node in snapshot.numa.nodes} if snapshot.numa else {}
     uptime = snapshot.host.uptime_seconds if snapshot.host else None
+    linked = _linked(snapshot)
     gpus = tuple(
-        replace(_gpu(facts, pci, cpus), nvlink_training=in_training(facts, uptime, boot_grace_seconds))
+        _shown(
+            replace(_gpu(facts, pci, cpus), nvlink_training=in_training(facts, uptime, boot_grace_seconds)),
+            linked=facts.index in linked,
+        )
         for facts in _gpus(snapshot)
     )
     return NodeTopology(
@@ -172,6 +178,17 @@ def _gpu(facts: GpuFacts, pci: dict[PciAddress, PciDevice], numa: dict[int, str]
     )
 
 
+def _linked(snapshot: Snapshot) -> frozenset[int]:
+    """Indices of the GPUs that have NVLinks, since the driver allows peer access over them."""
+    pairs = snapshot.nvml.pairs if snapshot.nvml else ()
+    return frozenset(index for pair in pairs if pair.nvlink_p2p == _ALLOWED for index in (pair.a, pair.b))
+
+
+def _shown(gpu: Gpu, *, linked: bool) -> Gpu:
+    """The GPU; one that has NVLinks and shows none hides them."""
+    return replace(gpu, nvlinks_unknown=True) if linked and not gpu.mig and not link_count(gpu) else gpu
+
+
 def _fabric(facts: GpuFabric | None) -> GpuFabric | None:
     """The fabric state, without the all-zero cluster UUID of a machine that is in no multi-node domain."""
     if facts is None or facts.cluster_uuid is None or facts.cluster_uuid.strip("0-"):
@@ -193,7 +210,8 @@ def _pairs(snapshot: Snapshot, gpus: dict[int, Gpu]) -> tuple[GpuPair, ...]:
         one, other = gpus.get(facts.a), gpus.get(facts.b)
         if one is None or other is None:
             continue
-        p2p = facts.nvlink_p2p if nvlink.joined(one, other) else None
+        asked = nvlink.joined(one, other) or one.nvlinks_unknown or other.nvlinks_unknown
+        p2p = facts.nvlink_p2p if asked else None
         level = None if facts.level == _level(one, other) else facts.level
         if level is not None or p2p not in _NOT_ASKED:
             found.append(GpuPair(a=facts.a, b=facts.b, level=level, nvlink_p2p=None if p2p in _NOT_ASKED else p2p))

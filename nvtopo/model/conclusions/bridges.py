@@ -25,12 +25,12 @@ def seen(before: Seen, node: NodeTopology) -> Seen:
 
 
 def with_lost(node: NodeTopology, before: Seen) -> NodeTopology:
-    """The node, with ``nvlinks_before`` on each card that has fewer usable links than it was seen with."""
+    """The node, with ``nvlinks_before`` on each card that has, or shows, fewer usable links than it was seen with."""
     if not nvlink.are_cards(node):
         return node
     return replace(node, gpus=tuple(_with_lost(gpu, before.get(gpu.uuid, 0)) for gpu in node.gpus))
 
 
 def _with_lost(gpu: Gpu, links: int) -> Gpu:
-    known = gpu.nvlinks and not gpu.mig and not unknown_links(gpu)
+    known = not gpu.mig and not unknown_links(gpu)
     return replace(gpu, nvlinks_before=links) if known and links > usable_links(gpu) else gpu

@@ -12,7 +12,8 @@ from nvtopo.model.conclusions import fabric, nvlink, nvlinks, ports, presence, u
 from nvtopo.model.conclusions.health_kinds import ILL, KINDS, SIBLINGS, WORST_LAST, Code, Level, Reason
 from nvtopo.model.conclusions.links import hides, link_count, unknown_ends, unknown_links, usable_links
 from nvtopo.model.conclusions.nvlinks import NO_PEER_ACCESS, NvLinks
-from nvtopo.model.conclusions.pcie import below_best
+from nvtopo.model.conclusions.pcie import lacking
+from nvtopo.model.records.facts import PcieLink
 from nvtopo.model.records.node import Gpu, Nic, NodeTopology
 from nvtopo.model.records.record import Problem
 
@@ -159,7 +160,7 @@ def _subjects(gpus: tuple[Gpu, ...]) -> dict[str, tuple[int, ...]]:
 
 def _of_gpus(node: NodeTopology) -> dict[int, list[Reason]]:
     links = nvlinks.of(node)
-    found = {gpu.index: list(_of_gpu(node, gpu, links)) for gpu in node.gpus}
+    found = {gpu.index: [*_of_pcie(gpu), *_of_gpu(node, gpu, links)] for gpu in node.gpus}
     problems = _of_driver(node)
     whose = _subjects(node.gpus) if problems else {}
     for problem in problems:
@@ -171,6 +172,12 @@ def _of_gpus(node: NodeTopology) -> dict[int, list[Reason]]:
             else:
                 found[index].append(Reason(code, gpu=index, values=(problem.subject, problem.reason)))
     return found
+
+
+def _of_pcie(gpu: Gpu) -> Iterator[Reason]:
+    """Of its lanes alone: the generation falls whenever it idles, and only the metrics page has the load beside it."""
+    if gpu.link is not None and (values := _below_best(gpu.link, None)):
+        yield Reason("pcie-below-best", gpu=gpu.index, values=values)
 
 
 def _of_gpu(node: NodeTopology, gpu: Gpu, found: NvLinks) -> Iterator[Reason]:
@@ -190,7 +197,7 @@ def _of_gpu(node: NodeTopology, gpu: Gpu, found: NvLinks) -> Iterator[Reason]:
     if verdict == "Unknown" or (gpu.fabric is not None and gpu.fabric.health_not_known):
         yield Reason("fabric-unknown", gpu=gpu.index, values=("state" if verdict == "Unknown" else "health",))
     if node.nvlink_hidden or hides(node, gpu):
-        yield Reason("nvlinks-hidden", gpu=gpu.index)
+        yield Reason("nvlinks-unbridged" if nvlink.unbridged(node, gpu) else "nvlinks-hidden", gpu=gpu.index)
     if not gpu.mig:
         due = found.due.get(gpu.index, gpu.nvlinks_before or link_count(gpu))
         yield from _of_links(gpu, due, short=gpu.index in found.short)
@@ -219,8 +226,9 @@ def _of_links(gpu: Gpu, due: int, *, short: bool) -> Iterator[Reason]:
     """Of the NVLinks that are not training; what is not known of them is neither up nor down."""
     usable, unknown = usable_links(gpu), unknown_links(gpu)
     if short:
-        code: Code = "nvlinks-missing" if usable or not gpu.nvlinks else "nvlinks-down"
-        yield Reason(code, gpu=gpu.index, values=(usable, due) if gpu.nvlinks else ())
+        had = gpu.nvlinks or gpu.nvlinks_before
+        code: Code = "nvlinks-missing" if usable or not had else "nvlinks-down"
+        yield Reason(code, gpu=gpu.index, values=(usable, due) if had else ())
     if unknown:
         yield Reason("nvlinks-unknown", gpu=gpu.index, values=(unknown, due))
 
@@ -242,8 +250,12 @@ def _of_nics(node: NodeTopology, roles: Mapping[str, str]) -> Iterator[tuple[str
 def _of_nic(nic: Nic, down: tuple[int, ...]) -> Iterator[Reason]:
     if down:
         yield Reason("ports-down", nic=nic.name, values=(*down, len(nic.ports)))
-    if below_best(nic.link):
-        yield Reason("pcie-below-best", nic=nic.name)
+    if nic.link is not None and (values := _below_best(nic.link, nic.link.generation)):
+        yield Reason("pcie-below-best", nic=nic.name, values=values)
+
+
+def _below_best(link: PcieLink, generation: int | None) -> tuple[str, ...]:
+    return lacking(link.width, generation, link.max_width, link.max_generation)
 
 
 def _of_rails(node: NodeTopology, roles: Mapping[str, str]) -> Iterator[Reason]:

@@ -74,7 +74,7 @@ class Reason(NamedTuple):
     ``rail-without-ports``: what it lacks, ``driver``, ``device`` or ``rdma``.
     ``gpus-withheld``, ``accelerators-not-read``: how many, and whose. ``modules-missing``: their numbers.
     ``nvlink-p2p-*``: the indices of the other GPUs. ``fabric-unknown``: ``state`` or ``health``.
-    ``nics-missing``, ``rails-missing``, ``*-differs``, ``pcie-below-expected``: what is, then what should be."""
+    ``nics-missing``, ``rails-missing``, ``*-differs``, ``pcie-below-*``: what is, then what should be."""
 
 
 class Kind(NamedTuple):

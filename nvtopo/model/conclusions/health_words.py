@@ -81,7 +81,10 @@ _WORDS: Final[Mapping[Code, Callable[[_Values], str]]] = MappingProxyType(
             f"and should have {' and '.join(map(str, values[1::2]))}"
         ),
         "version-differs": lambda values: f"has {values[0]} {values[1]}, and should have {values[2]}",
-        "pcie-below-best": lambda _: "has a PCIe link slower or narrower than both ends allow",
+        "pcie-below-best": lambda values: (
+            f"has a PCIe link of {' and '.join(map(str, values[::2]))}, "
+            f"and both ends support {' and '.join(map(str, values[1::2]))}"
+        ),
     }
 )
 

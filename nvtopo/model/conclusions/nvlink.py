@@ -60,12 +60,30 @@ def _may_join_more(node: NodeTopology) -> bool:
     found = paths(node)
     vague = {gpu.index for gpu in node.gpus if hides(node, gpu) or unknown_links(gpu) or unknown_ends(node, gpu)}
     unsure = {(pair.a, pair.b) for pair in node.pairs if pair.nvlink_p2p == P2P_UNKNOWN}
+    known = found.keys() | _denied(node)
     return any(
-        (one.index, other.index) not in found
+        (one.index, other.index) not in known
         and (one.index in vague or other.index in vague or (one.index, other.index) in unsure)
         for position, one in enumerate(node.gpus)
         for other in node.gpus[position + 1 :]
     )
+
+
+def _denied(node: NodeTopology) -> frozenset[tuple[int, int]]:
+    """Pairs that have no peer access over NVLink, as the driver says, whatever it says of their links."""
+    return frozenset((pair.a, pair.b) for pair in node.pairs if pair.nvlink_p2p not in (None, P2P_UNKNOWN))
+
+
+def unbridged(node: NodeTopology, gpu: Gpu) -> bool:
+    """Whether a card whose links the driver does not tell has none in use, and none that are known to be missing.
+
+    The driver says of each other GPU that there is no peer access over NVLink.
+    """
+    due = gpu.nvlinks_before or (node.expected is not None and node.expected.nvlinks_per_gpu)
+    if node.unseen or node.nvlink_hidden or not gpu.nvlinks_unknown or due or not are_cards(node):
+        return False
+    others = {other.index for other in node.gpus} - {gpu.index}
+    return others <= {index for pair in _denied(node) if gpu.index in pair for index in pair}
 
 
 def unanswered(node: NodeTopology) -> bool:
@@ -87,10 +105,15 @@ def one_sided(gpus: tuple[Gpu, ...]) -> tuple[Problem, ...]:
                 continue  # links that lead to a GPU without an address can't be told from others
             there = sum(count for _, count in _towards(one, other))
             back = sum(count for _, count in _towards(other, one))
-            if there != back:
+            if there != back and not _vague(one if there < back else other):
                 reason = f"{there} usable NVLinks from {one.key}, {back} from {other.key}"
                 problems.append(Problem(source="nvml", subject=f"{one.key}-{other.key}", reason=reason))
     return tuple(problems)
+
+
+def _vague(gpu: Gpu) -> bool:
+    """Whether it may have more links in use than it shows."""
+    return bool(gpu.mig or gpu.nvlinks_unknown or unknown_links(gpu))
 
 
 def degraded(node: NodeTopology) -> tuple[int, ...]:

@@ -67,6 +67,18 @@ def below_best(link: PcieLink | None) -> bool:
     return narrowed(link) or slowed(link)
 
 
+def lacking(
+    width: int | None, generation: int | None, due_width: int | None, due_generation: int | None
+) -> tuple[str, ...]:
+    """What a link has and should have, in words; empty if that is met or not known."""
+    values: list[str] = []
+    if _less(width, due_width):
+        values += (f"x{width}", f"x{due_width}")
+    if _less(generation, due_generation):
+        values += (f"generation {generation}", f"generation {due_generation}")
+    return tuple(values)
+
+
 def bytes_per_second(link: PcieLink | None) -> int | None:
     """What a link can carry in one direction at its highest generation and its present width."""
     if link is None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from nvtopo.model.conclusions import ports, unread
 from nvtopo.model.conclusions.health_kinds import Reason
-from nvtopo.model.conclusions.pcie import Functions, link_at
+from nvtopo.model.conclusions.pcie import Functions, lacking, link_at
 from nvtopo.model.records.expected import Expected, PcieExpectation
 from nvtopo.model.records.facts import PcieLink
 from nvtopo.model.records.node import Gpu, Nic, NicPort, NodeTopology
@@ -98,11 +98,5 @@ def _versions(node: NodeTopology, expected: Expected) -> Iterator[Reason]:
             yield Reason("version-differs", values=(name, found, wanted))
 
 
-def _pcie(link: PcieLink, generation: int | None, due: PcieExpectation) -> tuple[int | str, ...]:
-    """What it has and should have, in words; empty if that is met or not known."""
-    values: list[str] = []
-    if due.width is not None and link.width and link.width < due.width:
-        values += (f"x{link.width}", f"x{due.width}")
-    if due.generation is not None and generation and generation < due.generation:
-        values += (f"generation {generation}", f"generation {due.generation}")
-    return tuple(values)
+def _pcie(link: PcieLink, generation: int | None, due: PcieExpectation) -> tuple[str, ...]:
+    return lacking(link.width, generation, due.width, due.generation)

@@ -139,7 +139,7 @@ class GpuPair(Record, frozen=True, kw_only=True):
     nvlink_short: Index | None = None
     """Index of the GPU that states fewer NVLinks than the other one does: one-sided links carry no traffic."""
     nvlink_p2p: ShortWord | None = None
-    """Why NVLink peer access does not work although there are links; ``U``: not told; absent if it works."""
+    """Why NVLink peer access does not work although there are links, or may be; ``U``: not told; absent if it works."""
 
 
 class NicPort(Record, frozen=True, kw_only=True):

@@ -34,14 +34,15 @@ def links(asker: Asker, handle: Any) -> Json:
     It asks for as many links as any GPU before this one had.
 
     A second query follows where this GPU has more. A driver before R525 answers no field of a link: then each link is
-    asked by calls of its own, up to the first that the GPU does not have. If that fails too, nothing is known of links.
+    asked by calls of its own, up to the first that the GPU does not have. If that fails too, nothing is known of links;
+    nor if no field at all was answered and no link either, for then the driver may not tell what there is.
     """
     asked = [_LINK_COUNT, _C2C_COUNT, (_C2C_BANDWIDTH, 0), *FIELDS, *_link_fields(range(_links_expected[0]))]
     fields = field_values(asker, handle, asked)
     count = fields.get((_LINK_COUNT, 0))
     if count is None:
         count = _count_by_calls(asker, handle)
-    if count is None:
+    if count is None or not (count or fields):
         return {"nvlinksUnknown": True} | repair(fields)
     count = min(count, _MOST_LINKS)
     if count > _links_expected[0]:

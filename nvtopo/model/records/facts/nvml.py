@@ -66,7 +66,7 @@ class GpuFacts(Record, frozen=True, kw_only=True):
     nvlink_count: Small | None = None
     """Field 91: how many links the driver counts."""
     nvlinks_unknown: bool = False
-    """Whether the driver gave an error for the number of links and for each link, so that nothing is known of them."""
+    """Whether nothing is known of its links: the driver gave an error for them, or answered no field and no link."""
     nvlinks: Annotated[tuple[NvLink, ...], Meta(max_length=limits.MOST_LINKS)] = ()
     recovery_action: Name | None = None
     """What NVML says it takes to recover the GPU (field 230): ``gpu-reset``, ``node-reboot``, ``drain-p2p``,
