@@ -104,6 +104,7 @@ def query() -> bytes:
         f"GPU 00000000:{bus}1:00.0\n    Product Name : invented\n    GPU UUID : GPU-{bus}\n    MIG Mode\n"
         "        Current : Enabled\n    PCI\n        GPU Link Info\n            Link Width\n"
         "                Max : 16x\n    Fabric\n        State : Completed\n        CliqueId : 3\n"
+        "    Processes : None\n"
         for bus in (1, 2)
     )
     return f"==============NVSMI LOG==============\n\nDriver Version : 580.0\nAttached GPUs : 2\n{gpus}".encode()

@@ -7,6 +7,7 @@ import pytest
 from nvtopo.errors import ParseError
 from nvtopo.model.conclusions.derive import Derived, derive
 from nvtopo.model.conclusions.features import features
+from nvtopo.model.records.facts import PcieLink
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.sources.foreign.recognise import read_foreign, read_hosts
 from tests.foreign import samples
@@ -112,6 +113,35 @@ def test_missing_rows_leave_groups_and_localities_out() -> None:
 def test_a_cut_query_does_not_say_how_many_gpus_there_are() -> None:
     found = labels(samples.query().replace(b"Attached GPUs : 2", b"Attached GPUs : 8"))
     assert "gpu.count" not in found
+
+
+_WITHOUT_PROCESSES = samples.query().replace(b"    Processes : None\n", b"")
+
+
+@pytest.mark.parametrize("gpus", [1, 2])
+def test_a_query_that_is_cut_within_its_last_gpu_says_nothing_of_counts_and_health(gpus: int) -> None:
+    """Wherever it is cut: at each line, and in the middle of each value."""
+    whole = samples.query().partition(b"GPU 00000000:21")[0] if gpus == 1 else samples.query()
+    whole = whole.replace(b"Attached GPUs : 2", b"Attached GPUs : %d" % gpus)
+    last = whole.rindex(b"GPU 00000000:") + len(b"GPU 00000000:11:00.0\n")
+    assert labels(whole)["gpu.count"] == str(gpus)
+    ends = [at for at, byte in enumerate(whole) if byte == ord("\n") and last <= at < len(whole) - 1]
+    for cut in (whole[:last], *(whole[: end + 1] for end in ends), *(whole[: end - 1] for end in ends)):
+        assert labels(cut) == {}, cut
+        assert derived(cut).health.ready is None
+
+
+def test_a_value_that_is_cut_is_no_value() -> None:
+    text = samples.query().decode().replace("Max : 16x", "Max : 16x\n                Current : 16x")
+    cut = text[: text.rindex("16x") + 1]
+    assert read(cut).gpus[1].link == PcieLink(max_width=16)
+
+
+def test_a_part_of_the_query_is_no_cut_query() -> None:
+    """``nvidia-smi -q -d FABRIC`` shows no name and no processes; a GPU that lacks fields of its siblings is cut."""
+    part = re.sub(rb"    Product Name : invented\n", b"", _WITHOUT_PROCESSES)
+    assert labels(part)["gpu.count"] == "2"
+    assert labels(part[: part.rindex(b"        CliqueId")]) == {}
 
 
 def test_some_of_the_gpus_are_not_their_number() -> None:

@@ -349,7 +349,9 @@ def test_what_makes_a_gpu_ill_is_a_warning_and_its_recovery_is_none(machine: Mac
     before = replace(machine.node, gpus=gpus, problems=())
     for one, other, kind in ((before, machine.node, "Warning"), (machine.node, before, "Normal")):
         found = node_events.of_changes(one, other, changes(one, other))
-        types = {event.type for event in found if re.search("NVLink(Down|Up)|Fabric|Recover|Repair|PCIeLink", event.reason)}
+        types = {
+            event.type for event in found if re.search("NVLink(Down|Up)|Fabric|Recover|Repair|PCIeLink", event.reason)
+        }
         assert types == {kind}
 
 

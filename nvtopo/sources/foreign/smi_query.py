@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from typing import Final
+
+from msgspec.structs import replace
 
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.sources.foreign import smi_query_facts
@@ -11,6 +14,10 @@ from nvtopo.sources.foreign.smi_query_facts import FIELDS, Answer
 _TITLE = "NVSMI LOG"
 _GPU = re.compile(r"GPU ([0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])")
 _ABSENT = frozenset({"N/A", "[N/A]", "None", "Not Supported"})
+#: How the last section of the whole output begins.
+_END: Final = ("Processes", "Compute Processes")
+_NAME: Final = FIELDS["name"].text
+_WANTED: Final = frozenset(field.text for field in FIELDS.values())
 _LONGEST_LINE = 1 << 12
 _DEEPEST = 8
 
@@ -33,11 +40,34 @@ def read(given: Given) -> NodeTopology:
         notes.add("log", f"another one names {len(others)} other GPUs; the first was read")
     if len(sections) > MOST_DEVICES:
         raise given.refused(f"{len(sections)} GPUs", "the output of `nvidia-smi -q` of one node")
+    cut = _is_cut(list(sections.values()))
+    if cut:
+        address = list(sections)[-1]
+        if given.lines[-1].strip():  # and the value in its midst
+            sections[address] = sections[address][:-1]
+        notes.add(address, "its block has no end: the input is cut")
     of_gpus = {index: answers(address, lines) for index, (address, lines) in enumerate(sections.items())}
     about = dict(_fields(head))
     driver = about.get("KMD Version") or about.get("Driver Version", "")
     cuda = about.get("CUDA UMD Version") or about.get("CUDA Version", "")
-    return smi_query_facts.node(of_gpus, driver, cuda, about.get("Attached GPUs", ""), notes)
+    node = smi_query_facts.node(of_gpus, driver, cuda, about.get("Attached GPUs", ""), notes)
+    return replace(node, unseen=("gpus",)) if cut else node
+
+
+def _is_cut(sections: list[list[str]]) -> bool:
+    """Whether the last GPU's block ends too early: the whole output has the processes at its end.
+
+    A part of the output (``-d``) has none; then a GPU lacks fields that all others of its product have.
+    """
+    if not sections or not sections[-1]:
+        return bool(sections)
+    *others, last = ({name for name, _ in _fields(lines)} for lines in sections)
+    names = [dict(_fields(lines)).get(_NAME) for lines in sections]
+    if _NAME in last and not any(line.strip().startswith(_END) for line in sections[-1]):
+        return True
+    alike = [known for known, name in zip(others, names, strict=False) if names[-1] in (None, name)]
+    common = set.intersection(*alike) if alike else set()
+    return bool(common & _WANTED - last)
 
 
 def _sections(lines: list[str]) -> tuple[list[str], dict[str, list[str]]]:
