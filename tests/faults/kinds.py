@@ -521,6 +521,16 @@ KINDS: Final[Mapping[str, Kind]] = {
         reasons={"modules-missing": 1},
         alerts=frozenset({"NvtopoGpusMissing"}),
     ),
+    "module-number-that-no-board-has": Kind(H100, some_gpus(0, moduleId=255)),
+    "mig-mode-that-is-new": Kind(
+        H100,
+        every_gpu(mig={"current": 2, "pending": 2, "max": 7}),
+        ready="false",
+        labels={"mig": None},
+        condition=("False", "Problems"),
+        reasons={"nvlink-p2p-refused": 8},
+        alerts=frozenset({"NvtopoPeerAccessLost"}),
+    ),
     "gpu-lost": Kind(
         "h100-gpu-lost",
         ready="false",

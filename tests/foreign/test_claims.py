@@ -131,6 +131,47 @@ def test_a_query_that_is_cut_within_its_last_gpu_says_nothing_of_counts_and_heal
         assert derived(cut).health.ready is None
 
 
+_NO_COUNT = ("gpu.count", "ready", "nvlink.degraded")
+
+
+@pytest.mark.parametrize("cut", [2, 3])
+def test_a_matrix_that_ends_within_a_cell_does_not_make_a_gpu_ill(cut: int) -> None:
+    text = matrix(*switched(4, 0)).replace("NV4", "NV18")
+    text = text[: text.index("NV18", text.index("GPU2", text.index("GPU1", text.index("\nGPU0")) + 9) + 5) + cut]
+    assert not {"ready", "nvlink.degraded"} & labels(text).keys()
+
+
+def test_an_nvlink_status_that_ends_within_a_gpu_says_nothing_of_their_number() -> None:
+    gpus = "".join(
+        f"GPU {gpu}: invented (UUID: GPU-{gpu})\n" + "".join(f"\t Link {link}: 25 GB/s\n" for link in range(4))
+        for gpu in range(3)
+    )
+    assert labels(gpus)["gpu.count"] == "3"
+    last = gpus.index("GPU 2")
+    for end in (gpus.index("Link 3") + 3, last + 1, last + 9, gpus.rindex("Link 3") - 2, len(gpus) - 4):
+        assert not labels(gpus[:end]).keys() & set(_NO_COUNT), gpus[:end]
+    assert not labels(gpus.replace("\n", " ")).keys() & set(_NO_COUNT)
+
+
+def test_a_table_without_its_lower_border_says_nothing_of_the_number_of_gpus() -> None:
+    text = samples.table().decode()
+    row = next(at for at in range(len(text)) if text.startswith("|   1 ", at))
+    assert labels(text)["gpu.count"]
+    assert "gpu.count" not in labels(text[: text.index("\n", row) + 1])
+    assert "gpu.count" not in labels(text[: text.index("+---", row) + 5])
+
+
+def test_a_legend_that_has_only_begun_does_not_say_that_there_is_no_nvlink() -> None:
+    text = "\tGPU0\tGPU1\nGPU0\t X \tPIX\nGPU1\tPIX\t X \n"
+    assert labels(text)["nvlink.groups"] == "0"
+    assert "nvlink.groups" not in labels(f"{text}\nLegend:\n\n  X")
+
+
+def test_a_list_as_python_prints_it() -> None:
+    text = matrix(*switched(4, 2))
+    assert labels(repr(text.splitlines())) == labels(text)
+
+
 def test_a_value_that_is_cut_is_no_value() -> None:
     text = samples.query().decode().replace("Max : 16x", "Max : 16x\n                Current : 16x")
     cut = text[: text.rindex("16x") + 1]

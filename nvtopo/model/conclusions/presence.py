@@ -22,6 +22,8 @@ NVIDIA driver, beside GPUs of another model. ``foreign``: another vendor's."""
 _NVIDIA: Final = "10de"
 _VENDORS: Final[Mapping[str, str]] = MappingProxyType({"1002": "AMD", "8086": "Intel", "1da3": "Habana"})
 _MODULES_FROM: Final = 1
+#: The largest board has sixteen (DGX-2).
+_MOST_MODULES: Final = 16
 
 
 def state(device: Accelerator) -> State:
@@ -52,12 +54,13 @@ def vendors(node: NodeTopology) -> dict[str, int]:
 def missing_modules(node: NodeTopology) -> tuple[int, ...]:
     """Places on the board below the highest one in use from which no GPU answers, and none is silent or withheld.
 
-    A card has module 0 or none, and says nothing of others; neither does a guest, which was given some of a board.
+    A card has module 0 or none, and says nothing of others; neither does a guest, which was given some of a board, nor
+    a number that no board has.
     """
     if node.host.hypervisor or not node.gpus:
         return ()
     modules = {gpu.module_id for gpu in node.gpus if gpu.module_id is not None}
-    if len(modules) != len(node.gpus):
+    if len(modules) != len(node.gpus) or max(modules) > _MOST_MODULES:
         return ()
     holes = sorted(set(range(min(_MODULES_FROM, *modules), max(modules))) - modules)
     known = len(of_state(node, "silent")) + len(of_state(node, "withheld"))

@@ -19,12 +19,16 @@ from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
 
 SOURCE = "nvidia-smi nvlink"
+#: In the line that heads what is said of a GPU.
+_HEADS = "(UUID: "
 _GPU = re.compile(r"GPU ([0-9]{1,4}): (.{1,200}?) ?\(UUID: ([^)]{0,80})\)?")
 _UUID = re.compile(r"GPU-[A-Za-z0-9-]{1,76}")
 _STATE = re.compile(r"\bLink ([0-9]{1,3}): (?:([0-9]{1,5}(?:\.[0-9]{1,6})?) GB/s|<?inactive>?)", re.IGNORECASE)
 _REMOTE = re.compile(r"\bLink ([0-9]{1,3}): Remote Device ([0-9A-Fa-f:.]{7,20}): Link ([0-9]{1,3})\b")
 _CAPABILITY = re.compile(r"\bLink ([0-9]{1,3}), Link is supported: true")
 _ERRORS = re.compile(r"\bLink ([0-9]{1,3}): (?:Replay|Recovery|CRC)[A-Za-z ]{0,20} Errors: ")
+#: What a line that is not whole may begin with.
+_PART = re.compile(r"\s*(?:L|Li|Lin|Link .*|G|GP|GPU .*)")
 _MIG_DEVICE = re.compile(r"\s{1,8}MIG \S{1,40}\s{1,40}Device\s{1,8}[0-9]{1,3}: \(UUID: ")
 _NO_LINKS = ("all links are inactive", "does not have or support nvlink", "mig mode")
 _GIGABYTE = 1_000_000_000
@@ -47,7 +51,7 @@ class Said(NamedTuple):
 
 def looks_like(given: Given) -> bool:
     """Whether a GPU's line is in the text."""
-    return "(UUID: " in given.text and any(_GPU.search(line[:400]) for line in given.lines if "(UUID: " in line)
+    return _HEADS in given.text and any(_GPU.search(line[:400]) for line in given.lines if _HEADS in line)
 
 
 def read(given: Given) -> NodeTopology:
@@ -59,13 +63,19 @@ def read(given: Given) -> NodeTopology:
     notes = Notes(SOURCE)
     sections = _bounded_sections(given)
     said = {index: _said(lines) for index, lines in sections.items()}
-    gpus = [_gpu(index, sections[index], links, notes) for index, links in said.items()]
+    cut = _cut(said, sections, notes)
+    gpus = [
+        replace(_gpu(index, sections[index], links, notes), nvlinks_unknown=index in cut)
+        for index, links in said.items()
+    ]
     _note_silent(said, notes)
     hidden = _hides(said, notes)
     node = assemble(Snapshot(nvml=NvmlFacts(gpus=tuple(gpus)), problems=notes.problems))
     # One GPU alone with a link that is up: something is at its other end, which `-i` or a cut left out.
     alone = len(said) == 1 and any(rate for links in said.values() for rate in links.rates.values())
-    in_part = alone or [*said] != list(range(len(said)))
+    joined = any(line.count(_HEADS) > 1 for line in given.lines)  # lines of several GPUs that lost what ends them
+    torn = any(_PART.fullmatch(line) and not _known(line) for line in given.lines[-1:])
+    in_part = alone or joined or torn or bool(cut) or [*said] != list(range(len(said)))
     return replace(node, nvlink_hidden=hidden, unseen=("gpus",) if in_part else ())
 
 
@@ -93,7 +103,7 @@ def _sections(given: Given) -> dict[int, list[str]]:
     sections: dict[int, list[str]] = {}
     current: list[str] = []
     for line in given.lines:
-        match = _GPU.search(line[:400]) if "(UUID: " in line else None
+        match = _GPU.search(line[:400]) if _HEADS in line else None
         if match is not None:
             current = sections.setdefault(int(match[1]), [line[:400]])
         elif len(current) <= _MOST_LINES:
@@ -159,6 +169,25 @@ def _placed(index: int, said: Said, notes: Notes) -> dict[int, tuple[PciAddress,
         return dict(zip(active, (said.ends[number] for number in sorted(said.ends)), strict=True))
     notes.add(f"GPU{index}", f"{len(active)} links are up, and {len(said.ends)} lead somewhere: which is not known")
     return {}
+
+
+def _known(line: str) -> bool:
+    return any(known.search(line[:400]) for known in (_GPU, _STATE, _REMOTE, _CAPABILITY, _ERRORS))
+
+
+def _cut(said: dict[int, Said], sections: dict[int, list[str]], notes: Notes) -> set[int]:
+    """GPUs of which fewer links are described than of others of their product: ``-s`` has a line for each link."""
+    names = {index: match[2] for index, lines in sections.items() if (match := _GPU.search(lines[0]))}
+    most: dict[str, int] = {}
+    for index, name in names.items():
+        most[name] = max(most.get(name, 0), len(said[index].rates))
+    found = {index for index, name in names.items() if 0 < len(said[index].rates) < most[name]}
+    described = [index for index, links in said.items() if links.rates]
+    if 0 < len(described) < len(said):
+        found.add(described[-1])  # the text ends after it, or within it
+    for index in found:
+        notes.add(f"GPU{index}", f"only {len(said[index].rates)} of its links may be described: the input is cut")
+    return found
 
 
 def _note_silent(said: dict[int, Said], notes: Notes) -> None:

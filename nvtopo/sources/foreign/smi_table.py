@@ -2,6 +2,8 @@
 
 import re
 
+from msgspec.structs import replace
+
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.sources.foreign import smi_query_facts
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
@@ -38,7 +40,14 @@ def read(given: Given) -> NodeTopology:
     driver = versions.get("KMD") or versions.get("Driver", "")
     cuda = versions.get("CUDA UMD") or versions.get("CUDA", "")
     gpus = {index: _answers(lines) for index, lines in sorted(blocks.items())}
-    return smi_query_facts.node(gpus, driver, cuda, "", Notes(SOURCE))
+    notes = Notes(SOURCE)
+    last = next(line for line in reversed(given.lines) if line.strip())
+    torn = last.startswith(_BORDER) and not last.rstrip().endswith(_BORDER)
+    cut = torn or (last.startswith("|") and any(last[:200] in lines for lines in blocks.values()))
+    if cut:
+        notes.add("table", "it has no lower border: the input is cut")
+    node = smi_query_facts.node(gpus, driver, cuda, "", notes)
+    return replace(node, unseen=("gpus",)) if cut else node
 
 
 def _blocks(lines: list[str]) -> dict[int, list[str]]:

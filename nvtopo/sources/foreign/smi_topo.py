@@ -92,7 +92,8 @@ def _hides_nvlink(matrix: Matrix, rows: dict[str, Row], given: Given, notes: Not
     if 2 * sum(1 for label in _gpus(matrix) if label in rows) < len(gpus):
         notes.add("NVLink", "most rows are missing: which GPUs NVLink joins is not known")
         return True
-    if has_levels(matrix.after) and not names_nvlink(matrix.after):
+    begun = has_levels(matrix.after) or any(line.lstrip(" #>*").startswith("Legend") for line in matrix.after)
+    if begun and not names_nvlink(matrix.after):
         notes.add("NVLink", "the legend has no NV#, as that of `topo -mp`: the input can't show NVLink")
         return True
     if _PCI_VIEW.search(given.text) and not _WHOLE_VIEW.search(given.text):

@@ -23,6 +23,9 @@ _CELL = re.compile(
 _SURE_CELL = re.compile(
     r"\s*(?:X(?=\s|$|NV|NODE|S[YO]|P[HXI])|NV[0-9]|NODE|SYS|SOC|PHB|PXB|PIX|\?|(?:OK|[CGT]NS)(?=\s|$))"
 )
+#: Words that are no part of a longer one, also where cells lost the blank between them.
+_WHOLE = re.compile(r".*(?:X|NODE|SYS|SOC|PHB|PXB|PIX|N/A)")
+_PART_OF_CELL = re.compile(r"N|NO|NOD|NV[0-9]{0,2}|S|SY|P|PH|PI|PX")
 _WORD = re.compile(r"\S+")
 #: What the rest of a wrapped row can consist of.
 _CONTINUED = re.compile(r"[\sXNVODESYHPBIC0-9,/A?-]*[0-9A-Z?][\sXNVODESYHPBIC0-9,/A?-]*")
@@ -74,7 +77,7 @@ class Matrix(NamedTuple):
 
 def matrices(given: Given) -> Iterator[Matrix]:
     """Every matrix of the text, in its order."""
-    lines = [_plain(line[:_LONGEST_LINE]) for line in given.lines]
+    lines = _ended([_plain(line[:_LONGEST_LINE]) for line in given.lines])
     starts = [index for index, line in enumerate(lines) if "GPU" in line and _labels(line)]
     ends = [*starts[1:], len(lines)][: len(starts)]
     wrapped: list[int] = []
@@ -87,6 +90,17 @@ def matrices(given: Given) -> Iterator[Matrix]:
         wrapped = []
         if found is not None:
             yield found
+
+
+def _ended(lines: list[str]) -> list[str]:
+    """The lines, less the last word of a row that ends the text and is shorter than the one before: ``NV1`` of NV18."""
+    last = lines[-1].split() if lines else []
+    if not last or _WHOLE.fullmatch(last[-1]) or _row_start(lines[-1]) is None:
+        return lines
+    before = next((line.split() for line in reversed(lines[:-1]) if _row_start(line)), None)
+    if len(last) >= len(before) if before else not _PART_OF_CELL.fullmatch(last[-1]):
+        return lines
+    return [*lines[:-1], lines[-1].rstrip().removesuffix(last[-1])]
 
 
 def looks_like(given: Given) -> bool:

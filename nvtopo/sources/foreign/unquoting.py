@@ -12,6 +12,7 @@ _MESSAGE_KEYS: Final = (
 )  # fmt: skip
 _HOST_KEYS: Final = ("host", "hostname", "_HOSTNAME", "node", "nodeName", "node_name", "pod", "instance")
 _ESCAPED: Final = re.compile(r'\\{2}(?=-[0-9\[])|\\{1,4}(?:(n|t|r|"|/)|u00(1b|0a|09|22|26|27|3c|3e|3C|3E))')
+_PYTHON_STRING: Final = re.compile(r"(?<=[\[ ,])('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")(?=[,\]])")
 _MEANT: Final = {"n": "\n", "t": "\t", "r": ""}
 _MOST_STRINGS: Final = 1 << 16
 _DEEPEST: Final = 32
@@ -38,9 +39,16 @@ def _document(text: str) -> str | None:
     try:
         document = json.loads(text)  # noqa: TID251 - of a log, whose strings may hold halves of characters
     except (ValueError, RecursionError):
-        return None
+        document = _python_list(text)
     strings = [string for _, string in zip(range(_MOST_STRINGS), _strings(document, _DEEPEST), strict=False)]
     return "\n".join(strings) if strings else None
+
+
+def _python_list(text: str) -> list[str]:
+    """The strings of a list as Python prints it: what ``splitlines`` left in a log."""
+    if not re.match(r"\s*\[\s*'", text[:80]):
+        return []
+    return [_ESCAPED.sub(_unescaped, found[1][1:-1]) for found in _PYTHON_STRING.finditer(text)]
 
 
 def _lines(text: str) -> str:

@@ -28,6 +28,7 @@ _NOT_READY = {
     ),
 }
 _LEVELS = {0: "INTERNAL", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}
+_MIG = {pynvml.NVML_DEVICE_MIG_DISABLE: False, pynvml.NVML_DEVICE_MIG_ENABLE: True}
 _P2P_UNKNOWN = "U"
 _P2P = {0: "OK", 1: "CNS", 2: "GNS", 3: "TNS", 4: "DR", 5: "NS"}
 
@@ -113,7 +114,7 @@ def _gpu(index: int, handle: Any, problems: list[Json]) -> Json | None:
                 "memoryBytes": None if memory is None else memory.total,
                 "memoryNumaNode": asker.ask(_numa_node, handle),
                 "vbios": asker.ask(pynvml.nvmlDeviceGetVbiosVersion, handle),
-                "mig": None if mig is None else mig[0] == pynvml.NVML_DEVICE_MIG_ENABLE,
+                "mig": None if mig is None else _MIG.get(mig[0]),
                 "fabric": fabric(asker, handle),
                 "platform": platform(asker, handle),
                 "link": _pcie(asker, handle),
