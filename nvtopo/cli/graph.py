@@ -24,8 +24,30 @@ _TIERS = ("nvlinkDomain", "rack", "leaf", "spine", "core", "zone")
     help="Output format.  [default: racks; table with --tier or --drift]",
 )
 @click.option("--watch", is_flag=True, help="Follow the graph of an aggregator (--server) until Ctrl-C.")
+@click.option(
+    "--cluster",
+    "clusters",
+    metavar="NAME=URL",
+    multiple=True,
+    help="Ask the aggregator of this cluster; of several, each is shown, also one that is not reached.",
+)
+@click.option(
+    "--cluster-token",
+    "tokens",
+    metavar="NAME=FILE",
+    multiple=True,
+    help="File with the bearer token for that --cluster alone.",
+)
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    source: Source, domain: str | None, node: str | None, tier: str | None, drift: bool, form: str | None, watch: bool
+    source: Source,
+    domain: str | None,
+    node: str | None,
+    tier: str | None,
+    drift: bool,
+    form: str | None,
+    watch: bool,
+    clusters: tuple[str, ...],
+    tokens: tuple[str, ...],
 ) -> None:
     """Show the cluster rack by rack: NVLink domains, their trays and GPUs, and findings.
 
@@ -38,6 +60,11 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     source = source.checked("graph")
     wanted = Selection(domain=domain, tier=tier, node=node, drift=drift)
     form = form or ("table" if tier or drift else "racks")
+    if clusters or tokens:
+        if watch or any(source):
+            raise UsageError("graph: --cluster and --cluster-token go with filters and --format alone")
+        graph_views.several(clusters, tokens, form, wanted)
+        return
     if not watch:
         graph_views.once(cluster_source.document(source), form, wanted)
         return

@@ -1,14 +1,16 @@
 """What ``nvtopo graph`` prints: the whole as racks, a table or JSON, and what changed."""
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import sleep
 
 import click
 
-from nvtopo.cli import cluster_source, following
+from nvtopo.cli import cluster_source, clusters, following
 from nvtopo.cli.colour import style
-from nvtopo.exporters import change_records, racks, selection, tables
+from nvtopo.exporters import change_records, clusters_document, racks, selection, tables
 from nvtopo.exporters.change_records import GraphChange
 from nvtopo.exporters.document import GraphDocument, encode, pretty
 from nvtopo.exporters.selection import Selection
@@ -26,6 +28,21 @@ def once(document: GraphDocument, form: str, wanted: Selection) -> None:
     """
     part = selection.of_document(document, selection.resolved(document, wanted))
     click.echo(pretty(part) if form == "json" else _picture(part, form, wanted), nl=False)
+
+
+def several(servers: Sequence[str], tokens: Sequence[str], form: str, wanted: Selection) -> None:
+    """Print a part of the graph of each cluster, as ``NAME=URL`` and ``NAME=FILE``.
+
+    Raises:
+        NvtopoError: they are not of this form, none answers, or none has such a part.
+    """
+    document = clusters.asked(clusters.named(servers, tokens), wanted)
+    text = (
+        clusters_document.pretty(document)
+        if form == "json"
+        else clusters.text(document, partial(_picture, form=form, wanted=wanted), style)
+    )
+    click.echo(text, nl=False)
 
 
 def watch(server: str, token_file: Path | None, form: str, wanted: Selection) -> None:

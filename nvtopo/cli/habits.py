@@ -66,6 +66,7 @@ EXAMPLES: Final = {
         ("nvtopo graph", "from the API server"),
         ("nvtopo graph --from captures/", "from a folder of captures"),
         ("nvtopo graph --server http://127.0.0.1:8080 -o json", "from an aggregator, as JSON"),
+        ("nvtopo graph --cluster east=http://127.0.0.1:8080 --cluster west=http://127.0.0.1:8081", "two clusters"),
     ),
     "accept": (("nvtopo accept NODE --until 7d --reason TEXT", "what is observed is expected, for a week"),),
     "history": (("nvtopo history NODE --server http://127.0.0.1:8080", "what changed on a node"),),
