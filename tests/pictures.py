@@ -1,5 +1,6 @@
 """Pictures of the live page for the docs: ``python -m tests.pictures`` draws them anew with Chromium."""
 
+import base64
 import re
 import shutil
 import subprocess
@@ -9,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from tests.browser import tab
+from tests.exporters.page_fabric import cable
+from tests.fabrics.ibfabric import Shape, host, text, wired
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = ROOT / "docs" / "pictures"
@@ -62,14 +67,40 @@ def main() -> int:
                 return 3
             _run(*options, _WAIT, f"--screenshot={FOLDER / picture.name}", url + picture.place)
             sys.stdout.write(f"{FOLDER.relative_to(ROOT) / picture.name}\n")
+    _fabric(FOLDER / "page-fabric.png")
     return 0
 
 
+def _fabric(file: Path) -> None:
+    """The fabric alone, of a rack in which a cable is missing and two are swapped."""
+    hosts = sorted(path.stem for path in (ROOT / _RACK).glob("*.json"))
+    fabric = wired(Shape(racks=1, hosts=len(hosts), spines=2))
+    one, other = (cable(fabric, host(0, 9), f"sw-k0-r{rail}") for rail in range(2))
+    fabric = fabric.without(one, other, cable(fabric, host(0, 5), "sw-k0-r3"))
+    found = text(fabric.with_cables((one[0], other[1]), (other[0], one[1])))
+    for at, name in enumerate(hosts):
+        found = found.replace(host(0, at), name)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        topology = Path(folder) / "topology"
+        topology.mkdir()
+        (topology / "fabric").write_text(found)
+        with _page("--topology", str(topology)) as url, tab(Path(folder) / "profile") as shown:
+            shown.open(url, 1100, 1200)
+            shown.wait("document.querySelectorAll('.cable:not([data-state=there])').length === 3")
+            box = "document.querySelector('#fabric').getBoundingClientRect().toJSON()"
+            place = {key: value for key, value in shown.find(box).items() if key in {"x", "y", "width", "height"}}
+            taken = shown.say(
+                "Page.captureScreenshot", format="png", clip=place | {"scale": 1}, captureBeyondViewport=True
+            )
+    file.write_bytes(base64.b64decode(taken["data"]))
+    sys.stdout.write(f"{file.relative_to(ROOT)}\n")
+
+
 @contextmanager
-def _page() -> Iterator[str]:
+def _page(*more: str) -> Iterator[str]:
     """The demonstration's page, on any free port."""
     command = [sys.executable, "-m", "nvtopo", "standalone", "--fleet", _RACK, "--stale", "nvl72-r01-t13"]
-    command += ["--page-port", "0", "--metrics-port", "0", "--node-name", "this-machine"]
+    command += ["--page-port", "0", "--metrics-port", "0", "--node-name", "this-machine", *more]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8") as served:
         try:
             assert served.stdout is not None

@@ -78,13 +78,16 @@ def test_a_nodes_matrix_and_cables_are_shown_and_what_changes_joins_its_history(
 
 
 def test_the_fabric_is_walked_with_the_keyboard(page: Page) -> None:
-    page.tab.open(page.url)
+    page.tab.open(page.url, height=300)
     page.tab.wait(PICTURE)
     page.tab.find("document.querySelector('#fabric-group').focus()")
     page.tab.press("Tab")
     assert page.tab.find("document.activeElement.getAttribute('href')") == f"#node/{host(0, 0)}"
+    scrolled = page.tab.find("scrollY")
+    assert scrolled > 0
     page.tab.press("Enter")
     page.tab.wait(f"{FACTS}.includes('{host(0, 0)}') && document.querySelector('#facts .matrix')")
+    assert page.tab.find("scrollY") == scrolled, "the racks do not jump into view"
     page.tab.press("Escape")
     page.tab.wait("!document.querySelector('#facts .close') && !location.hash")
 

@@ -77,13 +77,12 @@ function drawing(columns, cables, name) {
 function line(cable, one, other) {
   const [left, right] = one.x < other.x ? [one, other] : [other, one];
   const from = left.x + left.width;
-  const bend = (from + right.x) / 2;
   const drawn = svg("g", { class: "cable", "data-state": cable.state },
-    svg("path", { d: `M${from} ${left.y}C${bend} ${left.y} ${bend} ${right.y} ${right.x} ${right.y}` }),
+    svg("path", { d: `M${from} ${left.y}L${right.x} ${right.y}` }),
     svg("title", {}, cable.words));
   const mark = MARKS[cable.state];
-  // On the curve, off its middle, where most cables cross.
-  if (mark) drawn.append(svg("text", { class: "mark", x: from + (right.x - from) * 0.342, y: left.y + (right.y - left.y) * 0.216 + 4 }, mark));
+  // On the cable, near its left end: most cables cross in the middle.
+  if (mark) drawn.append(svg("text", { class: "mark", x: from + (right.x - from) * 0.24, y: left.y + (right.y - left.y) * 0.24 + 4 }, mark));
   return drawn;
 }
 

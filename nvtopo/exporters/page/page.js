@@ -210,13 +210,13 @@ function hold(name) {
 }
 
 // The node that the address names, if it names one: links to a node are #node/NAME.
-function linked() {
+function linked(scrolls) {
   if (!location.hash.startsWith(LINK)) return;
   let name;
   try { name = decodeURIComponent(location.hash.slice(LINK.length)); } catch { return; }
   if (graph.nodes[name]) {
     hold(name);
-    trays.get(name)?.element.scrollIntoView({ block: "nearest" });
+    if (scrolls) trays.get(name)?.element.scrollIntoView({ block: "nearest" });
   } else {
     $("nothing").textContent = `Nothing found: no node ${name} in the graph.`;
   }
@@ -262,7 +262,7 @@ function release() {
   trays.get(name)?.element.focus({ preventScroll: true });
 }
 
-window.addEventListener("hashchange", () => graph && linked());
+window.addEventListener("hashchange", () => graph && linked(false));
 
 // --- following ------------------------------------------------------------------------------------------------
 
@@ -279,7 +279,7 @@ async function load() {
       graph = await (await ask("/v1/graph")).json();
       const first = !document.documentElement.dataset.density;
       draw();
-      if (first) linked();
+      if (first) linked(true);
       say("live", `live · generation ${graph.generation}`);
     } while (graph.generation < wanted);
   } catch (error) {
