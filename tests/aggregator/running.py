@@ -11,6 +11,7 @@ import msgspec
 
 from nvtopo.aggregator.loop import Aggregator, EventSource
 from nvtopo.aggregator.server import GraphServer
+from nvtopo.aggregator.trail import Trail
 from nvtopo.cluster.inventory import Event
 
 PATIENCE = 10.0
@@ -37,8 +38,8 @@ class Script:
 
 
 @contextmanager
-def running(source: EventSource, pause_seconds: float = 0.0) -> Iterator[Aggregator]:
-    aggregator, stop = Aggregator(source, pause_seconds=pause_seconds), threading.Event()
+def running(source: EventSource, pause_seconds: float = 0.0, trail: Trail | None = None) -> Iterator[Aggregator]:
+    aggregator, stop = Aggregator(source, pause_seconds=pause_seconds, trail=trail), threading.Event()
     thread = threading.Thread(target=aggregator.run, args=(stop,), name="loop")
     thread.start()
     try:

@@ -119,7 +119,7 @@ def test_the_leader_writes_the_trail_with_the_status() -> None:
 @pytest.fixture(name="live")
 def _live() -> Iterator[tuple[Script, Aggregator, GraphServer]]:
     script = Script(Listed(machines.racks(1, 2), histories={"r001-t00": (_OLD,)}))
-    with running(script) as aggregator:
+    with running(script, trail=Trail(clock=lambda: _NOON)) as aggregator:
         assert aggregator.wait(0, PATIENCE) is not None
         with GraphServer(aggregator) as server:
             yield script, aggregator, server
