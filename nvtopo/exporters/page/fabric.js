@@ -8,7 +8,7 @@ const ALONE = 24; // up to so many nodes each have a row of their own
 const order = new Intl.Collator("en", { numeric: true }).compare;
 // Names come from other machines: "constructor" may be one.
 export const own = (object, key) => (Object.hasOwn(object, key) ? object[key] : undefined);
-const keyOf = (a, b) => JSON.stringify(a < b ? [a, b] : [b, a]);
+const NONE = new Map();
 
 export function fabricOf(graph) {
   const cables = cablesOf(graph);
@@ -16,7 +16,7 @@ export function fabricOf(graph) {
   const homes = homesOf(graph, cables, levels.leaves);
   const groups = new Map();
   const group = (id) => groups.get(id) ?? groups.set(id, { id, nodes: [], leaves: [], findings: [] }).get(id);
-  for (const [name, node] of Object.entries(graph.nodes)) if (cables.of.has(name)) group(node.tiers.leaf ?? "").nodes.push(name);
+  for (const [name, node] of Object.entries(graph.nodes)) if (cables.has(name)) group(node.tiers.leaf ?? "").nodes.push(name);
   for (const leaf of levels.leaves) group(homes.get(leaf) ?? "").leaves.push(leaf);
   const above = { id: null, nodes: [], leaves: [...levels.spines], findings: [] };
   for (const finding of graph.drift.filter((one) => one.kind === "cabling")) {
@@ -36,16 +36,17 @@ export function nameOf(graph, id) {
 
 // --- what there is ---------------------------------------------------------------------------------------------
 
-// Each pair of ends once. What is missing stands before what is there, and what is in the wrong place before both.
+// Name → the other ends of its cables → the cable, each pair of ends once. What is missing stands before what is there,
+// and what is in the wrong place before both.
 function cablesOf(graph) {
-  const all = new Map();
-  const of = new Map();
+  const cables = new Map();
+  const at = (name) => cables.get(name) ?? cables.set(name, new Map()).get(name);
   const put = (a, b, state, words = "") => {
-    const key = keyOf(a, b);
-    const known = all.get(key);
+    const known = cables.get(a)?.get(b);
     if (!known) {
-      all.set(key, { a, b, state, words });
-      for (const [here, there] of [[a, b], [b, a]]) of.set(here, (of.get(here) ?? new Set()).add(there));
+      const cable = { a, b, state, words };
+      at(a).set(b, cable);
+      at(b).set(a, cable);
     } else if (state !== "there" && known.state !== "misplaced") Object.assign(known, { state, words });
   };
   for (const edge of graph.edges) put(edge.a, edge.b, edge.present ? "there" : "missing", edge.present ? "" : `missing, by ${edge.source}`);
@@ -55,16 +56,20 @@ function cablesOf(graph) {
       put(name, rail.leaf, "there");
       if (rail.expected === null && !subjects.has(`${name} ${rail.nic}`)) continue;
       put(name, rail.leaf, "misplaced", rail.expected === null ? `${rail.nic} is in the wrong place` : `${rail.nic} should be on ${rail.expected}`);
-      if (rail.expected !== null && !all.has(keyOf(name, rail.expected))) put(name, rail.expected, "missing", `${rail.nic} should be here`);
+      if (rail.expected !== null && !cables.get(name)?.has(rail.expected)) put(name, rail.expected, "missing", `${rail.nic} should be here`);
     }
   }
-  return { all, of };
+  return cables;
 }
 
 // Leaves are what nodes are cabled to. What lies above the spines is a core where the graph has that tier, else a leaf
 // that no node is on.
 function levelsOf(graph, cables) {
-  const around = (names) => new Set([...names].flatMap((name) => [...(cables.of.get(name) ?? [])]).filter((name) => !Object.hasOwn(graph.nodes, name)));
+  const around = (names) => {
+    const found = new Set();
+    for (const name of names) for (const other of (cables.get(name) ?? NONE).keys()) if (!Object.hasOwn(graph.nodes, other)) found.add(other);
+    return found;
+  };
   const nodes = Object.entries(graph.nodes);
   const leaves = new Set(nodes.flatMap(([, node]) => node.rails.flatMap((rail) => [rail.leaf, rail.expected ?? rail.leaf])));
   const beside = around(leaves);
@@ -81,9 +86,9 @@ function homesOf(graph, cables, leaves) {
   const homes = new Map();
   for (const leaf of leaves) {
     const votes = new Map();
-    for (const name of cables.of.get(leaf) ?? []) {
+    for (const [name, cable] of cables.get(leaf) ?? NONE) {
       const id = own(graph.nodes, name)?.tiers.leaf;
-      if (id !== undefined && cables.all.get(keyOf(leaf, name)).state !== "misplaced") votes.set(id, (votes.get(id) ?? 0) + 1);
+      if (id !== undefined && cable.state !== "misplaced") votes.set(id, (votes.get(id) ?? 0) + 1);
     }
     const [best] = [...votes].sort(([a, many], [b, more]) => more - many || order(a, b));
     if (best) homes.set(leaf, best[0]);
@@ -102,7 +107,7 @@ function railsOf(graph, homes) {
 
 // The groups that a finding without nodes is about: by the cable that it names, or the switch.
 function about(finding, cables, homes) {
-  const ends = homes.has(finding.subject) ? [finding.subject] : cut(finding.subject).find(([a, b]) => cables.all.has(keyOf(a, b))) ?? [];
+  const ends = homes.has(finding.subject) ? [finding.subject] : cut(finding.subject).find(([a, b]) => cables.get(a)?.has(b)) ?? [];
   return ends.map((name) => homes.get(name)).filter((id) => id !== undefined);
 }
 
@@ -119,10 +124,10 @@ export function picture(fabric, group) {
   const top = group.id === null;
   const rows = top ? [] : rowsOf(fabric, group);
   const ends = new Map(rows.flatMap((row) => row.nodes.map((name) => [name, row.id])));
-  const foreign = [...new Set(group.nodes.flatMap((name) => [...(cables.of.get(name) ?? [])]))].filter((name) => levels.leaves.has(name) && !group.leaves.includes(name));
+  const foreign = [...new Set(group.nodes.flatMap((name) => [...cables.get(name).keys()]))].filter((name) => levels.leaves.has(name) && !group.leaves.includes(name));
   const middle = bounded([...group.leaves, ...foreign], fabric, (name) => boxOf(fabric, name, foreign.includes(name)));
   const above = top ? levels.cores : levels.spines;
-  const upper = new Set(middle.boxes.flatMap((box) => [...(cables.of.get(box.id) ?? [])]).filter((name) => above.has(name)));
+  const upper = new Set(middle.boxes.flatMap((box) => [...(cables.get(box.id) ?? NONE).keys()]).filter((name) => above.has(name)));
   const right = bounded([...upper], fabric, (name) => ({ id: name, label: name, words: "" }));
   const shown = new Set([...ends.keys(), ...middle.boxes.map((box) => box.id), ...right.boxes.map((box) => box.id)]);
   return {
@@ -138,7 +143,7 @@ export function picture(fabric, group) {
 // Nodes with something wrong come one by one; of many others those of one rack are one row.
 function rowsOf({ graph, cables }, group) {
   const named = new Set(group.findings.flatMap((finding) => finding.nodes));
-  const ill = (name) => named.has(name) || [...cables.of.get(name)].some((other) => cables.all.get(keyOf(name, other)).state !== "there");
+  const ill = (name) => named.has(name) || someIll(cables.get(name));
   const sorted = [...group.nodes].sort(order);
   const single = (name, bad) => ({ id: name, label: name, nodes: [name], node: name, bad });
   if (sorted.length <= ALONE) return sorted.map((name) => single(name, ill(name)));
@@ -154,9 +159,11 @@ function rowsOf({ graph, cables }, group) {
   return [...sorted.filter(ill).map((name) => single(name, true)), ...folded];
 }
 
+const someIll = (cables) => [...cables.values()].some((cable) => cable.state !== "there");
+
 // Switches that something is wrong with come before what does not fit in.
 function bounded(names, fabric, box) {
-  const ill = (name) => [...(fabric.cables.of.get(name) ?? [])].some((other) => fabric.cables.all.get(keyOf(name, other)).state !== "there");
+  const ill = (name) => someIll(fabric.cables.get(name) ?? NONE);
   const kept = names.length <= MOST_SWITCHES ? names : names.map((name) => [name, ill(name)]).sort(([, a], [, b]) => b - a).slice(0, MOST_SWITCHES).map(([name]) => name);
   const place = (name) => fabric.rails.get(name) ?? { rail: Infinity, plane: null };
   const sorted = [...kept].sort((a, b) => (place(a).rail === place(b).rail ? (place(a).plane ?? 0) - (place(b).plane ?? 0) : place(a).rail - place(b).rail) || order(a, b));
@@ -173,11 +180,10 @@ function boxOf(fabric, name, foreign) {
 function drawn({ cables }, boxes, shown, ends, rows) {
   const found = new Map();
   for (const { id } of boxes) {
-    for (const other of cables.of.get(id) ?? []) {
-      const cable = cables.all.get(keyOf(id, other));
+    for (const [other, cable] of cables.get(id) ?? NONE) {
       const to = ends.get(other) ?? other;
       if (!shown.has(other) || (ends.has(other) && !rows.has(to))) continue;
-      found.set(keyOf(id, to), { from: to, to: id, state: cable.state, words: `${cable.a} - ${cable.b}${cable.words && `: ${cable.words}`}` });
+      found.set(JSON.stringify([id, to].sort()), { from: to, to: id, state: cable.state, words: `${cable.a} - ${cable.b}${cable.words && `: ${cable.words}`}` });
     }
   }
   return [...found.values()].sort((a, b) => (a.state !== "there") - (b.state !== "there"));
