@@ -139,13 +139,13 @@ $(DEMO): setup.cfg pyproject.toml constraints.txt | $(BIN)/python
 
 $(ALL): setup.cfg pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing nvtopo and its checks into $(VENV) (once)"
-	@$(PIP) $(EDITABLE) '.[kubernetes,aggregator,signing,test]'
+	@$(PIP) $(EDITABLE) '.[kubernetes,aggregator,signing,picture,test]'
 	@$(COMPILE)
 	@touch $@ $(DEMO)
 
 $(IMAGE): $(ALL)
 	@echo "installing what lists the image's contents into $(VENV) (once)"
-	@$(PIP) $(EDITABLE) '.[kubernetes,aggregator,signing,test,image]'
+	@$(PIP) $(EDITABLE) '.[kubernetes,aggregator,signing,picture,test,image]'
 	@touch $@
 
 # Remove everything that was built here.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Renderer = Callable[[Found, Derived], str | bytes]
 
-_FORMATS = ("matrix", "tree", "json", "yaml", "labels", "dot", "svg", "nccl", "metrics")
+_FORMATS = ("matrix", "tree", "json", "yaml", "labels", "dot", "svg", "png", "pdf", "nccl", "metrics")
 
 #: The end of a file's name → the format that ``--output`` writes.
 _ENDINGS = {
@@ -30,12 +30,17 @@ _ENDINGS = {
     ".dot": "dot",
     ".gv": "dot",
     ".svg": "svg",
+    ".png": "png",
+    ".pdf": "pdf",
     ".xml": "nccl",
     ".prom": "metrics",
 }
 
 #: What has no place for a problem; the others show what could not be read.
-_SAYS_NO_PROBLEMS = ("labels", "nccl", "dot", "svg")
+_SAYS_NO_PROBLEMS = ("labels", "nccl", "dot", "svg", "png", "pdf")
+
+#: What is no text.
+_BINARY = ("png", "pdf")
 
 _HELP = """Show the topology of this node: GPUs, NVLinks, NICs, NVMe, CPUs, NUMA.
 
@@ -47,6 +52,8 @@ _HELP = """Show the topology of this node: GPUs, NVLinks, NICs, NVMe, CPUs, NUMA
   labels   the node's labels
   dot      a graph for Graphviz: nvtopo dump --format dot | dot -Tsvg
   svg      a picture for browsers and documents
+  png      the same picture by the package CairoSVG: nvtopo dump --output topology.png
+  pdf      the same, as a drawing
   nccl     NCCL's topology XML, for NCCL_TOPO_FILE
   metrics  the metrics page that the agent would serve
 """
@@ -78,6 +85,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """Read the node, derive what follows, print it."""
     began = time.monotonic()
     form = form or _form_of(output)
+    if form in _BINARY and output in {None, "-"} and sys.stdout.isatty():
+        raise UsageError(f"--format {form} is not for a terminal: --output topology.{form}")
     if output is not None and nvme is None:
         nvme = True  # no terminal is too narrow for a file
     folder = folder_in(source)
@@ -169,7 +178,7 @@ def _metrics(found: "Found", derived: "Derived", began: float) -> str:
     return text((*part(lambda: observation)(), *ports))
 
 
-def _drawn(form: str, found: "Found", derived: "Derived") -> str:
+def _drawn(form: str, found: "Found", derived: "Derived") -> str | bytes:
     """The formats that also need the PCI functions, as far as they are known."""
     from nvtopo.model.conclusions import hierarchy
 
@@ -186,7 +195,12 @@ def _drawn(form: str, found: "Found", derived: "Derived") -> str:
         return dot.render(found.node, derived, functions)
     from nvtopo.sinks.picture import svg
 
-    return svg.render(found.node, derived, functions)
+    drawing = svg.render(found.node, derived, functions)
+    if form not in _BINARY:
+        return drawing
+    from nvtopo.sinks.picture.converted import converted
+
+    return converted(drawing, form)
 
 
 def _tree(found: "Found", derived: "Derived", functions: "Functions") -> str:

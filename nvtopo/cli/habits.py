@@ -19,7 +19,7 @@ EXAMPLES: Final = {
         ("nvtopo dump", "this node's matrix"),
         ("nvtopo dump -o tree --from machine.json", "the PCIe tree of a capture"),
         ("nvtopo dump --from captures/", "a table of all nodes of a folder"),
-        ("nvtopo dump --output topology.svg", "a picture; the file's name chooses the format"),
+        ("nvtopo dump --output topology.svg", "a picture, also .png and .pdf: the file's name chooses"),
         ("nvidia-smi topo -m | nvtopo dump --from -", "another tool's output, read again"),
     ),
     "capture": (

@@ -6,12 +6,13 @@ import sys
 
 import pytest
 
-from nvtopo.cli.dump import _FORMATS
+from nvtopo.cli.dump import _BINARY, _FORMATS
 from tests.cli.test_command_line import nvtopo
 from tests.hosts.recorded import FIXTURES
 
 pytestmark = pytest.mark.slow
 
+_TEXTS = [form for form in _FORMATS if form not in _BINARY]
 _HOST = FIXTURES / "hosts" / "h100-sxm-8gpu-8cx7"
 _CAPTURE = str(_HOST / "capture.json")
 _GOLDEN = {
@@ -32,7 +33,7 @@ def test_a_format_is_what_its_golden_file_holds(form: str) -> None:
     assert result.stdout == (_HOST / "expected" / _GOLDEN[form]).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("form", _FORMATS)
+@pytest.mark.parametrize("form", _TEXTS)
 def test_a_format_prints_something_for_this_machine_too(form: str) -> None:
     result = nvtopo("dump", "--nvml", "none", "--format", form)
     assert (result.returncode, result.stderr) == (0, "")
@@ -47,7 +48,7 @@ def test_metrics_are_the_agent_s_families() -> None:
     assert found <= expected
 
 
-@pytest.mark.parametrize("form", [form for form in _FORMATS if form != "nccl"])
+@pytest.mark.parametrize("form", [form for form in _TEXTS if form != "nccl"])
 def test_every_format_that_needs_no_addresses_draws_another_tool_s_matrix(form: str) -> None:
     text = "\tGPU0\tGPU1\tNIC0\nGPU0\t X \tNV4\tPIX\nGPU1\tNV4\t X \tSYS\nNIC0\tPIX\tSYS\t X \n"
     result = nvtopo("dump", "--from", "-", "--format", form, standard_input=text)
@@ -86,7 +87,7 @@ def test_help_explains_every_format() -> None:
             },
         ),
         ("yaml", {"yaml", "nvtopo.sinks.text.matrix"}),
-        ("svg", {"prometheus_client", "xml"}),
+        ("svg", {"prometheus_client", "xml", "cairosvg"}),
     ],
 )
 def test_a_format_imports_what_it_uses_and_no_more(form: str, unused: set[str]) -> None:

@@ -134,7 +134,7 @@ def test_the_name_of_the_output_chooses_the_format(name: str, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_an_output_without_a_known_ending_needs_a_format(tmp_path: Path) -> None:
-    target = tmp_path / "topology.png"
+    target = tmp_path / "topology.bmp"
     refused = run("dump", "--from", str(CAPTURE), "--output", str(target), code=2).stderr
     assert refused.count("\n") == 1
     assert ".svg" in refused
