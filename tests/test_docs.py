@@ -22,6 +22,7 @@ PAGES = sorted(path for folder in FOLDERS for path in ROOT.glob(folder))
 #: What is typed on users' machines: commands there must be understood by the command line as it is.
 GUIDES = [page for page in PAGES if page.name != "CHANGELOG.md" and "decisions" not in page.parts]
 RECIPES = sorted((ROOT / "docs/recipes").glob("*.yaml"))
+TEAM = ROOT / "docs/recipes/team/quota-and-priority.yaml"
 
 
 #: Command of a console block that no test runs here -> who holds its output.
@@ -154,6 +155,54 @@ def test_a_recipe_is_whole_and_its_labels_exist(recipe: Path) -> None:
         assert key != "values" or value == [1, 3] or all(isinstance(one, str) for one in value), (
             "only exit codes are numbers"
         )
+
+
+def test_a_team_s_recipe_names_its_own_classes_and_labels_that_exist() -> None:
+    documents = list(yaml.safe_load_all(TEAM.read_text(encoding="utf-8")))
+    classes = {one["metadata"]["name"] for one in documents if one["kind"] == "PriorityClass"}
+    (pod,) = (one for one in documents if one["kind"] == "Pod")
+    assert pod["spec"]["priorityClassName"] in classes
+    (scoped,) = (one["spec"]["scopeSelector"] for one in documents if "scopeSelector" in one.get("spec", {}))
+    assert set(scoped["matchExpressions"][0]["values"]) <= classes
+    known = (ROOT / "docs/labels.md").read_text(encoding="utf-8")
+    assert all(f"| `{label}` |" in known for label in pod["spec"]["nodeSelector"])
+    assert len({one["metadata"].get("namespace") for one in documents} - {None}) == 1
+
+
+def test_the_slurm_recipe_is_a_script_and_its_export_is_one_that_there_is() -> None:
+    script = ROOT / "docs/recipes/slurm.sh"
+    assert subprocess.run(("sh", "-n", str(script)), check=False).returncode == 0
+    text = script.read_text(encoding="utf-8")
+    options = dict(re.findall("^#SBATCH --([a-z-]+)=(\\S+)$", text, flags=re.MULTILINE))
+    assert options["segment"] == options["nodes"]
+    (words,) = re.findall("nvtopo (export .*)$", text, flags=re.MULTILINE)
+    _, kind, *_ = shlex.split(words)
+    assert f"`{kind}`" in (ROOT / "docs/exports.md").read_text(encoding="utf-8")
+
+
+def test_metrics_to_start_with_are_ten_that_there_are() -> None:
+    page = (ROOT / "monitoring/README.md").read_text(encoding="utf-8")
+    section = page.partition("## Start with these ten\n")[2].partition("\n## ")[0]
+    names = re.findall(r"^\| `(nvtopo_\w+)`", section, flags=re.MULTILINE)
+    known = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    assert len(names) == len(set(names)) == 10
+    assert [name for name in names if f"| `{name}` |" not in known] == []
+
+
+def test_expressions_next_to_dcgm_are_those_that_promtool_runs() -> None:
+    shown = [block.strip() for _, block in fenced(ROOT / "docs/dcgm.md")]
+    (run,) = yaml.safe_load((ROOT / "monitoring/tests/next_to_dcgm.yaml").read_text(encoding="utf-8"))["tests"]
+    assert shown == [one["expr"] for one in run["promql_expr_test"]]
+    known = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"nvtopo_\w+", (ROOT / "docs/dcgm.md").read_text(encoding="utf-8")))
+    assert [name for name in named if f"| `{name}` |" not in known] == []
+
+
+def test_code_owners_own_what_there_is() -> None:
+    lines = (ROOT / ".github/CODEOWNERS").read_text(encoding="utf-8").splitlines()
+    patterns = [line.split()[0] for line in lines if not line.startswith("#")]
+    assert patterns[0] == "*"
+    assert [pattern for pattern in patterns[1:] if not (ROOT / pattern.lstrip("/")).exists()] == []
 
 
 def test_whoever_reports_is_asked_for_a_capture() -> None:

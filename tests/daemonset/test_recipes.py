@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tests.lab.control_plane import ControlPlane
-from tests.test_docs import RECIPES
+from tests.test_docs import RECIPES, TEAM
 
 pytestmark = pytest.mark.lab
 
@@ -47,3 +47,19 @@ def test_a_server_dry_run_takes_the_pair_of_jobs(control_plane: ControlPlane) ->
             assert answer["metadata"]["name"] == document["metadata"]["name"]
             kinds.append(document["kind"])
     assert kinds == ["Service", "Job"] * 2
+
+
+def test_a_server_dry_run_takes_quota_and_priority_of_a_team(control_plane: ControlPlane) -> None:
+    """In a namespace that there is; the pod's class too is only there in the dry run, so it is left to its name."""
+    api = control_plane.api()
+    for document in yaml.safe_load_all(TEAM.read_text(encoding="utf-8")):
+        if document["kind"] == "PriorityClass":
+            place = "/apis/scheduling.k8s.io/v1/priorityclasses"
+        else:
+            document["metadata"]["namespace"] = "default"
+            place = f"/api/v1/namespaces/default/{document['kind'].lower()}s"
+        if document["kind"] == "Pod":
+            assert document["spec"].pop("priorityClassName") == "gpu-batch"
+            document["spec"]["automountServiceAccountToken"] = False
+        answer = api.request("POST", f"{place}?dryRun=All&fieldValidation=Strict", document)
+        assert answer["metadata"]["name"] == document["metadata"]["name"]
