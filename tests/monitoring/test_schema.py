@@ -1,43 +1,27 @@
 """The dashboards against the types that Grafana publishes for its dashboards, by TypeScript's compiler."""
 
-import hashlib
 import json
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from tests import npm_packages
 from tests.monitoring import shipped
 from tests.monitoring.shipped import DASHBOARDS
 
 pytestmark = pytest.mark.lab
 
 SCHEMA: Final = Path(__file__).with_name("schema")
-_LOCKED: Final = ("package.json", "package-lock.json")
 _SOURCES: Final = ("board.ts", "tsconfig.json")
 
 
 @pytest.fixture(scope="module")
 def packages() -> Path:
-    """The folder of the pinned packages; kept below .cache by what is pinned."""
-    digest = hashlib.sha256(b"\0".join((SCHEMA / name).read_bytes() for name in _LOCKED)).hexdigest()[:16]
-    target = shipped.REPOSITORY / ".cache" / f"grafana-schema-{digest}"
-    if not target.is_dir():
-        if shutil.which("npm") is None:
-            pytest.fail("npm is not installed: apt-get install -y npm", pytrace=False)
-        target.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            for name in _LOCKED:
-                shutil.copy(SCHEMA / name, scratch)
-            quiet = ("--ignore-scripts", "--no-audit", "--no-fund")
-            done = subprocess.run(("npm", "ci", *quiet), cwd=scratch, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-            shutil.move(Path(scratch) / "node_modules", target)
-    return target
+    return npm_packages.installed(SCHEMA, "grafana-schema")
 
 
 @pytest.fixture

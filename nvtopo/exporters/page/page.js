@@ -94,11 +94,13 @@ function drawTray(name, node, before) {
     trays.set(name, known);
     return known.element;
   }
-  const button = element("button", { class: "tray", type: "button", tabindex: "-1", "aria-label": spoken(name, node) });
+  const number = seat(node.position.tray);
+  const button = element("button", { class: "tray", type: "button", tabindex: "-1", "aria-label": `${number} ${spoken(name, node)}`.trim() });
   button.dataset.node = name;
   button.dataset.search = `${name} ${node.position.chassis ?? ""}`.toLowerCase();
   button.append(
-    element("span", { class: "number", "aria-hidden": "true" }, seat(node.position.tray)),
+    element("span", { class: "number", "aria-hidden": "true" }, number),
+    " ", // as the label has it: who speaks to the page says what is seen
     element("span", { class: "name", "aria-hidden": "true" }, name),
     gpus(node),
     element("span", { class: "flag", "aria-hidden": "true" }, node.problems.length ? "!" : ""),
