@@ -74,6 +74,8 @@ def test_the_contract_is_kept(copy: Path) -> None:
         ("sources/linux/watch.py", "import nvtopo.kube.client", "sources.linux.watch -> nvtopo.kube.client"),
         ("sinks/text/words.py", "import nvtopo.sinks.picture.svg", "sinks.text.words -> nvtopo.sinks.picture.svg"),
         ("kube/election.py", "import time", "nvtopo.kube.election -> time"),
+        ("dra/publish_policy.py", "import time", "nvtopo.dra.publish_policy -> time"),
+        ("kube/own_slices.py", "import nvtopo.dra.claims", "nvtopo.kube.own_slices -> nvtopo.dra.claims"),
         ("agent/delivery_policy.py", "import threading", "nvtopo.agent.delivery_policy -> threading"),
         ("sinks/text/matrix.py", "import socket", "nvtopo.sinks.text.matrix -> socket"),
         ("sinks/picture/svg.py", "import nvtopo.kube.client", "nvtopo.sinks.picture.svg -> nvtopo.kube.client"),

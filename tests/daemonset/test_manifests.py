@@ -258,9 +258,9 @@ def test_no_rule_has_a_wildcard_and_none_reaches_a_secret_or_a_pod_of_others() -
                 assert rule == {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}
 
 
-@pytest.mark.parametrize("name", ["nvtopo-agent", "nvtopo-agent-events", "nvtopo-aggregator-events"])
+@pytest.mark.parametrize("name", ["nvtopo-agent", "nvtopo-agent-events", "nvtopo-aggregator-events", "nvtopo-dra"])
 def test_policy_is_closed_and_bound(name: str) -> None:
-    objects = shipped.base()
+    objects = shipped.with_components(("dra",))
     policy = shipped.one(objects, "ValidatingAdmissionPolicy", name)["spec"]
     binding = shipped.one(objects, "ValidatingAdmissionPolicyBinding", name)["spec"]
     assert policy["failurePolicy"] == "Fail"
