@@ -21,7 +21,7 @@ from nvtopo.model.conclusions.distance import Distances
 from nvtopo.model.conclusions.locality import Locality
 from nvtopo.model.conclusions.paths import nearest_nics
 from nvtopo.placement.gang import PREFIX
-from nvtopo.placement.gang_steps import Attempt, Figures, Lift, Plan, Step
+from nvtopo.placement.gang_steps import Attempt, Figures, Lift, Plan, Result, Step
 from nvtopo.placement.gangs import Gangs
 from nvtopo.placement.ledger import Refused
 from nvtopo.placement.pods import InUse, PodEvent, PodGone, PodsListed
@@ -96,6 +96,12 @@ class GangKeeper:
         """How many gangs there are now."""
         with self._changed:
             return self._gangs.figures
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """What gangs measured, beside what was predicted."""
+        with self._changed:
+            return self._gangs.results
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop`` is set."""

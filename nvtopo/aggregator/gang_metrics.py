@@ -1,10 +1,11 @@
 """Metrics of the gangs that this replica places."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from nvtopo.aggregator.gang_keeper import GangKeeper
-from nvtopo.sinks.metrics.series import Family, counter, declared, gauge
+from nvtopo.placement.gang_steps import Result
+from nvtopo.sinks.metrics.series import Family, Series, counter, declared, gauge
 
 _NOT_ASKED: Final = "the aggregator runs without `--gangs`"
 
@@ -23,7 +24,44 @@ WRITES = counter(
     source="the API server's answers",
     absent=_NOT_ASKED,
 )
+_NOT_SAID: Final = "no pod of the gang has the annotation"
+_NAMES: Final = ("namespace", "gang", "level")
+PREDICTED_BUS = gauge(
+    "nvtopo_aggregator_gang_predicted_bus_bytes_per_second",
+    "Bus bandwidth of a large collective over the gang, as its placement predicts it, in bytes per second. `level` is"
+    " the tier inside which the gang is.",
+    _NAMES,
+    source="the rate of the slowest link on the way",
+    absent="no pod of the gang says what was measured",
+)
+MEASURED_BUS = gauge(
+    "nvtopo_aggregator_gang_measured_bus_bytes_per_second",
+    "Bus bandwidth of a large collective over the gang, as its job measured it, in bytes per second.",
+    _NAMES,
+    source="the annotation `nvtopo.io/measured-bus-bandwidth` of a pod",
+    absent=_NOT_SAID,
+)
+PREDICTED_COST = gauge(
+    "nvtopo_aggregator_gang_predicted_seconds",
+    "The whole cost of the gang's placement, as predicted, in seconds.",
+    _NAMES,
+    source="`cost.total` of its Assignment",
+    absent="no pod of the gang says what was measured",
+)
+MEASURED_STEP = gauge(
+    "nvtopo_aggregator_gang_measured_step_seconds",
+    "How long a step of the gang takes, as its job measured it, in seconds.",
+    _NAMES,
+    source="the annotation `nvtopo.io/measured-step-seconds` of a pod",
+    absent=_NOT_SAID,
+)
 SERIES = declared(globals())
+_MEASURED: Final[tuple[tuple[Series, Callable[[Result], float | None]], ...]] = (
+    (PREDICTED_BUS, lambda result: result.predicted_bus),
+    (MEASURED_BUS, lambda result: result.measured_bus),
+    (PREDICTED_COST, lambda result: result.predicted_seconds),
+    (MEASURED_STEP, lambda result: result.measured_step),
+)
 
 
 def families(keeper: GangKeeper) -> Iterator[Family]:
@@ -33,4 +71,13 @@ def families(keeper: GangKeeper) -> Iterator[Family]:
     gangs.add(figures.placed, "placed")
     for outcome, count in keeper.applier.figures.outcomes.items():
         writes.add(count, outcome.value)
-    yield from (gangs, writes)
+    yield from (gangs, writes, *measured(keeper.results))
+
+
+def measured(results: tuple[Result, ...]) -> Iterator[Family]:
+    """What gangs measured, beside what was predicted of them."""
+    for series, value in _MEASURED:
+        family = Family(series)
+        for result in results:
+            family.add(value(result), result.namespace, result.gang, result.level)
+        yield family

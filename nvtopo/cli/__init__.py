@@ -32,6 +32,7 @@ VERBS: Final = {
     "place": ("nvtopo.cli.place", "Find the best GPUs for a gang."),
     "pods": ("nvtopo.cli.pods", "Show which GPUs and NICs each pod holds."),
     "release": ("nvtopo.cli.release", "Leave gangs that wait for a place to kube-scheduler."),
+    "predicted": ("nvtopo.cli.predicted", "Compare what was predicted of placements with what was measured."),
     "simulate": ("nvtopo.cli.simulate", "Replay a trace of gangs on a cluster, and compare policies."),
     "nfd-hook": ("nvtopo.cli.nfd_hook", "Print this node's labels for NFD releases that run hooks."),
     "standalone": ("nvtopo.cli.standalone", "Run agent and aggregator in one process, without Kubernetes."),

@@ -34,6 +34,9 @@ EXAMPLES: Final = {
         ("nvtopo inventory --format csv", "this node's parts, for a CMDB"),
         ("nvtopo inventory --from captures/ --format cyclonedx", "each node of a folder"),
     ),
+    "predicted": (
+        ("nvtopo predicted answer.json --measured all_reduce_perf.txt", "is the gang as fast as it should be?"),
+    ),
     "simulate": (("nvtopo simulate --trace gangs.csv --racks 16", "how long gangs wait, by policy"),),
     "doctor": (
         ("nvtopo doctor", "is this node ready for jobs?"),

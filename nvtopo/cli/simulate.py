@@ -59,6 +59,12 @@ class _Shape(NamedTuple):
     "--fail-every-hours", type=click.FloatRange(0, 1e6, min_open=True), help="Mean time in which a node fails."
 )
 @click.option("--repair-hours", type=click.FloatRange(0, 1e6), default=4.0, show_default=True)
+@click.option(
+    "--links",
+    "links_file",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="What links really give, as `nvtopo predicted --format links` writes it.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything that is drawn.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Write a plot to this file.")
@@ -76,12 +82,13 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     message_bytes: int,
     fail_every_hours: float | None,
     repair_hours: float,
+    links_file: Path | None,
     seed: int,
     as_json: bool,
     svg: Path | None,
 ) -> None:
     """Replay a trace of gangs, and compare what they wait and how they are scattered under several policies."""
-    from nvtopo.placement import simulate, trace
+    from nvtopo.placement import document, simulate, trace
     from nvtopo.placement.policies import POLICIES
     from nvtopo.reports import simulation, simulation_plot
     from nvtopo.sinks.publish.files import replace_file
@@ -95,6 +102,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
         backfill=not no_backfill,
         message_bytes=message_bytes,
         failures=_failures(fail_every_hours, repair_hours),
+        links={} if links_file is None else document.links_in(read_file(links_file, 1 << 20), str(links_file)),
     )
     runs: dict[str, simulate.Run] = {}
     for policy in dict.fromkeys(policies or _POLICIES):

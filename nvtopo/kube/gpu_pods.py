@@ -6,6 +6,7 @@ The API server can't select pods by what they ask for, so all of them come by; n
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from math import inf
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,7 @@ GPU: Final = "nvidia.com/gpu"
 MOST_PODS: Final = 200_000
 """That are kept; a cluster has fewer GPUs."""
 _LARGEST_COUNT: Final = 5
+_LONGEST_MEASURE: Final = 32
 _GROUP: Final = "leaderworkerset.sigs.k8s.io/group-index"
 _OUTER: Final = "jobset.sigs.k8s.io/job-global-index"
 _INNER: Final = (
@@ -173,6 +175,7 @@ def _kept(pod: _Pod) -> GpuPod | None:
         status=notes.get(pods.STATUS, ""),
         priority=pod.spec.priority or 0,
         created=_unix(pod.metadata.creation_timestamp),
+        measured=(_measure(notes.get(pods.MEASURED_BUS, "")), _measure(notes.get(pods.MEASURED_STEP, ""))),
         terms=tuple(required.node_selector_terms or ()) if required else (),
     )
 
@@ -196,6 +199,15 @@ def _asked(container: _Container) -> int:
 
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LARGEST_COUNT else None
+
+
+def _measure(text: str) -> float | None:
+    """A positive number as people write it; None of anything else."""
+    try:
+        found = float(text) if len(text) <= _LONGEST_MEASURE else inf
+    except ValueError:
+        return None
+    return found if 0 < found < inf else None
 
 
 def _order(said: dict[str, str]) -> tuple[int, ...]:

@@ -45,6 +45,8 @@ class Assignment(Record, frozen=True, kw_only=True, omit_defaults=False, tag="As
     cost: Costs
     domains: Mapping[str, int]
     """Tier → how many of its domains are used."""
+    bus_bytes_per_second: int | None = None
+    """What a large collective over all of the gang is expected to move: the rate of the slowest link on the way."""
     gpus_enforced: bool = False
     """Whether exactly these GPUs will be given, and not only these nodes."""
     ranks: tuple[Rank, ...]

@@ -1,10 +1,12 @@
 """``Board``: the free GPUs of a simulated cluster, with what every policy and every figure reads of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from nvtopo.placement.allot import gpus_of_pods
 from nvtopo.placement.answer import Rank
 from nvtopo.placement.fleet import Fleet, Host
+from nvtopo.placement.links import Link
 from nvtopo.placement.state import State
 from nvtopo.placement.trace import Gang
 
@@ -29,8 +31,8 @@ class _Rooms:
 class Board:
     """The cluster now. Level 1 is the closest tier there is: the NVLink domain in most fleets."""
 
-    def __init__(self, given: Fleet) -> None:
-        self.state = State(given)
+    def __init__(self, given: Fleet, links: Mapping[str, Link] = MappingProxyType({})) -> None:
+        self.state = State(given, links)
         self.levels = given.levels
         self.hosts = list(given.root.hosts())
         self._numbers = {host.name: number for number, host in enumerate(self.hosts)}

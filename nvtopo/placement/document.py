@@ -151,11 +151,23 @@ def parse(content: bytes, source: str) -> Parsed:
         load=None if wishes.load is None else wishes.load.known(),
         weights=wishes.weights.weights(),
     )
-    links: dict[str, Link] = {
+    return Parsed(found.metadata.name, request, _links(wishes.links), wishes.allow_degraded)
+
+
+def links_in(content: bytes, source: str) -> Mapping[str, Link]:
+    """Links alone, as ``nvtopo predicted --format links`` writes them.
+
+    Raises:
+        ParseError: it is none.
+    """
+    return _links(yaml.read(content, dict[Tier, LinkWish], "links by tier in YAML or JSON", source))
+
+
+def _links(wishes: Mapping[Tier, LinkWish]) -> Mapping[str, Link]:
+    return {
         tier: Link(int(link.latency_nanoseconds * 1000), max(1, int(link.gigabytes_per_second * 1e9)))
-        for tier, link in wishes.links.items()
+        for tier, link in wishes.items()
     }
-    return Parsed(found.metadata.name, request, links, wishes.allow_degraded)
 
 
 def _one(source: str, field: str, value: Tier | None, word: str, also: Tier | None) -> Tier | None:

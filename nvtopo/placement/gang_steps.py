@@ -49,6 +49,19 @@ class Plan(NamedTuple):
     steps: tuple[Step, ...]
 
 
+class Result(NamedTuple):
+    """What a placed gang measured, beside what was predicted of it; None is not known."""
+
+    namespace: str
+    gang: str
+    level: str
+    predicted_bus: int | None
+    measured_bus: float | None
+    predicted_seconds: float
+    """The whole cost."""
+    measured_step: float | None
+
+
 class Figures(NamedTuple):
     """How many gangs there are."""
 

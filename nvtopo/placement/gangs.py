@@ -6,6 +6,7 @@ answer. A pod that comes for one that is gone gets that one's rank and GPUs. The
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from math import inf
 from typing import Final, NamedTuple
 
@@ -13,8 +14,9 @@ from msgspec.structs import replace
 
 from nvtopo.errors import ParseError
 from nvtopo.placement.answer import Answer, Assignment, NoFit
+from nvtopo.placement.cost import PS_PER_SECOND
 from nvtopo.placement.gang import Asked, Key, Timing, asked, key_of, size_of, timing_of
-from nvtopo.placement.gang_steps import Attempt, Fail, Figures, Lift, Plan, Say, Step, lifts
+from nvtopo.placement.gang_steps import Attempt, Fail, Figures, Lift, Plan, Result, Say, Step, lifts
 from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodSeen, PodsListed, in_order
 
 FIRST_SECONDS: Final = 1.0
@@ -26,6 +28,8 @@ ORPHAN_SECONDS: Final = 30.0
 _MOST_ATTEMPTS: Final = 64
 _LARGEST_EXPONENT: Final = 16
 _LONGEST_REASON: Final = 400
+#: Gangs that have series of their own.
+_MOST_RESULTS: Final = 500
 
 
 class _Gang:
@@ -88,6 +92,22 @@ class Gangs:
         placed = sum(gang.answer is not None for gang in self._gangs.values())
         waiting = sum(gang.answer is None and bool(gang.waiting) for gang in self._gangs.values())
         return Figures(waiting, placed)
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """What gangs measured, of a limited number of them."""
+        return tuple(islice(self._results(), _MOST_RESULTS))
+
+    def _results(self) -> Iterator[Result]:
+        """Of each gang the first of its pods that measured something."""
+        for key, gang in self._gangs.items():
+            said = [pod for pod in gang.pods.values() if pod.measured != (None, None)]
+            if gang.answer is not None and said:
+                bus, step = in_order(said)[0].measured
+                name = f"{key.gang}/{key.group}" if key.group else key.gang
+                predicted = gang.answer.cost.total / PS_PER_SECOND
+                level, rate = gang.answer.level, gang.answer.bus_bytes_per_second
+                yield Result(key.namespace, name, level, rate, bus, predicted, step)
 
     def fold(self, event: PodEvent) -> None:
         """What happened to a pod."""
@@ -218,7 +238,11 @@ class Gangs:
 
 def _changed(before: GpuPod, now: GpuPod) -> bool:
     """Whether it matters; what we write at a pod does not."""
-    return replace(before, status="", node="") != replace(now, status="", node="")
+    return _placed_by(before) != _placed_by(now)
+
+
+def _placed_by(pod: GpuPod) -> GpuPod:
+    return replace(pod, status="", node="", measured=(None, None))
 
 
 def _whole(key: Key, gang: _Gang, waiting: list[GpuPod]) -> Asked | None:

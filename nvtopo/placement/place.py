@@ -88,6 +88,7 @@ def _assignment(usable: Fleet, request: Request, found: exact.Candidate, priced:
         domain=found.domain.id,
         cost=_costs(request, found, priced, shares, used),
         domains=dict(zip(usable.levels, used, strict=False)),
+        bus_bytes_per_second=priced.links[level].bytes_per_second,
         ranks=allot.ranks(shares, request),
     )
 

@@ -17,6 +17,9 @@ GPUS: Final = "nvtopo.io/gpus"
 NICS: Final = "nvtopo.io/nics"
 RESERVATION: Final = "nvtopo.io/reservation"
 STATUS: Final = "nvtopo.io/placement-status"
+MEASURED_BUS: Final = "nvtopo.io/measured-bus-bandwidth"
+"""Bytes per second of a large collective over the gang, as the job measured it."""
+MEASURED_STEP: Final = "nvtopo.io/measured-step-seconds"
 
 
 class GpuPod(Record, frozen=True, kw_only=True):
@@ -47,6 +50,8 @@ class GpuPod(Record, frozen=True, kw_only=True):
     """What was said of it last."""
     priority: int = 0
     created: float = 0.0
+    measured: tuple[float | None, float | None] = (None, None)
+    """What its job measured: bus bandwidth in bytes per second, and seconds of a step."""
     terms: tuple[dict[str, Any], ...] = ()
     """What its required node affinity asks for, as it stands."""
 

@@ -5,9 +5,10 @@ of their arrival and start from the beginning. All chance is drawn from what is 
 """
 
 from bisect import insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from heapq import heappop, heappush
 from math import gcd, log
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from nvtopo.errors import UsageError
@@ -15,6 +16,7 @@ from nvtopo.placement import cost, links
 from nvtopo.placement.answer import Rank
 from nvtopo.placement.board import Board
 from nvtopo.placement.fleet import Fleet
+from nvtopo.placement.links import Link
 from nvtopo.placement.policies import Policy, Wish
 from nvtopo.placement.trace import Draw, Gang
 
@@ -42,6 +44,8 @@ class Setup(NamedTuple):
     """A gang that can't start does not hold up those behind it."""
     message_bytes: int = 2_000_000
     failures: Failures | None = None
+    links: Mapping[str, Link] = MappingProxyType({})
+    """What the site's links really give."""
 
 
 class Run(NamedTuple):
@@ -101,8 +105,8 @@ class _Simulation:
     def __init__(  # noqa: PLR0913, PLR0917 - as ``run``
         self, given: Fleet, gangs: tuple[Gang, ...], setup: Setup, policy: Policy, draw: Draw, chance: Draw
     ) -> None:
-        self._board = Board(given)
-        self._links = links.table(given.levels)
+        self._board = Board(given, setup.links)
+        self._links = links.table(given.levels, setup.links)
         self._setup, self._policy, self._draw = setup, policy, draw
         possible = [self._board.holds(gang, within=False) for gang in gangs]
         self._gangs = [gang for gang, holds in zip(gangs, possible, strict=True) if holds]

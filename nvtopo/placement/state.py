@@ -142,6 +142,7 @@ class State:
             generation=generation,
             level=self._levels[found.level],
             domain=domain,
+            bus_bytes_per_second=self._links[found.level].bytes_per_second,
             cost=self._costs(work, found),
             domains=dict(zip(self._levels, (*found.used, 1), strict=False)),
             ranks=self._ranks(takes, request.gpus, work.stage_pods),

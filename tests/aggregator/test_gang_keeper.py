@@ -14,6 +14,7 @@ from nvtopo.aggregator.gang_keeper import CountedPods, GangKeeper
 from nvtopo.errors import ApiError
 from nvtopo.kube.client import Client
 from nvtopo.kube.reservations import Reservations
+from nvtopo.placement.gang_steps import Result
 from nvtopo.placement.pods import GATE, GpuPod, PodEvent, PodGone, PodSeen, PodsListed
 from tests.aggregator.running import PATIENCE
 from tests.cluster import machines
@@ -125,3 +126,16 @@ def test_the_page_says_how_many_wait() -> None:
     world = World()
     samples = {family.series.name: family for family in gang_metrics.families(world.keeper)}
     assert samples.keys() == {series.name for series in gang_metrics.SERIES}
+    assert not samples["nvtopo_aggregator_gang_measured_bus_bytes_per_second"].samples
+
+
+def test_what_a_job_measured_is_a_series() -> None:
+    result = Result("team", "g", "leaf", 9 * 10**11, None, 0.25, 1.5)
+    found = {family.series.name: family.samples for family in gang_metrics.measured((result,))}
+    labels = '{namespace="team",gang="g",level="leaf"}'
+    assert found == {
+        "nvtopo_aggregator_gang_predicted_bus_bytes_per_second": [(labels, 9 * 10**11)],
+        "nvtopo_aggregator_gang_measured_bus_bytes_per_second": [],
+        "nvtopo_aggregator_gang_predicted_seconds": [(labels, 0.25)],
+        "nvtopo_aggregator_gang_measured_step_seconds": [(labels, 1.5)],
+    }

@@ -215,3 +215,24 @@ def test_a_pod_that_is_left_to_the_scheduler_gets_no_place() -> None:
     assert failed.of_status
     assert msgspec.json.decode(failed.document)["status"]["message"] == "late"
     assert pod_changes.path_of("team", "p/..") == "/api/v1/namespaces/team/pods/p%2F.."
+
+
+@pytest.mark.parametrize(
+    ("bus", "step", "found"),
+    [
+        ("7.5e11", "0.25", (7.5e11, 0.25)),
+        ("", "1", (None, 1.0)),
+        ("fast", "-1", (None, None)),
+        ("0", "nan", (None, None)),
+        ("inf", "1" * 40, (None, None)),
+    ],
+)
+def test_what_a_job_measured_is_a_positive_number_or_not_known(
+    bus: str, step: str, found: tuple[float | None, float | None]
+) -> None:
+    document = written()
+    notes = {"nvtopo.io/measured-bus-bandwidth": bus, "nvtopo.io/measured-step-seconds": step}
+    document["metadata"]["annotations"] = notes
+    pod = read(document)
+    assert pod is not None
+    assert pod.measured == found

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from nvtopo.errors import ParseError
 from nvtopo.placement.answer import Assignment, Costs, NoFit, Rank
 from nvtopo.placement.gang import Key, asked, key_of, ranked, size_of
-from nvtopo.placement.gang_steps import Fail, Lift, Say
+from nvtopo.placement.gang_steps import Fail, Lift, Result, Say
 from nvtopo.placement.gangs import LONGEST_SECONDS, ORPHAN_SECONDS, Gangs
 from nvtopo.placement.pods import GATE, GpuPod, InUse, PodGone, PodSeen, PodsListed, in_order
 
@@ -330,3 +330,14 @@ def test_gpus_in_use_are_counted_by_reservation() -> None:
     assert not in_use.fold(PodGone("team", "g-2"))
     assert in_use.counted() == {"n2": {"": 2}}
     assert msgspec.to_builtins(in_use.counted()) == {"n2": {"": 2}}
+
+
+def test_what_a_gang_measured_stands_beside_what_was_predicted() -> None:
+    answer = replace(assignment(), bus_bytes_per_second=9 * 10**11)
+    made = gangs(*(lifted(one, answer, at) for at, one in enumerate(WHOLE)), held={KEY.id: answer})
+    assert not made.results
+    told = replace(lifted(WHOLE[1], answer, 1), measured=(7e11, None))
+    made.plan(0.0)
+    made.fold(PodSeen(told))
+    assert [*made.results] == [Result("team", "g", "nvlinkDomain", 9 * 10**11, 7e11, 0.0, None)]
+    assert made.plan(1.0).steps == ()
