@@ -10,7 +10,7 @@ from nvtopo.cli.cluster_source import Source
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nvtopo.aggregator.desk import Use
     from nvtopo.placement.fleet import Fleet
@@ -25,8 +25,19 @@ NO_FIT = 1
     "--request",
     "request_file",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    required=True,
     help="PlacementRequest in YAML or JSON; - for standard input.",
+)
+@click.option(
+    "--deployment",
+    "deployment_file",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="InferenceDeployment in YAML or JSON: its replicas, and room for maxReplicas.",
+)
+@click.option(
+    "--running",
+    type=click.Path(dir_okay=False, path_type=Path),
+    multiple=True,
+    help="With --deployment: Assignment (JSON) of a replica that runs; repeatable.",
 )
 @click.option(
     "--format",
@@ -49,10 +60,18 @@ NO_FIT = 1
     multiple=True,
     help="Output of nccl-tests or nvbandwidth on nodes of the cluster, instead of the given links; repeatable.",
 )
-def command(source: Source, request_file: Path, form: str, runs: tuple[Path, ...], *, allocations: bool) -> None:
+def command(  # noqa: PLR0913, PLR0917 - one argument for each option
+    source: Source,
+    request_file: Path | None,
+    deployment_file: Path | None,
+    running: tuple[Path, ...],
+    form: str,
+    runs: tuple[Path, ...],
+    *,
+    allocations: bool,
+) -> None:
     """Find the GPUs on which a gang's all-reduce is fastest. Exits 1 if the gang fits nowhere."""
-    from nvtopo.aggregator.desk import Use
-    from nvtopo.placement import document, hosts, text
+    from nvtopo.placement import document, text
     from nvtopo.placement.answer import NoFit
     from nvtopo.placement.place import place
     from nvtopo.sources.capture import read_input
@@ -62,13 +81,50 @@ def command(source: Source, request_file: Path, form: str, runs: tuple[Path, ...
         raise UsageError("place: --server: expected a cluster from --from or the API server")
     if allocations and source.directory is not None:
         raise UsageError("place: --allocations asks the API server, and --from has none")
+    if (request_file is None) == (deployment_file is None):
+        raise UsageError("place: expected one of --request and --deployment")
+    if deployment_file is not None:
+        if form not in {"text", "json"}:
+            raise UsageError(f"place: --format {form}: expected text or json with --deployment")
+        _deployment(deployment_file, running, form, lambda: _fleet(source, allocations=allocations)[0], runs)
+        return
+    if running or request_file is None:
+        raise UsageError("place: --running: expected --deployment too")
     parsed = document.parse(read_input(request_file), str(request_file))
-    graph = cluster_source.graph(source)
-    use = _use(source) if allocations else Use()
-    fleet = hosts.of_graph(graph, use.held, degraded=parsed.allow_degraded, told=use.told)
-    answer = place(fleet, parsed.request, _measured(runs, fleet, parsed.links), graph.generation)
+    fleet, generation = _fleet(source, allocations=allocations, degraded=parsed.allow_degraded)
+    answer = place(fleet, parsed.request, _measured(runs, fleet, parsed.links), generation)
     click.echo(text.FORMATS[form](answer), nl=False, err=isinstance(answer, NoFit) and form != "json")
     if isinstance(answer, NoFit):
+        click.get_current_context().exit(NO_FIT)
+
+
+def _fleet(source: Source, *, allocations: bool, degraded: bool = False) -> "tuple[Fleet, int]":
+    """The fleet, and the generation of the graph it is of."""
+    from nvtopo.aggregator.desk import Use
+    from nvtopo.placement import hosts
+
+    graph = cluster_source.graph(source)
+    use = _use(source) if allocations else Use()
+    return hosts.of_graph(graph, use.held, degraded=degraded, told=use.told), graph.generation
+
+
+def _deployment(
+    file: Path, running: tuple[Path, ...], form: str, fleet: "Callable[[], Fleet]", runs: tuple[Path, ...]
+) -> None:
+    from nvtopo.placement import deployment
+    from nvtopo.placement.answer import Assignment
+    from nvtopo.placement.replicas import placed
+    from nvtopo.reports.replicas import FORMATS
+    from nvtopo.sources.capture import read_input
+    from nvtopo.wire.documents import Json
+
+    asked = deployment.parse(read_input(file), str(file))
+    reader = Json(Assignment, "an Assignment, as `nvtopo place --format json` writes it")
+    there = [reader.read(read_input(one), str(one)) for one in running]
+    found = fleet()
+    answer = placed(asked, found, _measured(runs, found, {}), there)
+    click.echo(FORMATS[form](answer), nl=False)
+    if not answer.enough:
         click.get_current_context().exit(NO_FIT)
 
 

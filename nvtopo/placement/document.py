@@ -24,7 +24,7 @@ Tier = Literal["node", "nvlinkDomain", "rack", "leaf", "spine", "core", "zone"]
 Affinity = Literal["same-node", "same-nvlink-domain", "same-rack", "same-leaf", "same-spine"]
 AntiAffinity = Literal["spread-across-nodes", "spread-across-racks", "spread-across-leaves"]
 
-_NEAR: Final[Mapping[Affinity, Tier]] = MappingProxyType(
+AFFINITY: Final[Mapping[str, Tier]] = MappingProxyType(
     {
         "same-node": "node",
         "same-nvlink-domain": "nvlinkDomain",
@@ -33,7 +33,7 @@ _NEAR: Final[Mapping[Affinity, Tier]] = MappingProxyType(
         "same-spine": "spine",
     }
 )
-_APART: Final[Mapping[AntiAffinity, Tier]] = MappingProxyType(
+ANTI_AFFINITY: Final[Mapping[str, Tier]] = MappingProxyType(
     {"spread-across-nodes": "node", "spread-across-racks": "rack", "spread-across-leaves": "leaf"}
 )
 
@@ -126,9 +126,9 @@ def parse(content: bytes, source: str) -> Parsed:
     else:
         found = yaml.read(content, PlacementRequest, _EXPECTED, source)
     wishes = found.spec
-    near = None if wishes.affinity is None else _NEAR[wishes.affinity]
+    near = None if wishes.affinity is None else AFFINITY[wishes.affinity]
     required = _one(source, "required", wishes.required, "affinity", near)
-    apart = SpreadWish(tier=_APART[wishes.anti_affinity]) if wishes.anti_affinity else None
+    apart = SpreadWish(tier=ANTI_AFFINITY[wishes.anti_affinity]) if wishes.anti_affinity else None
     if wishes.spread and apart:
         raise ParseError(f"{source}: expected one of spec.spread and spec.antiAffinity, got both")
     spread = wishes.spread or apart

@@ -79,3 +79,34 @@ def test_files_have_no_allocations() -> None:
     refused = CliRunner().invoke(main, arguments, standalone_mode=False)
     assert isinstance(refused.exception, UsageError)
     assert "--allocations asks the API server" in str(refused.exception)
+
+
+DEPLOYMENT = (
+    "{kind: InferenceDeployment, metadata: {name: d}, spec: {tp: 8, replicas: 2, maxReplicas: 12, slo: {ttftMs: 200}}}"
+)
+
+
+def test_a_deployment_s_replicas_and_its_room() -> None:
+    arguments = ["place", "--from", RACK, "--deployment", "-"]
+    shown = CliRunner().invoke(main, arguments, input=DEPLOYMENT)
+    assert shown.exit_code == 0
+    assert "Room for 9 of at most 12 replicas; 2 are asked for." in shown.stdout
+    assert "Left to an autoscaler: slo.ttftMs." in shown.stdout
+    many = CliRunner().invoke(main, [*arguments, "-o", "json"], input=DEPLOYMENT.replace("replicas: 2", "replicas: 10"))
+    assert many.exit_code == 1
+    found = msgspec.json.decode(many.stdout)
+    assert (found["room"], len(found["replicas"]), found["noFit"]["nodes"]) == (9, 9, 18)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--deployment", "-", "--request", "-"],
+        ["--deployment", "-", "-o", "rankfile"],
+        ["--request", "-", "--running", RACK + "/PROVENANCE"],
+    ],
+)
+def test_a_request_or_a_deployment(arguments: list[str]) -> None:
+    refused = CliRunner().invoke(main, ["place", "--from", RACK, *arguments], input=DEPLOYMENT, standalone_mode=False)
+    assert isinstance(refused.exception, UsageError)

@@ -251,6 +251,18 @@ def placements() -> Iterable[bytes]:
     return text.encode(), b'{"kind":"PlacementRequest","spec":{"pods":4,"gpusPerPod":8,"nodeSelector":{"a":"b"}}}'
 
 
+def deployments() -> Iterable[bytes]:
+    text = (
+        "kind: InferenceDeployment\nmetadata: {name: d}\nspec:\n  model: {name: m}\n  parallelism: {tensor: 8, pp: 2}\n"
+        "  topology: {affinity: same-nvlink-domain}\n  autoscaling: {minReplicas: 1, maxReplicas: 3, metrics: [a]}\n"
+    )
+    return text.encode(), b'{"kind":"InferenceDeployment","spec":{"tp":4,"antiAffinity":"spread-across-racks"}}'
+
+
+def links() -> Iterable[bytes]:
+    return (b'{"leaf":{"latencyNanoseconds":14000.0,"gigabytesPerSecond":40.0}}',)
+
+
 def fleets() -> Iterable[bytes]:
     return (msgspec.json.encode({"kind": "List", "items": [_object(), _object()]}), *resources())
 

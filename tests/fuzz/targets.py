@@ -36,7 +36,8 @@ from nvtopo.kube.stream import WatchEvent
 from nvtopo.model.conclusions.assemble import assemble
 from nvtopo.model.conclusions.derive import derive
 from nvtopo.model.formats import config_space, lldp, vital_product_data
-from nvtopo.placement.document import parse
+from nvtopo.placement import deployment
+from nvtopo.placement.document import links_in, parse
 from nvtopo.sources.capture import parse_capture
 from nvtopo.sources.foreign import bundle, measurements
 from nvtopo.sources.kubelet import grpc, pod_resources, policies
@@ -278,6 +279,8 @@ TARGETS: Final = {
     "nvml-counters": Target(samples.nvml_counters, counters.decode),
     "nvml-events": Target(samples.nvml_events, _events),
     "placement": Target(samples.placements, lambda body: parse(body, "input")),
+    "deployment": Target(samples.deployments, lambda body: deployment.parse(body, "input")),
+    "links": Target(samples.links, lambda body: links_in(body, "input")),
     "fleet": Target(samples.fleets, _fleet),
     "fabrics": Target(samples.fabrics, _fabrics, damaged_text),
     "fabric-documents": Target(samples.fabric_documents, _fabrics),
