@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from nvtopo.model.formats import icmp
+from nvtopo.sources.linux import path_mtu
 
 PROGRAM: Final = """
 import subprocess, sys, time
@@ -74,6 +75,11 @@ def test_a_device_that_is_not_there_is_a_problem() -> None:
     netdev, mtu, passed, problem = found("9000", V4, "192.0.2.2", "rail9")
     assert (netdev, mtu, passed) == ("rail9", "None", "None")
     assert "rail9" in problem
+
+
+@pytest.mark.machine
+def test_no_packet_is_larger_than_a_header_can_say() -> None:
+    assert path_mtu._mtu("lo") == 65535
 
 
 def test_a_checksum_makes_the_sum_of_all_words_right() -> None:

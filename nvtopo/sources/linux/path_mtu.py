@@ -24,8 +24,8 @@ _TRIES: Final = 2
 #: The kernel has dropped the packet itself: too large for the device, or the device refused it.
 _DROPPED: Final = frozenset({errno.EMSGSIZE, errno.ENOBUFS})
 _MOST_MESSAGES: Final = 10_000
-#: The largest packet of an IP header's length field, less what lies on the way to it.
-_MOST_BYTES: Final = 65_000
+#: What the length field of an IP header can say: lo has a larger MTU than any packet.
+_MOST_BYTES: Final = 65_535
 #: What ``linux/in.h`` and ``linux/in6.h`` call them; Python has names for them since 3.13 only.
 _IP_MTU_DISCOVER: Final = 10
 _IPV6_MTU_DISCOVER: Final = 23
@@ -65,10 +65,9 @@ def read(host: str, netdev: str = "") -> PathMtu:
 
 
 def _largest(echo: "_Echo", mtu: int, end: float) -> int | None:
-    most = min(mtu, _MOST_BYTES)
-    if echo.passes(most, end):
+    if echo.passes(mtu, end):
         return mtu
-    least = echo.family.least_bytes
+    least, most = echo.family.least_bytes, mtu
     if most <= least or not echo.passes(least, end):
         return None
     while most - least > 1 and time.monotonic() < end:
@@ -165,4 +164,4 @@ def _mtu(netdev: str) -> int | None:
     found = psutil.net_if_stats().get(netdev)
     if netdev and found is None:
         raise OSError(errno.ENODEV, f"there is no network device {netdev[:64]!r}")
-    return None if found is None else found.mtu
+    return None if found is None else min(found.mtu, _MOST_BYTES)
