@@ -15,7 +15,8 @@ from nvtopo.cluster.slices import doubts
 from nvtopo.exporters.resource_slices import MOST_DEVICES, slices
 from nvtopo.exporters.shadows import BUS_ID, DRIVER, Shadow, Shadows, shadows
 from nvtopo.kube import resource_slices
-from nvtopo.model.conclusions import nvlink
+from nvtopo.model.conclusions import health, nvlink
+from nvtopo.model.records.expected import Expected, PcieExpectation
 from nvtopo.model.records.node import GpuPair, NodeTopology
 from tests import golden
 from tests.exporters.clusters import HOSTS
@@ -131,3 +132,9 @@ def test_what_we_publish_is_what_nvtopo_itself_expects_of_drivers(name: str) -> 
         for document in slices("node-1", shadows(node))
     ]
     assert doubts(published, GraphNode("node-1", node)) == frozenset()
+
+
+def test_what_is_not_as_expected_and_in_no_job_s_way_is_no_taint() -> None:
+    node = replace(machine("h100-sxm-8gpu-8cx7"), expected=Expected(pcie=PcieExpectation(width=32)))
+    assert {one.level for one in health.of(node).gpus.values()} == {"degraded"}
+    assert not any(one.ill for one in shadows(node).gpus)
