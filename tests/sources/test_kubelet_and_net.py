@@ -84,6 +84,23 @@ def test_the_files_of_a_kubelet_that_runs_are_in_force(machine: Machine, home: P
     assert kubelet.read(machine).facts == IN_FORCE
 
 
+def test_a_file_that_the_kubelet_does_not_name_is_not_in_force(machine: Machine, home: Path, tmp_path: Path) -> None:
+    (home / "config.yaml").write_text(CONFIG)
+    command_line(tmp_path, "kubelet", "--cpu-manager-policy=none")
+    assert kubelet.read(machine).facts == KubeletFacts(cpu_manager_policy="none", asked_cpu_manager_policy="none")
+
+
+@pytest.mark.parametrize("named", ["--config-dir=/etc/kubelet.conf.d", "--config=/etc/kubernetes/kubelet.json"])
+def test_a_file_that_is_named_and_not_read_may_say_otherwise(
+    machine: Machine, home: Path, tmp_path: Path, named: str
+) -> None:
+    (home / "config.yaml").write_text(CONFIG)
+    command_line(tmp_path, "kubelet", "--config=/var/lib/kubelet/config.yaml", "--cpu-manager-policy=static", named)
+    facts = kubelet.read(machine).facts
+    assert isinstance(facts, KubeletFacts)
+    assert (facts.cpu_manager_policy, facts.topology_manager_policy) == ("static", None)
+
+
 def test_flags_alone(machine: Machine, tmp_path: Path) -> None:
     command_line(
         tmp_path,

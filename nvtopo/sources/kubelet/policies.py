@@ -2,7 +2,8 @@
 
 Flags win over the files of ``--config-dir``, and these over the configuration file. The checkpoints say what is in
 force; one that differs from what was asked shows that the files were changed after the kubelet started. Flags of the
-process are in force. What only files ask for is in force if the process, or a checkpoint that agrees, is there.
+process are in force. What only files ask for is in force if the process, or a checkpoint that agrees, is there, and
+every file that the process names was read. A kubelet that names no file uses none.
 """
 
 import re
@@ -48,14 +49,16 @@ def read(machine: Machine) -> Reading:
     reader = SysfsReader(machine.root, NAME)
     given = command_line.flags(machine.root)
     flags = {field: given[flag] for field, flag in _FLAGS.items() if given and given.get(flag)}
-    asked = _in_files(reader, given or {}) | flags
+    files = _files(machine, reader, given)
+    asked = {field: policy for text in files for field, policy in _configured(text or "").items()} | flags
     home = (given or {}).get("root-dir") or _HOME
     checkpoints = {
         field: policy
         for field, name in _CHECKPOINTS.items()
         if (policy := _checkpoint(reader, f"{home}/{name}")) is not None
     }
-    force = _in_force(asked, flags, checkpoints, running=given is not None)
+    known = asked if given is None or None not in files else flags
+    force = _in_force(known, flags, checkpoints, running=given is not None)
     facts = KubeletFacts(
         cpu_manager_policy=force.get("cpuManagerPolicy"),
         memory_manager_policy=force.get("memoryManagerPolicy"),
@@ -78,20 +81,21 @@ def _in_force(
     return {**(asked if trusted else flags), **checkpoints}
 
 
-def _in_files(reader: SysfsReader, given: Mapping[str, str]) -> dict[str, str]:
-    """What the configuration file and then the drop-in files ask for."""
-    asked = _configured(_file(reader, given.get("config") or f"{_HOME}/config.yaml"))
+def _files(machine: Machine, reader: SysfsReader, given: Mapping[str, str] | None) -> list[str | None]:
+    """The configuration file and then the drop-in files, as text; None for what is named and can't be read."""
+    if given is None:
+        return [_file(reader, f"{_HOME}/config.yaml")]
+    found = [_file(reader, given["config"])] if given.get("config") else []
     directory = given.get("config-dir", "").rstrip("/")
-    if directory:
-        for name in reader.names(directory):
-            if name.endswith(".conf"):
-                asked |= _configured(_file(reader, f"{directory}/{name}"))
-    return asked
+    if directory and not machine.root.exists(directory):
+        return [*found, None]
+    names = reader.names(directory) if directory else []
+    return [*found, *(_file(reader, f"{directory}/{name}") for name in names if name.endswith(".conf"))]
 
 
-def _file(reader: SysfsReader, path: str) -> str:
+def _file(reader: SysfsReader, path: str) -> str | None:
     """The text of a file that a command line names, and any process may have it: a device is not opened."""
-    return (reader.text(path) or "") if reader.is_file(path) else ""
+    return reader.text(path) if reader.is_file(path) else None
 
 
 def _configured(text: str) -> dict[str, str]:
