@@ -136,7 +136,7 @@ _NO_COUNT = ("gpu.count", "ready", "nvlink.degraded")
 
 @pytest.mark.parametrize("cut", [2, 3])
 def test_a_matrix_that_ends_within_a_cell_does_not_make_a_gpu_ill(cut: int) -> None:
-    text = matrix(*switched(4, 0)).replace("NV4", "NV18")
+    text = matrix(*switched(4, 0))
     text = text[: text.index("NV18", text.index("GPU2", text.index("GPU1", text.index("\nGPU0")) + 9) + 5) + cut]
     assert not {"ready", "nvlink.degraded"} & labels(text).keys()
 
@@ -170,6 +170,46 @@ def test_a_legend_that_has_only_begun_does_not_say_that_there_is_no_nvlink() -> 
 def test_a_list_as_python_prints_it() -> None:
     text = matrix(*switched(4, 2))
     assert labels(repr(text.splitlines())) == labels(text)
+
+
+@pytest.mark.parametrize("gpu", [0, 1])
+def test_a_line_that_is_no_part_of_the_query_makes_no_fabric_mixed(gpu: int) -> None:
+    parts = samples.query().decode().split("    MIG Mode\n")
+    parts[gpu] += "...\n"
+    found = derived("    MIG Mode\n".join(parts))
+    assert (found.health.ready, found.fabric) == (None, "Unknown")
+    assert labels("    MIG Mode\n".join(parts)) == {}
+
+
+def test_a_fabric_of_the_last_gpu_that_has_not_registered_says_so() -> None:
+    before, _, last = samples.query().decode().rpartition("State : Completed\n        CliqueId : 3")
+    text = f"{before}State : In Progress\n        CliqueId : N/A{last}"
+    assert derived(text).health.gpus[1].level == "registering"
+
+
+def test_a_value_that_a_terminal_wrapped_leaves_no_gpu_out() -> None:
+    text = samples.SAMPLES["nccl"]().decode()
+    assert 'class="0x03' in text
+    assert labels(text.replace('class="0x03', 'class="0x0\n3')) == labels(text)
+
+
+def test_a_document_with_lines_left_out_says_nothing_of_counts() -> None:
+    text = samples.SAMPLES["nccl"]().decode()
+    elided = text.replace("</cpu>", "\n...\n</cpu>", 1)
+    assert [label for label in labels(elided) if _COUNTS.fullmatch(label)] == []
+
+
+def test_a_row_in_the_midst_that_ends_within_a_cell_makes_no_gpu_ill() -> None:
+    rows = matrix(*switched(4, 0)).split("\n")
+    at = next(index for index, row in enumerate(rows) if row.startswith("GPU1"))
+    rows[at] = rows[at][: rows[at].rindex("NV18") + 3]
+    assert not {"ready", "nvlink.degraded"} & labels("\n".join(rows)).keys()
+
+
+def test_a_header_that_is_cut_says_nothing_of_the_number_of_gpus() -> None:
+    text = matrix(*switched(4, 0))
+    header = text.partition("\n")[0]
+    assert "gpu.count" not in labels(text.replace(header, header[: header.index("GPU3")], 1))
 
 
 def test_a_value_that_is_cut_is_no_value() -> None:

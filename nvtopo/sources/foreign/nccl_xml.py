@@ -46,6 +46,7 @@ def read_hosts(given: Given) -> Iterator[tuple[str, NodeTopology]]:
         ParseError: it is no topology.
     """
     document = xml_tree.parse(given, _ROOT)
+    document.root.unwrap()
     cpus = document.root.all("cpu")
     hosts = list(dict.fromkeys(cpu.get("host_hash") for cpu in cpus))
     if not 0 < len(hosts) <= _MOST_HOSTS:

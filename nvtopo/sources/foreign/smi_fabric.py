@@ -31,7 +31,7 @@ def read(given: Given) -> NodeTopology:
         raise given.refused(f"{len(blocks)} GPUs", "the output of `nvidia-smi -q` of one node")
     notes.add("GPUs", "their own lines are left out: they are numbered in their order")
     answers = {index: smi_query.answers("", lines) for index, lines in enumerate(blocks)}
-    return replace(smi_query_facts.node(answers, "", "", "", notes), unseen=("gpus",))
+    return replace(smi_query_facts.node(answers, ("", ""), "", notes), unseen=("gpus",))
 
 
 def _blocks(lines: list[str]) -> list[list[str]]:

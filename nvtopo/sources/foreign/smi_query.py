@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from msgspec.structs import replace
-
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.sources.foreign import smi_query_facts
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
@@ -40,34 +38,35 @@ def read(given: Given) -> NodeTopology:
         notes.add("log", f"another one names {len(others)} other GPUs; the first was read")
     if len(sections) > MOST_DEVICES:
         raise given.refused(f"{len(sections)} GPUs", "the output of `nvidia-smi -q` of one node")
-    cut = _is_cut(list(sections.values()))
-    if cut:
-        address = list(sections)[-1]
-        if given.lines[-1].strip():  # and the value in its midst
+    torn = _torn(list(sections.values()))
+    for position in torn:
+        address = list(sections)[position]
+        notes.add(address, "lines of its block are missing: the input is cut")
+        if position == len(sections) - 1 and given.lines[-1].strip():  # the value may be cut too
             sections[address] = sections[address][:-1]
-        notes.add(address, "its block has no end: the input is cut")
     of_gpus = {index: answers(address, lines) for index, (address, lines) in enumerate(sections.items())}
     about = dict(_fields(head))
     driver = about.get("KMD Version") or about.get("Driver Version", "")
     cuda = about.get("CUDA UMD Version") or about.get("CUDA Version", "")
-    node = smi_query_facts.node(of_gpus, driver, cuda, about.get("Attached GPUs", ""), notes)
-    return replace(node, unseen=("gpus",)) if cut else node
+    return smi_query_facts.node(of_gpus, (driver, cuda), about.get("Attached GPUs", ""), notes, torn)
 
 
-def _is_cut(sections: list[list[str]]) -> bool:
-    """Whether the last GPU's block ends too early: the whole output has the processes at its end.
+def _torn(sections: list[list[str]]) -> tuple[int, ...]:
+    """GPUs of whose blocks lines are missing: the whole output has the processes at the end of each.
 
-    A part of the output (``-d``) has none; then a GPU lacks fields that all others of its product have.
+    A part of the output (``-d``) has none; then a GPU lacks fields that most of its product have.
     """
-    if not sections or not sections[-1]:
-        return bool(sections)
-    *others, last = ({name for name, _ in _fields(lines)} for lines in sections)
-    names = [dict(_fields(lines)).get(_NAME) for lines in sections]
-    if _NAME in last and not any(line.strip().startswith(_END) for line in sections[-1]):
-        return True
-    alike = [known for known, name in zip(others, names, strict=False) if names[-1] in (None, name)]
-    common = set.intersection(*alike) if alike else set()
-    return bool(common & _WANTED - last)
+    found = []
+    fields = [dict(_fields(lines)) for lines in sections]
+    for position, (own, lines) in enumerate(zip(fields, sections, strict=True)):
+        ends = _NAME not in own or any(line.strip().startswith(_END) for line in lines)
+        alike = [other for other in fields if own.get(_NAME) in (None, other.get(_NAME))]
+        common = {name for name in _WANTED if 2 * sum(name in other for other in alike) > len(alike)}
+        # Of two, the one that has less is the one that is torn.
+        common |= {name for name in _WANTED if len(alike) == 2 and any(name in other for other in alike)}  # noqa: PLR2004
+        if not lines or not ends or common - own.keys():
+            found.append(position)
+    return tuple(found)
 
 
 def _sections(lines: list[str]) -> tuple[list[str], dict[str, list[str]]]:

@@ -4,7 +4,7 @@ The two spell their fields differently; both say ``N/A`` where a GPU has none. N
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -90,26 +90,35 @@ _CONFIGURATION_WRONG: Final = 15
 _FAILED = 999
 
 
-def node(gpus: dict[int, Answer], driver: str, cuda: str, attached: str, notes: Notes) -> NodeTopology:
-    """The node that these GPUs make, by index. Several GPUs may have NVLinks that this output does not show."""
+def node(
+    gpus: dict[int, Answer], versions: tuple[str, str], attached: str, notes: Notes, torn: Collection[int] = ()
+) -> NodeTopology:
+    """The node that these GPUs make, by index. Several GPUs may have NVLinks that this output does not show.
+
+    ``versions`` are those of driver and CUDA. Of ``torn`` GPUs not all is there.
+    """
     if number(attached) is not None and number(attached) != len(gpus):
         notes.add("GPUs", f"says that {number(attached)} are attached, and describes {len(gpus)}: the input is cut")
     if len(gpus) > 1:
         notes.add("NVLink", "`nvidia-smi -q` does not show it: `nvidia-smi topo -m` does")
-    facts = _with_last(tuple(_facts(index, _sound(answer)) for index, answer in gpus.items()))
+    facts = _with_torn(tuple(_facts(index, _sound(answer)) for index, answer in gpus.items()), torn)
     errors = tuple(_error(gpu, gpus[gpu.index]) for gpu in facts)
-    nvml = NvmlFacts(driver_version=_version(driver), cuda_version=_version(cuda), gpus=facts)
+    nvml = NvmlFacts(driver_version=_version(versions[0]), cuda_version=_version(versions[1]), gpus=facts)
     problems = (*notes.problems, *(error for error in errors if error is not None))
-    in_part = number(attached) not in (None, len(gpus)) or [*gpus] != list(range(len(gpus)))
+    in_part = bool(torn) or number(attached) not in (None, len(gpus)) or [*gpus] != list(range(len(gpus)))
     assembled = assemble(Snapshot(nvml=nvml, problems=problems))
     return replace(assembled, nvlink_hidden=len(gpus) > 1, unseen=("gpus",) if in_part else ())
 
 
-def _with_last(facts: tuple[GpuFacts, ...]) -> tuple[GpuFacts, ...]:
-    """The last GPU may be cut within its fabric: if it says less of it than one of its product, it is not known."""
-    *others, last = facts or (GpuFacts(index=0, uuid=""),)
-    more = {name for gpu in others if gpu.name == last.name for name in _said(gpu.fabric)}
-    return (*others, replace(last, fabric=GpuFabric())) if more - _said(last.fabric) else facts
+def _with_torn(facts: tuple[GpuFacts, ...], torn: Collection[int]) -> tuple[GpuFacts, ...]:
+    """A GPU that is torn and says less of its fabric than another one of its product may be torn there."""
+    said: dict[str, set[str]] = {}
+    for gpu in facts:
+        said.setdefault(gpu.name, set()).update(_said(gpu.fabric))
+    return tuple(
+        replace(gpu, fabric=GpuFabric()) if gpu.index in torn and said[gpu.name] - _said(gpu.fabric) else gpu
+        for gpu in facts
+    )
 
 
 def _said(fabric: GpuFabric | None) -> set[str]:

@@ -36,7 +36,8 @@ def read(given: Given) -> NodeTopology:
     driver = root.value("kmd_version") or root.value("driver_version")
     cuda = root.value("cuda_umd_version") or root.value("cuda_version")
     answers = {index: _answers(gpu) for index, gpu in enumerate(gpus)}
-    node = smi_query_facts.node(answers, driver, cuda, attached, notes)
+    torn = tuple(answers)[-1:] if document.cut else ()
+    node = smi_query_facts.node(answers, (driver, cuda), attached, notes, torn)
     return replace(node, nvlink_hidden=True, unseen=("gpus",)) if document.cut else node
 
 

@@ -46,7 +46,7 @@ def read(given: Given) -> NodeTopology:
     cut = torn or (last.startswith("|") and any(last[:200] in lines for lines in blocks.values()))
     if cut:
         notes.add("table", "it has no lower border: the input is cut")
-    node = smi_query_facts.node(gpus, driver, cuda, "", notes)
+    node = smi_query_facts.node(gpus, (driver, cuda), "", notes)
     return replace(node, unseen=("gpus",)) if cut else node
 
 

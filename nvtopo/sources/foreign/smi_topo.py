@@ -14,7 +14,7 @@ from nvtopo.sources.foreign.given import Given, Notes
 from nvtopo.sources.foreign.other_matrices import states_topology
 from nvtopo.sources.foreign.smi_topo_affinity import NO_AFFINITY, is_cut, read_affinity
 from nvtopo.sources.foreign.smi_topo_legend import has_levels, names_nvlink, nic_names
-from nvtopo.sources.foreign.smi_topo_matrix import SOURCE, Matrix, Row, matrices, sound_rows
+from nvtopo.sources.foreign.smi_topo_matrix import SOURCE, Matrix, Row, matrices, sound_rows, unnamed
 
 Level = Literal["PIX", "PXB", "PHB", "NODE", "SYS"]
 
@@ -106,7 +106,7 @@ def _unseen(matrix: Matrix, rows: dict[str, Row]) -> tuple[Unseen, ...]:
     """Rows that are missing, cut or torn leave paths open, and gaps between the numbers of GPUs leave GPUs out."""
     gpus = _gpus(matrix)
     whole = all(label in rows and len(rows[label].cells) == len(matrix.labels) for label in gpus)
-    if sorted(map(_index, gpus)) != list(range(len(gpus))):
+    if sorted(map(_index, gpus)) != list(range(len(gpus))) or unnamed(matrix):
         return ("gpus",)
     return () if whole else ("paths",)
 

@@ -192,7 +192,17 @@ def _rows(lines: list[str], labels: tuple[str, ...]) -> dict[str, Row]:
             wraps += 1
         else:
             current = ""
-    return {label: _row(text, len(labels), begins[label]) for label, text in texts.items()}
+    rows = {label: _row(text, len(labels), begins[label]) for label, text in texts.items()}
+    tails = any(row.tail for row in rows.values())
+    return {
+        label: _less_part(row) if not row.tail and (tails or len(row.cells) < len(labels)) else row
+        for label, row in rows.items()
+    }
+
+
+def _less_part(row: Row) -> Row:
+    """A row without what others have behind their cells ends there: perhaps within its last cell."""
+    return row if not row.cells or _WHOLE.fullmatch(row.cells[-1]) else row._replace(cells=row.cells[:-1])
 
 
 def _row(text: str, count: int, begin: int) -> Row:
@@ -216,6 +226,13 @@ def _with_seams(text: str, position: int) -> int:
     while (found := text.find(SEAM, found + 1)) != -1 and found < position:
         position += 1
     return position
+
+
+def unnamed(matrix: Matrix) -> bool:
+    """Whether there are rows of GPUs that the header does not name, since it is cut."""
+    starts = (_row_start(line) for line in matrix.after)
+    labels = {start[0] for start in starts if start is not None} - matrix.positions.keys()
+    return any(label.startswith("GPU") and label[3:].isdecimal() for label in labels)
 
 
 def sound_rows(matrix: Matrix, notes: Notes) -> dict[str, Row]:

@@ -15,6 +15,8 @@ _DEEPEST = 64
 _MOST_ELEMENTS = 400_000
 _ROOT = re.compile(r"<([A-Za-z_][A-Za-z0-9_.-]{0,63})(?=[\s>/])")
 _SLICE = 1 << 16
+#: What people write where they left lines out.
+_ELIDED = ("...", "[...]", "(...)", "…")
 
 
 #: What a document that is cut may have had behind the cut: everything.
@@ -53,6 +55,14 @@ class Element:
         text = found.text.strip() if found else ""
         return "" if text in ("N/A", "[N/A]", "Not Supported") else text
 
+    def unwrap(self) -> None:
+        """Take out of all values the blanks that line ends became: for tools whose values have none."""
+        todo = [self]
+        while todo:
+            element = todo.pop()
+            todo += element.children
+            element.attributes = {name: "".join(value.split()) for name, value in element.attributes.items()}
+
 
 class Document(NamedTuple):
     """A root, and why the rest of it could not be read."""
@@ -72,6 +82,7 @@ class _Builder:
         self.root: Element | None = None
         self.open: list[Element] = []
         self.count = 0
+        self.elided = False
 
     @property
     def complete(self) -> bool:
@@ -95,6 +106,7 @@ class _Builder:
             self.open.pop()
 
     def text(self, data: str) -> None:
+        self.elided |= data.strip() in _ELIDED
         if self.open and len(self.open[-1].text) < _SLICE:
             self.open[-1].text += data
 
@@ -125,6 +137,8 @@ def parse(given: Given, tag: str) -> Document:
         cut = f"not well-formed behind line {error.lineno}, column {error.offset}: the input is cut or damaged"
     except _Unbounded as error:
         raise given.refused(str(error), f"an XML document <{tag}>") from None
+    if builder.elided and cut is None:
+        cut = "lines are left out of it"
     if builder.root is None:
         raise given.refused("an unreadable start tag", f"an XML document <{tag}>")
     return Document(builder.root, cut, len(re.findall(rf"<{tag}[\s>]", given.text)) - 1)
