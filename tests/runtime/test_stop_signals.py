@@ -4,12 +4,14 @@ import os
 import select
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
 from nvtopo.runtime.stop_signals import stopping
 
 _SECONDS = 10
+_OFTEN = 100
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -27,23 +29,29 @@ def test_stopping_waits_for_the_main_thread_and_not_for_itself(number: signal.Si
         assert stopped.wait(_SECONDS)
 
 
-def test_it_stops_while_the_main_thread_runs_no_handler() -> None:
-    """As one that goes to sleep on a lock just after the signal: it runs none until it is woken."""
+def test_it_stops_while_the_main_thread_sleeps_and_another_one_takes_the_signal() -> None:
+    """As when it goes to sleep just after the signal: it runs no handler until something else wakes it."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     with stopping(lambda: os.write(writing, b"x")):
-        thread = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM))
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        sender = threading.Thread(target=_send_to_a_sleeper)
         try:
-            thread.start()  # inherits the mask: nobody takes it yet
-            thread.join()
-            taker = threading.Thread(target=signal.pthread_sigmask, args=(signal.SIG_UNBLOCK, _SIGNALS))
-            taker.start()
-            taker.join()
-            assert select.select([reading], [], [], _SECONDS)[0], "stopped before this thread woke"
+            sender.start()
+            assert select.select([reading], [], [], _SECONDS)[0]
         finally:
+            sender.join()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     os.close(reading)
     os.close(writing)
+
+
+def _send_to_a_sleeper() -> None:
+    """Once the main thread was seen asleep so often that it does not only wait for the interpreter."""
+    state, asleep = Path(f"/proc/self/task/{threading.main_thread().native_id}/stat"), 0
+    while asleep < _OFTEN:
+        asleep = asleep + 1 if state.read_text(encoding="ascii").rpartition(")")[2].split()[0] == "S" else 0
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_handlers_are_as_they_were_afterwards() -> None:
