@@ -17,7 +17,7 @@ _KIND: Final = "NodeTopology"
 _SHORTEST_MARKS: Final = (b'"spec"', b"\nspec:", b"\n  spec:", b"NodeTopologyList")
 
 
-_NODES: Final = re.compile(rb'"?kind"?:\s*"?Node"?[\s,}]')
+_NODES: Final = re.compile(rb'kind"?:\s*"?Node"?[\s,}]')
 
 
 class Resources(NamedTuple):
@@ -51,7 +51,7 @@ def resources_in(content: bytes, name: str, source: str) -> Resources | None:
 
 def may_hold_nodes(content: bytes) -> bool:
     """Whether a list of resources may hold Nodes of Kubernetes as well."""
-    return _NODES.search(content) is not None
+    return b"Node" in content and _NODES.search(content) is not None
 
 
 def _documents(content: bytes, source: str) -> Iterator[Any]:

@@ -48,6 +48,13 @@ def test_without_the_package_a_line_says_what_to_install(form: str, monkeypatch:
         converted(picture(LINK_DOWN), form)
 
 
+@pytest.mark.parametrize("form", ["png", "pdf"])
+def test_a_picture_that_takes_seconds_is_refused(form: str) -> None:
+    pytest.importorskip("cairosvg")
+    with pytest.raises(UsageError, match="the picture is too large; expected svg"):
+        converted(picture(LINK_DOWN).replace("</svg>", "<g/>" * 70_000 + "</svg>"), form)
+
+
 def test_without_the_library_a_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cairosvg.py").write_text('raise OSError("no library called cairo was found")')
     monkeypatch.delitem(sys.modules, "cairosvg", raising=False)

@@ -8,10 +8,13 @@ PACKAGE = Path(__file__).resolve().parents[2] / "nvtopo"
 #: Of bytes that we encoded ourselves in the same expression, and by what is no codec.
 OURS = {
     "cli/compare.py",
+    "exporters/clusters_document.py",
     "exporters/document.py",
     "kube/connection.py",
     "model/changes/compare.py",
     "placement/text.py",
+    "reports/predicted.py",
+    "reports/replicas.py",
     "reports/simulation.py",
     "runtime/fork_server.py",
     "sinks/document/node.py",

@@ -49,8 +49,8 @@ class Derived(Record, frozen=True, kw_only=True, omit_defaults=False):
 
 def derive(node: NodeTopology) -> Derived:
     """Everything that follows from the facts."""
-    groups = nvlink.groups(node)
     found = nvlink.paths(node)
+    groups = nvlink.groups(node, found)
     distances = Distances(node)
     nic_roles = roles(node, distances)
     judged = health.of(node, nic_roles)

@@ -12,10 +12,11 @@ from nvtopo.model.records.node import NodeTopology
 
 def meshes(node: NodeTopology) -> tuple[tuple[int, ...], ...] | None:
     """GPU indices, meshes of more than one; None where the groups can't be known."""
-    groups = nvlink.groups(node)
+    paths = nvlink.paths(node)
+    groups = nvlink.groups(node, paths)
     if groups is None:
         return None
-    joined = nvlink.paths(node).keys()
+    joined = paths.keys()
     found = [mesh for group in groups for mesh in _divided(group, joined) if len(mesh) > 1]
     return tuple(sorted(found))
 

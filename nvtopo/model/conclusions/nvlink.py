@@ -4,6 +4,8 @@ A link counts only where both sides have it, is up, and the driver allows peer a
 prove nothing (a fabric that never registered trains its links all the same).
 """
 
+from collections.abc import Mapping
+
 from nvtopo.model.conclusions.links import hides, link_count, unknown_ends, unknown_links, usable_links
 from nvtopo.model.conclusions.nvlink_path import Links, Path, known, path, side
 from nvtopo.model.formats import cpulist
@@ -34,8 +36,10 @@ def joined(one: Gpu, other: Gpu) -> bool:
     return path(side(one), side(other)) is not None
 
 
-def groups(node: NodeTopology) -> tuple[tuple[int, ...], ...] | None:
-    """Connected components of more than one GPU over usable NVLink.
+def groups(
+    node: NodeTopology, found: Mapping[tuple[int, int], Path] | None = None
+) -> tuple[tuple[int, ...], ...] | None:
+    """Connected components of more than one GPU over usable NVLink. ``found`` are its ``paths``, where they are known.
 
     None where it can't be known: the driver hides the links of a GPU in MIG mode, the input can't show NVLink, links
     train after boot (h100-links-training), there are GPUs and no driver answers for any (h100-no-driver), or some pair
@@ -44,20 +48,20 @@ def groups(node: NodeTopology) -> tuple[tuple[int, ...], ...] | None:
     if node.nvlink_hidden or any(gpu.mig or gpu.nvlink_training for gpu in node.gpus) or unanswered(node):
         return None
     group_of = {gpu.index: {gpu.index} for gpu in node.gpus}
-    for a, b in paths(node):
+    found = paths(node) if found is None else found
+    for a, b in found:
         if group_of[a] is not group_of[b]:
             merged = group_of[a] | group_of[b]
             for index in merged:
                 group_of[index] = merged
-    if _may_join_more(node):
+    if _may_join_more(node, found):
         return None
     distinct = {min(members): members for members in group_of.values()}
     return tuple(tuple(sorted(members)) for _, members in sorted(distinct.items()) if len(members) > 1)
 
 
-def _may_join_more(node: NodeTopology) -> bool:
+def _may_join_more(node: NodeTopology, found: Mapping[tuple[int, int], Path]) -> bool:
     """Whether more pairs than those with a path may have one, because something about links is not known."""
-    found = paths(node)
     vague = {gpu.index for gpu in node.gpus if hides(node, gpu) or unknown_links(gpu) or unknown_ends(node, gpu)}
     unsure = {(pair.a, pair.b) for pair in node.pairs if pair.nvlink_p2p == P2P_UNKNOWN}
     known = found.keys() | _denied(node)
