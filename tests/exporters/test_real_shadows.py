@@ -39,7 +39,7 @@ def _api(control_plane: ControlPlane) -> Iterator[kube.Api]:
 
 def test_the_slices_of_every_machine_are_taken(api: kube.Api) -> None:
     for name in MACHINES:
-        for document in slices(NODE, shadows(machine(name))):
+        for document in slices("shadows-of-every-machine", shadows(machine(name))):
             api.create(f"{SLICES}?dryRun=All&fieldValidation=Strict", document)
 
 
