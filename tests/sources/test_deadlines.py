@@ -51,7 +51,7 @@ def root(tree: Path) -> Iterator[HangingRoot]:
 
 @pytest.fixture
 def machine(root: HangingRoot) -> Machine:
-    return Machine(root=root, nvml=NoNvml(), deadlines=Deadlines(device_seconds=0.05, source_seconds=0.5))
+    return Machine(root=root, nvml=NoNvml(), deadlines=Deadlines(device_seconds=0.3, source_seconds=2.0))
 
 
 def hung(snapshot: Snapshot) -> set[tuple[str, str]]:
