@@ -85,8 +85,9 @@ class DriftWatch:
         now, away = self._clock(), frozenset(self._planned())
         names = {*changed, *((away ^ self._away) & graph.nodes.keys())}
         self._away = away
-        self._fleet.see({name: self._sight(name, graph, away) for name in names}, now, self._drifted())
         first, self._looked = not self._looked, True
+        drifted = self._drifted() if first else None  # of the looks after the first it says nothing
+        self._fleet.see({name: self._sight(name, graph, away) for name in names}, now, drifted)
         if not self._fleet.tick(now) and not self._regrouped(graph):
             return
         found = self._fleet.findings({domain.id: domain.name for domain in graph.domains.values()})

@@ -1,7 +1,6 @@
 """``nvtopo dra-driver``: the kubelet plugin that publishes shadows of this node's GPUs and NICs."""
 
 import os
-import signal
 import threading
 from pathlib import Path
 
@@ -52,6 +51,7 @@ def _run(kubeconfig: Path | None, node: str, directory: Path, instance: str) -> 
     from nvtopo.cli import logs
     from nvtopo.kube.client import connect
     from nvtopo.runtime.fallen_threads import FallenThreads
+    from nvtopo.runtime.stop_signals import stopping
 
     try:
         from nvtopo.dra import driver
@@ -61,9 +61,7 @@ def _run(kubeconfig: Path | None, node: str, directory: Path, instance: str) -> 
         raise UsageError(f"dra-driver needs the package {error.name}; install it: {how_to_install('dra')}") from error
     logs.begin()
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with FallenThreads(stop.set) as threads, connect(kubeconfig) as client:
+    with FallenThreads(stop.set) as threads, stopping(stop.set), connect(kubeconfig) as client:
         driver.run(client, node, directory, instance, stop)
     if not threads.all_run():
         raise click.exceptions.Exit(_BUG)

@@ -64,8 +64,8 @@ class FleetDrift:
     def see(self, changed: Mapping[str, NodeSight | None], now: float, drifted: Collection[str] | None = None) -> None:
         """Takes in nodes as they are now; None for one that is gone, or of which nothing is known.
 
-        The first time, what differs of the nodes in ``drifted`` counts at once, since others have seen it last; of all
-        nodes where nobody can know.
+        ``drifted`` counts the first time only: what differs of these nodes has lasted, as others have seen; None is all
+        nodes, since nobody can know.
         """
         self._drifted = drifted
         changed = {name: None if sight is None else self._shared(sight) for name, sight in changed.items()}

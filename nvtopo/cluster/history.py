@@ -157,11 +157,10 @@ def _reached(entries: Sequence[Entry], end: Entry) -> int:
     Where a fact went back and forth, it had that value several times: the one closest in time is meant.
     """
     until = _seconds(end.at)
-    away = {number: abs(_seconds(entry.at) - until) for number, entry in enumerate(entries, 1)}
     found = {
         number: seconds
-        for (number, seconds), entry in zip(away.items(), entries, strict=True)
-        if entry.after == end.after and seconds <= _SAME_SECONDS
+        for number, entry in enumerate(entries, 1)
+        if entry.after == end.after and (seconds := abs(_seconds(entry.at) - until)) <= _SAME_SECONDS
     }
     if entries[0].before == end.after:
         found[0] = max(0, until - _seconds(entries[0].at))
