@@ -1,7 +1,6 @@
 """CPU seconds that do not depend on whose machine it is, and how busy it is: measured beside a reference."""
 
 import gc
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,15 +26,6 @@ def _cpu_seconds(what: Callable[[], Any]) -> float:
 def seconds(what: Callable[[], Any]) -> float:
     """The CPU seconds that this takes on a common machine: the better of two tries, each between two references."""
     return min(_once(what) for _try in range(2))
-
-
-def of_children(what: Callable[[], Any]) -> float:
-    """The same for what this waits for: CPU seconds of the processes that it starts, one try."""
-    before, began = _cpu_seconds(_reference), os.times()
-    what()
-    ended, after = os.times(), _cpu_seconds(_reference)
-    took = ended.children_user + ended.children_system - began.children_user - began.children_system
-    return took / (before + after) * 2 * REFERENCE_SECONDS
 
 
 def _once(what: Callable[[], Any]) -> float:

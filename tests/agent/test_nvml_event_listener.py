@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import pytest
 
-from nvtopo.agent import DEBOUNCE_SECONDS
 from tests.agent.test_shutdown import kubeconfig
 from tests.faults.node import HOST, Agent, Node
 from tests.kube.fake_api_server import FakeApiServer
@@ -16,6 +15,7 @@ from tests.kube.fake_api_server import FakeApiServer
 pytestmark = pytest.mark.slow
 
 FALLEN: Final = 79
+INTERVAL_SECONDS: Final = 600
 UUID: Final = json.loads((HOST / "nvml.json").read_text())["gpus"][3]["uuid"]
 
 
@@ -36,16 +36,13 @@ def listens(agent: Agent) -> bool:
     return agent.value("nvtopo_nvml_events_gpus") == 8
 
 
-def test_a_gpu_that_falls_off_the_bus_is_gone_from_the_labels_within_the_debounce_time(node: Node) -> None:
-    agent = node.start("--interval", "600")
+def test_a_gpu_that_falls_off_the_bus_is_gone_from_the_labels_long_before_the_next_pass(node: Node) -> None:
+    agent = node.start("--interval", str(INTERVAL_SECONDS))
     agent.eventually(lambda: listens(agent) and node.labels().get("ready") == "true", "a healthy machine that listens")
     began = time.monotonic()
     node.driver_is_like(falls_off_the_bus)
     agent.eventually(lambda: node.labels().get("gpu.count") == "7", "the label")
-    took = time.monotonic() - began
-    reading = agent.value("nvtopo_observation_duration_seconds")
-    assert reading is not None
-    assert took < DEBOUNCE_SECONDS + 2 * reading + 1, took
+    assert time.monotonic() - began < INTERVAL_SECONDS / 10
     assert node.labels()["ready"] == "false"
 
 

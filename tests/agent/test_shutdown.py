@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 H100: Final = FIXTURES / "hosts" / "h100-sxm-8gpu-8cx7" / "nvml.json"
 #: The pod has 30 s (terminationGracePeriodSeconds); an agent that needs them holds up a node's drain.
-SECONDS: Final = 2.0
+SECONDS: Final = 15.0
 
 
 class Hung:

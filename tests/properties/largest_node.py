@@ -17,6 +17,7 @@ from nvtopo.errors import NvtopoError
 from nvtopo.kube import reader
 from nvtopo.model.formats import limits
 from nvtopo.model.records.spec import Spec, expand
+from tests.calls import calls
 from tests.properties import every_stage
 from tests.reference import seconds
 
@@ -128,7 +129,7 @@ def _quietly(stage: Callable[[], Any]) -> None:
 
 
 def main() -> None:
-    """One line of JSON for each stage: seconds of CPU by a reference, and bytes above what the process had before."""
+    """One line of JSON for each stage: calls, seconds of CPU by a reference, and bytes above what the process had."""
     content = filled()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     event = reader._event("node-a", msgspec.Raw(content))
@@ -137,7 +138,8 @@ def main() -> None:
     for name, stage in every_stage.stages(node):
         took = seconds(partial(_quietly, stage))
         more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
-        sys.stdout.write(json.dumps({"stage": name, "seconds": took, "bytes": more}) + "\n")
+        called = calls(partial(_quietly, stage))
+        sys.stdout.write(json.dumps({"stage": name, "calls": called, "seconds": took, "bytes": more}) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The largest node that the limits allow takes no stage more than a second, and less than 64 MiB altogether."""
+"""The largest node that the limits allow: no stage makes more calls than fit in a second, or holds more than 64 MiB."""
 
 import json
 import subprocess
@@ -8,7 +8,8 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-MOST_SECONDS = 1.0
+MOST_CALLS = 7_000_000
+"""A second on a common machine: ``python -m tests.properties.largest_node`` prints both beside each other."""
 MOST_BYTES = 64 << 20
 
 
@@ -19,4 +20,4 @@ def test_each_stage_of_the_largest_node() -> None:
     assert run.returncode == 0, run.stderr
     stages = [json.loads(line) for line in run.stdout.splitlines()]
     assert len(stages) > 15
-    assert [stage for stage in stages if stage["seconds"] > MOST_SECONDS or stage["bytes"] > MOST_BYTES] == []
+    assert [stage for stage in stages if stage["calls"] > MOST_CALLS or stage["bytes"] > MOST_BYTES] == []
