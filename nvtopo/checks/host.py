@@ -51,7 +51,7 @@ def _governor(machine: Machine) -> Iterator[Answer]:
 
 
 def _isolated(machine: Machine) -> Iterator[Answer]:
-    """Isolcpus takes CPUs from every pod that does not pin itself."""
+    """Isolcpus takes CPUs from every pod that does not pin itself; the static CPU manager pins guaranteed pods."""
     if not machine.node.gpus or machine.node.unseen:
         return
     if not machine.node.numa:
@@ -67,7 +67,11 @@ def _isolated(machine: Machine) -> Iterator[Answer]:
         if numa.index not in near or not cpus:
             continue
         if cpus <= isolated:
-            yield Found(f"NUMA node {numa.index}", f"all its CPUs ({numa.cpus}) are isolated, and GPUs are near it")
+            said = f"all its CPUs ({numa.cpus}) are isolated, and GPUs are near it"
+            if machine.node.kubelet is not None and machine.node.kubelet.cpu_manager_policy == "static":
+                yield Found(f"NUMA node {numa.index}", f"{said}: only guaranteed pods get CPUs there", "info")
+            else:
+                yield Found(f"NUMA node {numa.index}", said)
         else:
             yield Fits()
 

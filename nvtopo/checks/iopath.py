@@ -5,7 +5,7 @@ from typing import Final
 
 from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
-from nvtopo.model.formats.cpulist import parse_cpulist
+from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
 from nvtopo.model.records.facts import IoPathFacts
 
 _DEEPEST: Final = 4
@@ -97,6 +97,26 @@ def _interrupts(machine: Machine) -> Iterator[Answer]:
                 )
 
 
+def _disturbed(machine: Machine) -> Iterator[Answer]:
+    """CPUs are isolated for jobs that nothing may interrupt."""
+    facts = _facts(machine)
+    if facts is None:
+        return
+    isolated = set(parse_cpulist(machine.node.host.isolated_cpus))
+    rails = {netdev: nic.name for nic in machine.rails for netdev in nic.netdevs}
+    for one in facts.interrupts:
+        if one.netdev not in rails:
+            continue
+        if not one.count or not machine.node.numa:
+            yield Unknown(rails[one.netdev], "where its interrupts go, or which CPUs are isolated, is not shown")
+        elif hit := isolated & set(parse_cpulist(one.cpus)):
+            yield Found(
+                rails[one.netdev], f"some of its {one.count} interrupts go to isolated CPUs {format_cpulist(hit)}"
+            )
+        else:
+            yield Fits()
+
+
 CHECKS: Final[tuple[NodeCheck, ...]] = (
     NodeCheck(
         Check(
@@ -133,5 +153,17 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         "/sys/class/net/*/device/msi_irqs, /proc/irq/*/effective_affinity_list",
         "the interrupts' CPUs or the NIC's NUMA node are not shown",
         _interrupts,
+    ),
+    NodeCheck(
+        Check(
+            "nic-interrupts-isolated",
+            "info",
+            "network-fabric",
+            "interrupts of rails on CPUs that are not isolated",
+            "Let irqbalance leave out isolated CPUs (it does by default), or write other CPUs to smp_affinity_list.",
+        ),
+        "/sys/class/net/*/device/msi_irqs, /proc/irq/*/effective_affinity_list, /sys/devices/system/cpu/isolated",
+        "the interrupts' CPUs or the isolated ones are not shown",
+        _disturbed,
     ),
 )

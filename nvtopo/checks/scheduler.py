@@ -6,11 +6,13 @@ from typing import Final
 
 from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
+from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
 from nvtopo.model.records.facts import KubeletFacts
 
 _SINGLE: Final = "single-numa-node"
 _ALIGNS: Final = ("best-effort", "restricted", _SINGLE)
 _REFUSES: Final = ("restricted", _SINGLE)
+_STATIC: Final = "static"
 _NOT_READ: Final = "what the kubelet runs with could not be read"
 
 
@@ -103,6 +105,54 @@ def _aligned(machine: Machine) -> Iterator[Answer]:
         yield Fits()
 
 
+def _reserved(machine: Machine) -> set[int] | Unknown | None:
+    """CPUs that no container gets for itself; None if the kubelet gives none to anybody."""
+    kubelet = _kubelet(machine)
+    if not isinstance(kubelet, KubeletFacts):
+        return kubelet
+    if kubelet.cpu_manager_policy is None:
+        return Unknown(NODE, "the CPU manager's policy in force is not known")
+    if kubelet.cpu_manager_policy != _STATIC:
+        return None
+    if kubelet.reserved_cpus is None:
+        return Unknown(NODE, "which CPUs the kubelet reserves is not known")
+    return set(parse_cpulist(kubelet.reserved_cpus))
+
+
+def _left(machine: Machine) -> Iterator[Answer]:
+    """A guaranteed pod gets CPUs of its own, but none of those that are reserved."""
+    reserved = _reserved(machine)
+    if not isinstance(reserved, set):
+        yield from () if reserved is None else (reserved,)
+        return
+    if not machine.node.numa:
+        yield Unknown(NODE, "its NUMA nodes could not be read")
+    for numa in machine.node.numa:
+        if not numa.cpus or not _per_numa(machine)[numa.index]:
+            continue
+        if set(parse_cpulist(numa.cpus)) <= reserved:
+            yield Found(f"NUMA node {numa.index}", f"all its CPUs ({numa.cpus}) are reserved, and GPUs are near it")
+        else:
+            yield Fits()
+
+
+def _reserved_isolated(machine: Machine) -> Iterator[Answer]:
+    """The system's own tasks are not scheduled on isolated CPUs, so that reserving these serves nobody."""
+    reserved = _reserved(machine)
+    if not isinstance(reserved, set):
+        yield from () if reserved is None else (reserved,)
+        return
+    if not machine.node.numa:
+        yield Unknown(NODE, "which CPUs are isolated could not be read")
+        return
+    both = reserved & set(parse_cpulist(machine.node.host.isolated_cpus))
+    yield (
+        Found(NODE, f"CPUs {format_cpulist(both)} are reserved for the system, and isolated from it")
+        if both
+        else Fits()
+    )
+
+
 CHECKS: Final[tuple[NodeCheck, ...]] = (
     NodeCheck(
         Check(
@@ -151,5 +201,29 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         "the kubelet's command line and configuration",
         "the policies in force are not known",
         _aligned,
+    ),
+    NodeCheck(
+        Check(
+            "gpu-cpus-reserved",
+            "warning",
+            "scheduler",
+            "CPUs for guaranteed pods on each NUMA node with GPUs",
+            "Set reservedSystemCPUs to some CPUs of each NUMA node, not to all of one.",
+        ),
+        "the kubelet's command line and configuration, /sys/devices/system/node/node*/cpulist",
+        "the CPU manager's policy in force, what it reserves or the NUMA nodes are not known",
+        _left,
+    ),
+    NodeCheck(
+        Check(
+            "reserved-cpus-isolated",
+            "info",
+            "scheduler",
+            "reserved CPUs that the kernel schedules the system's tasks on",
+            "Let reservedSystemCPUs name CPUs outside of isolcpus.",
+        ),
+        "the kubelet's command line and configuration, /sys/devices/system/cpu/isolated",
+        "the CPU manager's policy in force, what it reserves or the isolated CPUs are not known",
+        _reserved_isolated,
     ),
 )

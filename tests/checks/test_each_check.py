@@ -268,6 +268,7 @@ _ALL_KNOWN: Final = together(
         asked_cpu_manager_policy="static",
         topology_manager_policy="restricted",
         asked_topology_manager_policy="restricted",
+        reserved_cpus="0-1,56-57",
     ),
     flow_control(),
     containers(),
@@ -459,6 +460,7 @@ ROWS: Final[dict[str, Row]] = {
     ),
     "mount-on-rail": Row(mounted("enp84s0np0"), mounted(None), "/data (nfs4)", passes=mounted("enp42s0f0np0")),
     "nic-interrupts-far": Row(interrupts("56-63", 16), interrupts("", 0), "mlx5_0", passes=interrupts("0-7", 16)),
+    "nic-interrupts-isolated": Row(interrupts("4-7", 16), interrupts("", 0), "mlx5_0", passes=interrupts("6-7", 16)),
     "driver-versions-differ": Row(host(nvidia_module="570.10.01"), host(nvidia_module="")),
     "nouveau-loaded": Row(host(gpu_modules=("nouveau",)), host(gpu_modules=())),
     "nvme-far": Row(
@@ -475,6 +477,14 @@ ROWS: Final[dict[str, Row]] = {
         functions(lambda device: replace(device, numa_node=None), lambda device: device.address == "0000:53:00.0"),
         kubelet(),
         "GPU0",
+    ),
+    "gpu-cpus-reserved": Row(
+        kubelet(cpu_manager_policy="static", reserved_cpus="0,56-111,168-223"),
+        kubelet(cpu_manager_policy="static"),
+        "NUMA node 1",
+    ),
+    "reserved-cpus-isolated": Row(
+        kubelet(cpu_manager_policy="static", reserved_cpus="0-5"), kubelet(cpu_manager_policy="static")
     ),
     "topology-not-aligned": Row(kubelet(cpu_manager_policy="none", topology_manager_policy="none"), kubelet()),
 }
@@ -520,3 +530,16 @@ def test_no_check_beside_health_decides_readiness(name: str) -> None:
         machine = machine_of(mutation(good()))
         verdict = {True: "ready", False: "not-ready", None: "cannot-know"}[machine.derived.health.ready]
         assert of_node(machine).verdict == verdict
+
+
+@pytest.mark.parametrize(("policy", "severity"), [("static", "info"), ("none", "warning"), (None, "warning")])
+def test_isolated_cpus_are_for_guaranteed_pods_of_the_static_cpu_manager(policy: str | None, severity: str) -> None:
+    found = report(together(ROWS["gpu-cpus-isolated"].fails, kubelet(cpu_manager_policy=policy)))
+    assert [one.severity for one in found.findings if one.id == "gpu-cpus-isolated"] == [severity]
+
+
+@pytest.mark.parametrize("policy", ["none", "static"])
+def test_only_the_static_cpu_manager_keeps_pods_from_reserved_cpus(policy: str) -> None:
+    found = report(kubelet(cpu_manager_policy=policy, reserved_cpus="" if policy == "static" else None))
+    expected = {"static": "passed", "none": "not-applicable"}[policy]
+    assert {found.checks[name] for name in ("gpu-cpus-reserved", "reserved-cpus-isolated")} == {expected}

@@ -31,6 +31,7 @@ IN_FORCE: Final = KubeletFacts(
     memory_manager_policy="None",
     topology_manager_policy="single-numa-node",
     topology_manager_scope="pod",
+    reserved_cpus="",
     **ASKED,
 )
 
@@ -99,6 +100,29 @@ def test_a_file_that_is_named_and_not_read_may_say_otherwise(
     facts = kubelet.read(machine).facts
     assert isinstance(facts, KubeletFacts)
     assert (facts.cpu_manager_policy, facts.topology_manager_policy) == ("static", None)
+
+
+@pytest.mark.parametrize(
+    ("line", "flag", "reserved"),
+    [
+        ('reservedSystemCPUs: "0-3,56"', "--v=2", "0-3,56"),
+        ("reservedSystemCPUs: 0,1,2", "--v=2", "0-2"),
+        ("reservedSystemCPUs: 0-3", "--reserved-cpus=8", "8"),
+        ("reservedSystemCPUs: 3-a", "--v=2", None),
+        ("reservedSystemCPUs: 0-3", "--cpu-manager-policy=none", None),
+        ("reservedSystemCPUs: 0-3", "--config-dir=/etc/kubelet.conf.d", None),
+    ],
+    ids=["quoted", "bare", "flag-wins", "no-list", "not-static", "a-file-is-not-read"],
+)
+def test_reserved_cpus(  # noqa: PLR0913, PLR0917 - fixtures and three columns
+    machine: Machine, home: Path, tmp_path: Path, line: str, flag: str, reserved: str | None
+) -> None:
+    (home / "config.yaml").write_text(f"{CONFIG}{line}\n")
+    command_line(tmp_path, "kubelet", "--config=/var/lib/kubelet/config.yaml", flag)
+    facts, problems = kubelet.read(machine)
+    assert isinstance(facts, KubeletFacts)
+    assert facts.reserved_cpus == reserved
+    assert len(problems) == ("a" in line.partition(":")[2])
 
 
 def test_flags_alone(machine: Machine, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The kubelet's CPU, memory and topology manager policies: what was asked for, and what is in force.
+"""The kubelet's CPU, memory and topology manager policies and reserved CPUs: what was asked for, what is in force.
 
 Flags win over the files of ``--config-dir``, and these over the configuration file. The checkpoints say what is in
 force; one that differs from what was asked shows that the files were changed after the kubelet started. Flags of the
@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from nvtopo.errors import ParseError
+from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
 from nvtopo.model.records.facts import KubeletFacts
 from nvtopo.sources.kubelet import command_line
 from nvtopo.sources.machine import Machine, Reading
@@ -21,14 +22,17 @@ from nvtopo.wire.documents import Json
 
 NAME = "kubelet"
 
+_RESERVED: Final = "reservedSystemCPUs"
+_STATIC: Final = "static"
 _HOME: Final = "/var/lib/kubelet"
-_POLICY = r"^(\w+(?:Policy|Scope)):[ \t]*[\"']?([\w-]+)[\"']?[ \t]*(?:#.*)?$"
+_POLICY = r"^(\w+(?:Policy|Scope)|reservedSystemCPUs):[ \t]*[\"']?([\w,-]+)[\"']?[ \t]*(?:#.*)?$"
 #: Field of the configuration → flag.
 _FLAGS: Final[Mapping[str, str]] = {
     "cpuManagerPolicy": "cpu-manager-policy",
     "memoryManagerPolicy": "memory-manager-policy",
     "topologyManagerPolicy": "topology-manager-policy",
     "topologyManagerScope": "topology-manager-scope",
+    _RESERVED: "reserved-cpus",
 }
 _CHECKPOINTS: Final[Mapping[str, str]] = {
     "cpuManagerPolicy": "cpu_manager_state",
@@ -57,19 +61,32 @@ def read(machine: Machine) -> Reading:
         for field, name in _CHECKPOINTS.items()
         if (policy := _checkpoint(reader, f"{home}/{name}")) is not None
     }
-    known = asked if given is None or None not in files else flags
+    known = {_RESERVED: "", **asked} if given is None or None not in files else flags
     force = _in_force(known, flags, checkpoints, running=given is not None)
     facts = KubeletFacts(
         cpu_manager_policy=force.get("cpuManagerPolicy"),
         memory_manager_policy=force.get("memoryManagerPolicy"),
         topology_manager_policy=force.get("topologyManagerPolicy"),
         topology_manager_scope=force.get("topologyManagerScope"),
+        reserved_cpus=_reserved(reader, force),
         asked_cpu_manager_policy=asked.get("cpuManagerPolicy"),
         asked_memory_manager_policy=asked.get("memoryManagerPolicy"),
         asked_topology_manager_policy=asked.get("topologyManagerPolicy"),
         asked_topology_manager_scope=asked.get("topologyManagerScope"),
     )
     return Reading(facts if facts != KubeletFacts() else None, tuple(reader.problems))
+
+
+def _reserved(reader: SysfsReader, force: Mapping[str, str]) -> str | None:
+    """Only the static CPU manager keeps containers away from them."""
+    text = force.get(_RESERVED)
+    if text is None or force.get("cpuManagerPolicy") != _STATIC:
+        return None
+    try:
+        return format_cpulist(parse_cpulist(text))
+    except ValueError as error:
+        reader.problem(_RESERVED, str(error))
+        return None
 
 
 def _in_force(

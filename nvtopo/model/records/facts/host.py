@@ -79,6 +79,9 @@ class KubeletFacts(Record, frozen=True, kw_only=True):
     """``none``, ``best-effort``, ``restricted`` or ``single-numa-node``."""
     topology_manager_scope: Name | None = None
     """``container`` or ``pod``."""
+    reserved_cpus: Numbers | None = None
+    """CPUs that the static CPU manager gives to no container, ``reservedSystemCPUs``; empty if the kubelet has no such
+    list. Absent with another policy, or where it is not known."""
     asked_cpu_manager_policy: Name | None = None
     """What flags and configuration ask for; the running kubelet may have been started before they were changed."""
     asked_memory_manager_policy: Name | None = None
