@@ -129,7 +129,7 @@ class Node:
         self.features_d.mkdir()
         self.driver = directory / "driver" / SONAME
         self.driver.parent.mkdir()
-        self._fixture = directory / "nvml.json"
+        self.fixture = directory / "nvml.json"
 
     def __enter__(self) -> Self:
         return self
@@ -145,9 +145,9 @@ class Node:
         """The driver of the recorded machine from now on, but for a change; sessions that are open notice."""
         model = json.loads((self.host / "nvml.json").read_text())
         change(model)
-        replacement = self._fixture.with_suffix(".new")
+        replacement = self.fixture.with_suffix(".new")
         replacement.write_text(json.dumps(model))
-        replacement.replace(self._fixture)
+        replacement.replace(self.fixture)
 
     def start(
         self,
@@ -198,7 +198,7 @@ class Node:
             ),
             log=self.directory / f"{name}-{len(list(self.directory.glob('*.log')))}.log",
             environment={
-                "NVTOPO_NVML_FIXTURE": str(self._fixture),
+                "NVTOPO_NVML_FIXTURE": str(self.fixture),
                 "NVTOPO_NVML_LIVE": "1",
                 "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
                 **environment,
