@@ -52,11 +52,12 @@ image: $(ALL) $(IMAGE)
 	@$(BIN)/python -m image $(if $(KEY),--key $(KEY))
 
 # Everything of a release in build/release: VERSION=1.2.0; TAG=1 tags the commit, WITH_IMAGE=no leaves out the image, which
-# asks for root, KEY=file signs it (docs/releasing.md).
+# asks for root, KEY=file signs it, URL=https://HOST/OWNER/NAME makes links to the tag there (docs/releasing.md).
 release: $(ALL) $(IMAGE)
 	@$(if $(VERSION),,echo "release: which version? make release VERSION=1.2.0" >&2; exit 2)
 	@$(if $(filter no,$(WITH_IMAGE)),true,sh tests/system-packages image)
-	@$(BIN)/python -m release '$(VERSION)' $(if $(TAG),--tag) $(if $(filter no,$(WITH_IMAGE)),--without-image) $(if $(KEY),--key '$(KEY)')
+	@$(BIN)/python -m release '$(VERSION)' $(if $(TAG),--tag) $(if $(filter no,$(WITH_IMAGE)),--without-image) $(if $(KEY),--key '$(KEY)') \
+		$(if $(URL),--url '$(URL)')
 
 # The archive of `make image` to a registry, all platforms of it: REGISTRY=registry.example.com/team; ARCHIVE=file for another.
 push: $(ALL)

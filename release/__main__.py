@@ -13,7 +13,7 @@ from typing import Final
 
 import nvtopo
 from image.tools import ImageError
-from release import archives, build, changelog
+from release import archives, build, changelog, published
 from release.errors import ReleaseError
 from release.version import PLACES, is_version, replaced
 
@@ -29,6 +29,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--folder", type=Path, default=Path("build/release"))
     parser.add_argument("--tag", action="store_true", help="tag the commit, once all is built")
     parser.add_argument("--without-image", action="store_true", help="no image, which is built as root")
+    parser.add_argument("--url", help="the repository's address: README and alerts link to the tag there")
     parser.add_argument("--key", type=Path, help="signs the image (docs/supply-chain.md)")
     given = parser.parse_args(arguments)
     if not is_version(given.version):
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int:
         if written:
             say(f"wrote {given.version} to {written} files: review and commit, then run this again")
             return 1
-        publish(given.version, given.folder, None if given.without_image else (given.key,))
+        publish(given.version, given.folder, None if given.without_image else (given.key,), given.url)
         tag = f"v{given.version}"
         if given.tag:
             build.git("tag", "--annotate", tag, "--message", f"nvtopo {given.version}")
@@ -65,8 +66,9 @@ def prepare(version: str) -> int:
     return written
 
 
-def publish(version: str, folder: Path, image: tuple[Path | None] | None) -> None:
+def publish(version: str, folder: Path, image: tuple[Path | None] | None, url: str | None = None) -> None:
     """Builds all of it into the folder, whole or not at all; the image unless it is None, signed if it has a key."""
+    address = published.base(url) if url else None
     if changed := build.git("status", "--porcelain"):
         raise ReleaseError(f"{len(changed.splitlines())} files differ from the commit: commit them first")
     if folder.exists():
@@ -78,6 +80,10 @@ def publish(version: str, folder: Path, image: tuple[Path | None] | None) -> Non
         source, made = Path(temporary) / "source", Path(temporary) / "made"
         made.mkdir()
         build.export(commit, source)
+        if address is None:
+            say("README and alerts keep paths, which open on no package index: URL=https://HOST/OWNER/NAME")
+        else:
+            published.apply(source, address, f"v{version}")
         build.all_of(source, version, int(epoch), made)
         notes = changelog.section((source / _CHANGELOG.name).read_text(encoding="utf-8"), version)
         (made / _NOTES).write_text(notes or "", encoding="utf-8")

@@ -1,6 +1,7 @@
 """Wheel, source distribution and chart of what git has here: built without a network, whole."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -11,11 +12,12 @@ from typing import Final
 import pytest
 
 import nvtopo
-from release import archives, build
+from release import archives, build, published
 
 pytestmark = pytest.mark.slow
 
 EPOCH: Final = 1_700_000_000
+URL: Final = "https://forge.example.com/team/nvtopo"
 NAME: Final = f"nvtopo-{nvtopo.__version__}"
 
 
@@ -28,6 +30,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes((build.REPOSITORY / name).read_bytes())
+    published.apply(folder, URL, "v1.2.0")
     return folder
 
 
@@ -46,6 +49,18 @@ def test_the_wheel_has_every_file_of_the_package(source: Path, made: Path) -> No
         metadata = wheel.read(f"{NAME}.dist-info/METADATA").decode()
     assert packed == {name for name in archives.below(source / "nvtopo", "nvtopo") if "__pycache__" not in name}
     assert f"\nVersion: {nvtopo.__version__}\n" in metadata
+
+
+def test_the_page_of_a_package_index_has_no_path_for_a_link(made: Path) -> None:
+    with zipfile.ZipFile(made / f"{NAME}-py3-none-any.whl") as wheel:
+        metadata = wheel.read(f"{NAME}.dist-info/METADATA").decode()
+    assert f"\nProject-URL: Documentation, {URL}/blob/v1.2.0/docs/README.md\n" in metadata
+    assert f"]({URL}/raw/v1.2.0/docs/pictures/page.png)" in metadata
+    assert f"]({URL}/blob/v1.2.0/docs/releasing.md)" in metadata
+    for target in re.findall(r"\]\(([^)\s]+)\)", metadata):
+        assert target.startswith((f"{URL}/", "#")), target
+        path = re.sub(f"^{re.escape(URL)}/(?:blob|raw)/v1.2.0/([^#]*).*$", r"\1", target)
+        assert (build.REPOSITORY / path).exists(), target
 
 
 def test_the_wheel_runs_without_the_checkout(made: Path, tmp_path: Path) -> None:
@@ -79,6 +94,13 @@ def test_the_chart_is_the_folder(source: Path, made: Path) -> None:
     packed = archives.unpacked((made / f"nvtopo-chart-{nvtopo.__version__}.tgz").read_bytes())
     assert packed == archives.below(source / "daemonset", "nvtopo")
     assert {"nvtopo/Chart.yaml", "nvtopo/values.yaml", "nvtopo/templates/NOTES.txt", "nvtopo/crd.yaml"} <= packed.keys()
+
+
+def test_the_chart_s_alerts_have_runbooks_that_open_from_anywhere(made: Path) -> None:
+    packed = archives.unpacked((made / f"nvtopo-chart-{nvtopo.__version__}.tgz").read_bytes())
+    rules = packed["nvtopo/" + published.ALERTS.relative_to("daemonset").as_posix()].decode()
+    found = set(re.findall(r"runbook_url: (\S+?)#", rules))
+    assert found == {f"{URL}/blob/v1.2.0/docs/runbooks.md"}
 
 
 def test_members_have_the_commit_s_time_and_no_owner(made: Path) -> None:

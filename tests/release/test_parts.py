@@ -12,7 +12,7 @@ import nvtopo
 from image import build as image_build
 from nvtopo import cli
 from release import __main__ as command
-from release import archives, changelog, push, version
+from release import archives, changelog, published, push, version
 from release.errors import ReleaseError
 from tests.daemonset import shipped
 
@@ -134,3 +134,31 @@ def test_the_workflow_runs_targets_that_there_are() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
     assert workflow[True] == {"push": {"tags": ["v*"]}}, "YAML 1.1 reads `on` as true"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("see [a](docs/a.md#b)", "see [a](U/blob/v1/docs/a.md#b)"),
+        ("![a `b` c](docs/a.png)", "![a `b` c](U/raw/v1/docs/a.png)"),
+        ("[`a`](docs/a.md)", "[`a`](U/blob/v1/docs/a.md)"),
+        ("[a](#b) [c](https://d/e)", "[a](#b) [c](https://d/e)"),
+        ("`[a](b.md)`\n```\n[c](d.md)\n```\n", "`[a](b.md)`\n```\n[c](d.md)\n```\n"),
+    ],
+    ids=["link", "picture", "code-as-text", "no-path", "code"],
+)
+def test_paths_become_addresses(text: str, expected: str) -> None:
+    assert published.readme(text, "U", "v1") == expected
+
+
+@pytest.mark.parametrize(
+    "url", ["", "forge.example.com/a/b", "http://forge.example.com/a/b", "https://forge/", "https://f/a b"]
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ReleaseError, match="URL="):
+        published.base(url)
+
+
+def test_a_file_that_is_no_longer_as_expected_is_refused() -> None:
+    with pytest.raises(ReleaseError, match="published"):
+        published.metadata("[metadata]\n", "U", "v1")
