@@ -15,9 +15,9 @@ from collections.abc import Callable
 from itertools import combinations
 from typing import Any, Final
 
-from nvtopo.placement.answer import Assignment
 from nvtopo.placement.fleet import Fleet, Host, fleet
 from nvtopo.placement.request import Request
+from nvtopo.placement.result import Assignment
 from nvtopo.placement.state import State
 
 TRAYS: Final = 18

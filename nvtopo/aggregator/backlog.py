@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from nvtopo.cluster.events import Accepted, Drifted, Event, Listed, Recorded, Refused, Silent, Told
+from nvtopo.cluster.events import Accepted, Drifted, Event, Listed, Recorded, Refused, Silent, TiersReported
 
 
 class Backlog:
@@ -20,7 +20,7 @@ class Backlog:
         self._latest: dict[str, Event] = {}
         self._recorded: dict[str, Recorded] = {}
         self._whole: dict[type[Event], Event] = {}
-        self._told: dict[str, Told] = {}
+        self._told: dict[str, TiersReported] = {}
         self._since: float | None = None
         self._taken_at: float | None = None
         self._closed = False
@@ -38,7 +38,7 @@ class Backlog:
                 self._recorded[event.name] = event
             elif isinstance(event, Silent | Drifted | Accepted):
                 self._whole[type(event)] = event
-            elif isinstance(event, Told):
+            elif isinstance(event, TiersReported):
                 self._told[event.source] = event
             elif isinstance(event, Refused):  # of what is folded already: a newer event of the node comes first
                 if self._list is None:

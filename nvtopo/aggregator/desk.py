@@ -11,12 +11,12 @@ from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ReadError
 from nvtopo.exporters import extender
 from nvtopo.placement import hosts
-from nvtopo.placement.answer import Answer, Assignment, NoFit
 from nvtopo.placement.document import Parsed
 from nvtopo.placement.fleet import Host
 from nvtopo.placement.ledger import Gpu, Ledger, Reservation
 from nvtopo.placement.links import Link
 from nvtopo.placement.occupied import Counted, Occupied
+from nvtopo.placement.result import Assignment, NoFit, PlacementResult
 from nvtopo.placement.state import State
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class NoGraph(ReadError):
 class Placed(NamedTuple):
     """An answer, and whether its GPUs were reserved by this call."""
 
-    answer: Answer
+    answer: PlacementResult
     new: bool
 
 
@@ -90,7 +90,7 @@ class Desk:
         self._changes = 0
         self._view: tuple[ClusterGraph, frozenset[str] | None, int, extender.View] | None = None
 
-    def look(self, parsed: Parsed) -> Answer:
+    def look(self, parsed: Parsed) -> PlacementResult:
         """Where the gang would go now; nothing is reserved.
 
         Raises:
@@ -99,7 +99,7 @@ class Desk:
         """
         return self.looking(parsed).result()
 
-    def looking(self, parsed: Parsed) -> Future[Answer]:
+    def looking(self, parsed: Parsed) -> Future[PlacementResult]:
         """``look`` for who does not wait here."""
         return self._books.submit(lambda ledger: self._found(parsed, ledger, self._latest()))
 
@@ -193,7 +193,7 @@ class Desk:
             raise NoGraph("the NodeTopologies have not been listed yet")
         return graph
 
-    def _found(self, parsed: Parsed, ledger: Ledger, graph: ClusterGraph) -> Answer:
+    def _found(self, parsed: Parsed, ledger: Ledger, graph: ClusterGraph) -> PlacementResult:
         with self._lock:
             self._update(self._occupied.follow(ledger))
             self._observe()

@@ -19,7 +19,17 @@ from nvtopo.cluster.accepted import Acceptance
 from nvtopo.cluster.claims import Reading
 from nvtopo.cluster.findings import NodeFinding
 from nvtopo.cluster.graph import ClusterGraph
-from nvtopo.cluster.inventory import Accepted, Drifted, Event, Inventory, Listed, Recorded, Silent, Told, fold_all
+from nvtopo.cluster.inventory import (
+    Accepted,
+    Drifted,
+    Event,
+    Inventory,
+    Listed,
+    Recorded,
+    Silent,
+    TiersReported,
+    fold_all,
+)
 from nvtopo.runtime.guard import Failed
 
 logger = logging.getLogger(__name__)
@@ -123,7 +133,7 @@ class Aggregator:
 
     def tell(self, source: str, readings: Mapping[str, Reading]) -> None:
         """What a source beside the nodes says now, instead of all that it said before. From any thread."""
-        self._backlog.put(Told(source, readings))
+        self._backlog.put(TiersReported(source, readings))
 
     def wait(self, newer_than: int, timeout: float | None = None) -> ClusterGraph | None:
         """The first graph seen of a generation above ``newer_than``; None if there was none in time."""

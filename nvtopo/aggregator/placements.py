@@ -28,8 +28,8 @@ from nvtopo.auth.rights import PlacementRight
 from nvtopo.errors import ApiError, ParseError, ReadError, UsageError
 from nvtopo.exporters import extender
 from nvtopo.placement import document
-from nvtopo.placement.answer import NoFit
 from nvtopo.placement.ledger import Full, IdTaken, Refused, Unknown
+from nvtopo.placement.result import NoFit
 
 T = TypeVar("T")
 

@@ -76,7 +76,7 @@ class Fits(NamedTuple):
     """The check is for this node, and this much of it is as it should be."""
 
 
-Answer = Found | Unknown | Fits
+CheckResult = Found | Unknown | Fits
 
 
 class NodeCheck(NamedTuple):
@@ -87,7 +87,7 @@ class NodeCheck(NamedTuple):
     """Where the facts come from: file or call."""
     unknown_when: str
     """When it can't know: a clause that follows "if"."""
-    find: Callable[[Machine], Iterable[Answer]]
+    find: Callable[[Machine], Iterable[CheckResult]]
 
     def finding(self, found: Found) -> Finding:
         """The finding that says what this check found."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.records.facts import CdiSpec, RuntimeFacts
 
@@ -16,7 +16,7 @@ def _facts(machine: Machine) -> RuntimeFacts | None:
     return machine.snapshot.runtime if machine.snapshot is not None else None
 
 
-def _locked(machine: Machine) -> Iterator[Answer]:
+def _locked(machine: Machine) -> Iterator[CheckResult]:
     """RDMA memory is locked memory: a process with a limit can register no more, unless it has CAP_IPC_LOCK."""
     if not any(nic.ports for nic in machine.rails):
         return
@@ -32,7 +32,7 @@ def _locked(machine: Machine) -> Iterator[Answer]:
         )
 
 
-def _given(machine: Machine) -> Iterator[Answer]:
+def _given(machine: Machine) -> Iterator[CheckResult]:
     """A container gets the driver's libraries by NVIDIA's runtime or by CDI."""
     if not machine.node.gpus:
         return
@@ -51,7 +51,7 @@ def _is_of_nvidia(spec: CdiSpec) -> bool:
     return "nvidia.com" in spec.kind.partition("/")[0]
 
 
-def _specs(machine: Machine) -> Iterator[Answer]:
+def _specs(machine: Machine) -> Iterator[CheckResult]:
     """Names of a spec are indices or UUIDs; under MIG they are those of instances, which NVML's GPUs do not show."""
     if not machine.node.gpus or any(gpu.mig for gpu in machine.node.gpus):
         return
@@ -76,7 +76,7 @@ def _specs(machine: Machine) -> Iterator[Answer]:
                 yield Fits()
 
 
-def _nodes(machine: Machine) -> Iterator[Answer]:
+def _nodes(machine: Machine) -> Iterator[CheckResult]:
     facts = _facts(machine)
     if facts is None:
         if machine.node.gpus:
@@ -93,7 +93,7 @@ def _nodes(machine: Machine) -> Iterator[Answer]:
             yield Fits()
 
 
-def _cgroup(machine: Machine) -> Iterator[Answer]:
+def _cgroup(machine: Machine) -> Iterator[CheckResult]:
     facts = _facts(machine)
     if facts is None or facts.cgroup_version is None:
         if machine.node.gpus:

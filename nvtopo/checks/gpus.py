@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from nvtopo.checks import peers
-from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 
 
-def _products(machine: Machine) -> Iterator[Answer]:
+def _products(machine: Machine) -> Iterator[CheckResult]:
     found = [gpu.name for gpu in machine.node.gpus if gpu.name]
     for gpu in machine.node.gpus:
         if not gpu.name:
@@ -19,7 +19,7 @@ def _products(machine: Machine) -> Iterator[Answer]:
         yield Fits()
 
 
-def _mig(machine: Machine) -> Iterator[Answer]:
+def _mig(machine: Machine) -> Iterator[CheckResult]:
     modes = {gpu.key: "on" if gpu.mig else "off" for gpu in machine.node.gpus if gpu.mig is not None}
     able = {gpu.name for gpu in machine.node.gpus if gpu.mig is not None}
     for gpu in machine.node.gpus:
@@ -31,7 +31,7 @@ def _mig(machine: Machine) -> Iterator[Answer]:
         yield Fits()
 
 
-def _vbios(machine: Machine) -> Iterator[Answer]:
+def _vbios(machine: Machine) -> Iterator[CheckResult]:
     """GPUs of one product only."""
     if not machine.node.gpus:
         return
@@ -53,7 +53,7 @@ def _vbios(machine: Machine) -> Iterator[Answer]:
             yield Found(NODE, f"its GPUs have VBIOS {peers.counted(versions.values())}")
 
 
-def _memory(machine: Machine) -> Iterator[Answer]:
+def _memory(machine: Machine) -> Iterator[CheckResult]:
     products: dict[str, dict[str, int]] = {}
     for gpu in machine.node.gpus:
         if gpu.memory_bytes is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from nvtopo.checks import peers
-from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
 
@@ -15,7 +15,7 @@ def _several_numa_nodes(machine: Machine) -> bool:
     return sum(1 for numa in machine.node.numa if numa.cpus) > 1
 
 
-def _numa_stated(machine: Machine) -> Iterator[Answer]:
+def _numa_stated(machine: Machine) -> Iterator[CheckResult]:
     if not _several_numa_nodes(machine) or machine.node.unseen:
         return
     for gpu in machine.node.gpus:
@@ -27,7 +27,7 @@ def _numa_stated(machine: Machine) -> Iterator[Answer]:
             yield Found(gpu.key, "has no NUMA node (-1), and the machine has several")
 
 
-def _balancing(machine: Machine) -> Iterator[Answer]:
+def _balancing(machine: Machine) -> Iterator[CheckResult]:
     if not machine.node.gpus or not _several_numa_nodes(machine):
         return
     host = machine.snapshot.host if machine.snapshot is not None else None
@@ -39,7 +39,7 @@ def _balancing(machine: Machine) -> Iterator[Answer]:
         yield Fits()
 
 
-def _governor(machine: Machine) -> Iterator[Answer]:
+def _governor(machine: Machine) -> Iterator[CheckResult]:
     if not machine.node.gpus or machine.node.host.hypervisor:
         return
     host = machine.snapshot.host if machine.snapshot is not None else None
@@ -50,7 +50,7 @@ def _governor(machine: Machine) -> Iterator[Answer]:
     yield Found(NODE, f"the frequency governor is {peers.counted(host.governors)}") if others else Fits()
 
 
-def _isolated(machine: Machine) -> Iterator[Answer]:
+def _isolated(machine: Machine) -> Iterator[CheckResult]:
     """Isolcpus takes CPUs from every pod that does not pin itself; the static CPU manager pins guaranteed pods."""
     if not machine.node.gpus or machine.node.unseen:
         return
@@ -76,7 +76,7 @@ def _isolated(machine: Machine) -> Iterator[Answer]:
             yield Fits()
 
 
-def _hugepages(machine: Machine) -> Iterator[Answer]:
+def _hugepages(machine: Machine) -> Iterator[CheckResult]:
     """Pages that are reserved on some of the NUMA nodes only."""
     nodes = [numa for numa in machine.node.numa if numa.cpus]
     if machine.node.gpus and not nodes and not machine.node.unseen:
@@ -91,7 +91,7 @@ def _hugepages(machine: Machine) -> Iterator[Answer]:
             yield Fits()
 
 
-def _near_cpus(machine: Machine) -> Iterator[Answer]:
+def _near_cpus(machine: Machine) -> Iterator[CheckResult]:
     """Whether this process, and so the pod that it is in, may use CPUs near each GPU."""
     allowed = machine.node.host.allowed_cpus
     if not allowed:

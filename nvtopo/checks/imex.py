@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.records.facts import ImexFacts
 
@@ -12,7 +12,7 @@ def _facts(machine: Machine) -> ImexFacts | None:
     return machine.snapshot.imex if machine.snapshot is not None else None
 
 
-def _channels(machine: Machine) -> Iterator[Answer]:
+def _channels(machine: Machine) -> Iterator[CheckResult]:
     if machine.derived.nvlink_domain is None:
         return
     facts = _facts(machine)
@@ -24,7 +24,7 @@ def _channels(machine: Machine) -> Iterator[Answer]:
         yield Found(NODE, "its NVLink domain has several nodes, and the driver has registered no IMEX channels")
 
 
-def _daemons(machine: Machine) -> Iterator[Answer]:
+def _daemons(machine: Machine) -> Iterator[CheckResult]:
     """The DRA driver starts a daemon in a pod for each domain of a job; then the host's own must not run."""
     if machine.derived.nvlink_domain is None:
         return

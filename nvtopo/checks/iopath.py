@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
 from nvtopo.model.records.facts import IoPathFacts
@@ -15,7 +15,7 @@ def _facts(machine: Machine) -> IoPathFacts | None:
     return machine.snapshot.iopath if machine.snapshot is not None else None
 
 
-def _storage(machine: Machine) -> Iterator[Answer]:
+def _storage(machine: Machine) -> Iterator[CheckResult]:
     """Only where GPUDirect Storage is installed: nobody else misses it."""
     facts = _facts(machine)
     if facts is None or not facts.cufile or not machine.node.gpus:
@@ -28,7 +28,7 @@ def _storage(machine: Machine) -> Iterator[Answer]:
         yield Found(NODE, "/etc/cufile.json is there and the module nvidia_fs is not loaded")
 
 
-def _mounts(machine: Machine) -> Iterator[Answer]:
+def _mounts(machine: Machine) -> Iterator[CheckResult]:
     """Which NIC, on which NUMA node, the route to each network mount takes."""
     facts = _facts(machine)
     if facts is None or not machine.rails:
@@ -73,7 +73,7 @@ def _below(netdev: str, lower: Mapping[str, tuple[str, ...]]) -> set[str]:
     return found
 
 
-def _interrupts(machine: Machine) -> Iterator[Answer]:
+def _interrupts(machine: Machine) -> Iterator[CheckResult]:
     """Of the rails of machines with several NUMA nodes: a CPU far from the NIC takes longer for each."""
     facts = _facts(machine)
     cpus = {numa.index: set(parse_cpulist(numa.cpus)) for numa in machine.node.numa if numa.cpus}
@@ -97,7 +97,7 @@ def _interrupts(machine: Machine) -> Iterator[Answer]:
                 )
 
 
-def _disturbed(machine: Machine) -> Iterator[Answer]:
+def _disturbed(machine: Machine) -> Iterator[CheckResult]:
     """CPUs are isolated for jobs that nothing may interrupt."""
     facts = _facts(machine)
     if facts is None:

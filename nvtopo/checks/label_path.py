@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 from nvtopo.model.conclusions.label_table import row_of
 from nvtopo.model.records.record import Record
 
-Place = Literal["facts", "feature-file", "node-feature", "node"]
+LabelStage = Literal["facts", "feature-file", "node-feature", "node"]
 State = Literal["passed", "absent", "missing", "differs", "left-over", "unknown"]
 """``absent``: there is none, by the facts. ``missing``: there should be one. ``differs``: it has another value.
 ``left-over``: there should be none."""
@@ -61,7 +61,7 @@ class Way(NamedTuple):
 class Step(Record, frozen=True, kw_only=True):
     """What was found at one place."""
 
-    place: Place
+    place: LabelStage
     state: State
     said: str
 
@@ -71,13 +71,13 @@ class LabelPath(Record, frozen=True, kw_only=True, omit_defaults=False):
 
     label: str
     verdict: Verdict
-    ends: Place | None
+    ends: LabelStage | None
     """The place that it does not pass; null if it arrives."""
     steps: tuple[Step, ...]
     remedy: str = ""
 
 
-_REMEDIES: Final[Mapping[Place, str]] = {
+_REMEDIES: Final[Mapping[LabelStage, str]] = {
     "feature-file": (
         "Look at the agent's log for the sink nfd; its --features-dir must be the directory that NFD reads."
     ),
@@ -190,7 +190,7 @@ def _node(label: str, due: Due, node: Labels | NotSeen) -> Step:
     return _compared("node", due, value, "")
 
 
-def _compared(place: Place, due: Due, value: str | None, head: str) -> Step:
+def _compared(place: LabelStage, due: Due, value: str | None, head: str) -> Step:
     """What a place has, beside what it should have."""
     said = head + (_MISSING if value is None else value)
     if isinstance(due, NotSeen):

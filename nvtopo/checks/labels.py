@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.conclusions.features import PREFIX, features
 
@@ -14,7 +14,7 @@ _NO_NODE: Final = "no Node of its name is given"
 _NO_LABEL: Final = "its Node has no such label"
 
 
-def _ours(machine: Machine) -> Iterator[Answer]:
+def _ours(machine: Machine) -> Iterator[CheckResult]:
     """A label that is absent says nothing; one with another value sends jobs to the wrong place."""
     if machine.labels is None:
         return
@@ -28,7 +28,7 @@ def _ours(machine: Machine) -> Iterator[Answer]:
     yield from _compared(found, due)
 
 
-def _others(machine: Machine) -> Iterator[Answer]:
+def _others(machine: Machine) -> Iterator[CheckResult]:
     if machine.labels is None or not machine.node.gpus:
         return
     if machine.labels.values is None:
@@ -54,7 +54,7 @@ def _of_discovery(machine: Machine) -> dict[str, str]:
     return due
 
 
-def _compared(found: Mapping[str, str], due: Mapping[str, str]) -> Iterator[Answer]:
+def _compared(found: Mapping[str, str], due: Mapping[str, str]) -> Iterator[CheckResult]:
     wrong = {name: value for name, value in sorted(found.items()) if value != due.get(name)}
     for name, value in wrong.items():
         shown = f"the node shows {due[name]}" if name in due else "the node does not show it"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from nvtopo.checks import peers
-from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.conclusions import names
 from nvtopo.model.conclusions.locality import Locality
@@ -12,7 +12,7 @@ from nvtopo.model.conclusions.locality import Locality
 _TRANSLATES: Final = ("DMA", "DMA-FQ")
 
 
-def _affinity(machine: Machine) -> Iterator[Answer]:
+def _affinity(machine: Machine) -> Iterator[CheckResult]:
     """How near the nearest NIC is, by NCCL's rules, against GPUs of the same product."""
     if not machine.rails or not machine.node.gpus:
         return
@@ -36,7 +36,7 @@ def _affinity(machine: Machine) -> Iterator[Answer]:
             yield Found(NODE, f"its GPUs have their nearest NIC at {peers.counted(words.values())}", "info")
 
 
-def _acs(machine: Machine) -> Iterator[Answer]:
+def _acs(machine: Machine) -> Iterator[CheckResult]:
     """Only of paths that stay below one switch: elsewhere traffic goes through the root anyway."""
     if not machine.rails:
         return
@@ -54,7 +54,7 @@ def _acs(machine: Machine) -> Iterator[Answer]:
             yield Fits()
 
 
-def _iommu(machine: Machine) -> Iterator[Answer]:
+def _iommu(machine: Machine) -> Iterator[CheckResult]:
     if not machine.node.gpus or not machine.rails or machine.node.host.hypervisor:
         return
     if machine.snapshot is None:
@@ -76,7 +76,7 @@ def _iommu(machine: Machine) -> Iterator[Answer]:
         yield Fits()
 
 
-def _gpudirect(machine: Machine) -> Iterator[Answer]:
+def _gpudirect(machine: Machine) -> Iterator[CheckResult]:
     if not machine.node.gpus or not any(nic.ports for nic in machine.rails):
         return
     match machine.derived.gpudirect:
@@ -88,7 +88,7 @@ def _gpudirect(machine: Machine) -> Iterator[Answer]:
             yield Fits()
 
 
-def _ats(machine: Machine) -> Iterator[Answer]:
+def _ats(machine: Machine) -> Iterator[CheckResult]:
     """Behind an IOMMU that translates, a NIC without ATS has every address looked up at the root."""
     if not set(machine.node.host.iommu) & set(_TRANSLATES) or machine.node.host.hypervisor:
         return
@@ -100,7 +100,7 @@ def _ats(machine: Machine) -> Iterator[Answer]:
     )
 
 
-def _relaxed(machine: Machine) -> Iterator[Answer]:
+def _relaxed(machine: Machine) -> Iterator[CheckResult]:
     if not machine.node.gpus or machine.node.host.hypervisor:
         return
     yield from _rail_bits(
@@ -111,7 +111,9 @@ def _relaxed(machine: Machine) -> Iterator[Answer]:
     )
 
 
-def _rail_bits(machine: Machine, bit: Literal["ats", "relaxed_ordering"], unknown: str, off: str) -> Iterator[Answer]:
+def _rail_bits(
+    machine: Machine, bit: Literal["ats", "relaxed_ordering"], unknown: str, off: str
+) -> Iterator[CheckResult]:
     """Whether the NIC of each rail has a bit of its configuration space set."""
     for nic in machine.rails:
         device = machine.functions.get(nic.pci_address) if nic.pci_address else None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from nvtopo.checks import peers
-from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.conclusions.ports import is_up
 from nvtopo.model.records.facts import NetQos
@@ -44,8 +44,8 @@ def _each(machine: Machine) -> tuple[str, ...]:
 
 def _alike(
     of: Callable[[NetQos], Hashable | None], said: Callable[[NetQos], str]
-) -> Callable[[Machine], Iterator[Answer]]:
-    def find(machine: Machine) -> Iterator[Answer]:
+) -> Callable[[Machine], Iterator[CheckResult]]:
+    def find(machine: Machine) -> Iterator[CheckResult]:
         shown = of_rails(machine)
         values: dict[str, str] = {}
         if roce_rails(machine) and not any(of(one) is not None for one in shown.values()):
@@ -68,7 +68,7 @@ def _alike(
     return find
 
 
-def _controlled(machine: Machine) -> Iterator[Answer]:
+def _controlled(machine: Machine) -> Iterator[CheckResult]:
     """Without PFC and without ECN a full queue drops packets, and RoCE sends again from where it was."""
     shown = of_rails(machine)
     for nic in _each(machine):
@@ -81,7 +81,7 @@ def _controlled(machine: Machine) -> Iterator[Answer]:
             yield Found(nic, "has neither PFC nor ECN on any priority")
 
 
-def _buffers(machine: Machine) -> Iterator[Answer]:
+def _buffers(machine: Machine) -> Iterator[CheckResult]:
     """Pause frames come too late for a priority whose receive buffer has no room."""
     shown = of_rails(machine)
     for nic in _each(machine):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from nvtopo.checks import peers
-from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check, Severity
 from nvtopo.model.conclusions import unread
 from nvtopo.model.conclusions.nic_models import port_bytes_per_second
@@ -26,7 +26,9 @@ def _up(nic: Nic) -> list[NicPort]:
     return [port for port in nic.ports if is_up(port)]
 
 
-def _alike(machine: Machine, of: Callable[[Nic], Hashable | None], said: Callable[[object], str]) -> Iterator[Answer]:
+def _alike(
+    machine: Machine, of: Callable[[Nic], Hashable | None], said: Callable[[object], str]
+) -> Iterator[CheckResult]:
     """Whether all rails have the same value. With no majority nobody is the odd one, and it is only worth knowing."""
     values = {nic.name: value for nic in machine.rails if (value := of(nic)) is not None}
     if not machine.rails:
@@ -43,16 +45,16 @@ def _alike(machine: Machine, of: Callable[[Nic], Hashable | None], said: Callabl
         yield Found(NODE, f"the rails have {peers.counted(map(said, values.values()))}", severity="info")
 
 
-def _mtus(machine: Machine) -> Iterator[Answer]:
+def _mtus(machine: Machine) -> Iterator[CheckResult]:
     if any(nic.netdevs for nic in machine.rails):
         yield from _alike(machine, lambda nic: nic.mtu_bytes, lambda value: f"an MTU of {value}")
 
 
-def _models(machine: Machine) -> Iterator[Answer]:
+def _models(machine: Machine) -> Iterator[CheckResult]:
     yield from _alike(machine, lambda nic: nic.model, lambda value: f"PCI model {value}")
 
 
-def _firmware(machine: Machine) -> Iterator[Answer]:
+def _firmware(machine: Machine) -> Iterator[CheckResult]:
     """NICs of one model only: another model has another numbering."""
     if not machine.rails:
         return
@@ -71,7 +73,7 @@ def _firmware(machine: Machine) -> Iterator[Answer]:
             yield Fits()
 
 
-def _rates(machine: Machine) -> Iterator[Answer]:
+def _rates(machine: Machine) -> Iterator[CheckResult]:
     """Each port that is up against the best that its model can do, else against the other rails."""
     for nic in machine.rails:
         best = port_bytes_per_second(nic.model)
@@ -98,7 +100,7 @@ def _rates(machine: Machine) -> Iterator[Answer]:
                 yield Fits()
 
 
-def _gids(machine: Machine) -> Iterator[Answer]:
+def _gids(machine: Machine) -> Iterator[CheckResult]:
     for nic in machine.rails:
         for port in _up(nic):
             if port.link_layer != _ETHERNET:
@@ -116,7 +118,7 @@ def _table_unread(machine: Machine, nic: Nic) -> bool:
     return any(problem.source == "rdma" and nic.name in problem.subject for problem in machine.node.problems)
 
 
-def _gid_indices(machine: Machine) -> Iterator[Answer]:
+def _gid_indices(machine: Machine) -> Iterator[CheckResult]:
     for nic in machine.rails:
         if _table_unread(machine, nic):
             yield Unknown(nic.name, "its GID table could not be read")
@@ -132,7 +134,7 @@ def _gid_indices(machine: Machine) -> Iterator[Answer]:
         yield Fits()
 
 
-def _rdma_mtus(machine: Machine) -> Iterator[Answer]:
+def _rdma_mtus(machine: Machine) -> Iterator[CheckResult]:
     """The active MTU that verbs state, against what the netdev's MTU allows (kernel: ``iboe_get_mtu``)."""
     for nic in machine.rails:
         for port in _up(nic):
@@ -151,7 +153,7 @@ def _rdma_mtus(machine: Machine) -> Iterator[Answer]:
                 yield Fits()
 
 
-def _small_mtus(machine: Machine) -> Iterator[Answer]:
+def _small_mtus(machine: Machine) -> Iterator[CheckResult]:
     """RoCE over a netdev with the default MTU sends packets of 1024 bytes."""
     for nic in machine.rails:
         if not any(port.link_layer == _ETHERNET for port in _up(nic)):
@@ -166,7 +168,7 @@ def _small_mtus(machine: Machine) -> Iterator[Answer]:
             yield Fits()
 
 
-def _hidden(machine: Machine) -> Iterator[Answer]:
+def _hidden(machine: Machine) -> Iterator[CheckResult]:
     if "pci" in unread.sources(machine.node):
         yield Unknown(NODE, "the PCI functions could not be read")
     for nic in machine.node.nics:

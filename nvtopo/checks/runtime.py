@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
-from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 
 
-def _versions(machine: Machine) -> Iterator[Answer]:
+def _versions(machine: Machine) -> Iterator[CheckResult]:
     if not machine.node.gpus:
         return
     module = machine.snapshot.host.nvidia_module if machine.snapshot is not None and machine.snapshot.host else ""
@@ -20,7 +20,7 @@ def _versions(machine: Machine) -> Iterator[Answer]:
         yield Fits()
 
 
-def _nouveau(machine: Machine) -> Iterator[Answer]:
+def _nouveau(machine: Machine) -> Iterator[CheckResult]:
     if not machine.node.gpus and not machine.node.accelerators:
         return
     modules = machine.snapshot.host.gpu_modules if machine.snapshot is not None and machine.snapshot.host else ()
@@ -32,7 +32,7 @@ def _nouveau(machine: Machine) -> Iterator[Answer]:
         yield Fits()
 
 
-def _drives(machine: Machine) -> Iterator[Answer]:
+def _drives(machine: Machine) -> Iterator[CheckResult]:
     """GPUs on a NUMA node without a drive read through the other socket."""
     wanted = {gpu.numa_node for gpu in machine.node.gpus} - {None}
     if not machine.node.nvmes or len(wanted) < 2:  # noqa: PLR2004 - with one NUMA node all is near

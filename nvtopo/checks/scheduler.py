@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
 from nvtopo.model.records.facts import KubeletFacts
@@ -30,7 +30,7 @@ def _per_numa(machine: Machine) -> Counter[int | None]:
     return Counter(gpu.numa_node for gpu in machine.node.gpus)
 
 
-def _in_force(machine: Machine) -> Iterator[Answer]:
+def _in_force(machine: Machine) -> Iterator[CheckResult]:
     kubelet = _kubelet(machine)
     if not isinstance(kubelet, KubeletFacts):
         yield from () if kubelet is None else (kubelet,)
@@ -47,7 +47,7 @@ def _in_force(machine: Machine) -> Iterator[Answer]:
             yield Fits() if force is not None else Unknown(NODE, f"the {name} in force is not known")
 
 
-def _refused(machine: Machine) -> Iterator[Answer]:
+def _refused(machine: Machine) -> Iterator[CheckResult]:
     """single-numa-node refuses what no one NUMA node has."""
     kubelet = _kubelet(machine)
     if not isinstance(kubelet, KubeletFacts):
@@ -72,7 +72,7 @@ def _refused(machine: Machine) -> Iterator[Answer]:
         yield Fits()
 
 
-def _hints(machine: Machine) -> Iterator[Answer]:
+def _hints(machine: Machine) -> Iterator[CheckResult]:
     """A device without a NUMA node gives the topology manager no hint, and any CPUs will do."""
     kubelet = _kubelet(machine)
     if not isinstance(kubelet, KubeletFacts):
@@ -89,7 +89,7 @@ def _hints(machine: Machine) -> Iterator[Answer]:
             yield Fits()
 
 
-def _aligned(machine: Machine) -> Iterator[Answer]:
+def _aligned(machine: Machine) -> Iterator[CheckResult]:
     kubelet = _kubelet(machine)
     if not isinstance(kubelet, KubeletFacts):
         yield from () if kubelet is None else (kubelet,)
@@ -119,7 +119,7 @@ def _reserved(machine: Machine) -> set[int] | Unknown | None:
     return set(parse_cpulist(kubelet.reserved_cpus))
 
 
-def _left(machine: Machine) -> Iterator[Answer]:
+def _left(machine: Machine) -> Iterator[CheckResult]:
     """A guaranteed pod gets CPUs of its own, but none of those that are reserved."""
     reserved = _reserved(machine)
     if not isinstance(reserved, set):
@@ -136,7 +136,7 @@ def _left(machine: Machine) -> Iterator[Answer]:
             yield Fits()
 
 
-def _reserved_isolated(machine: Machine) -> Iterator[Answer]:
+def _reserved_isolated(machine: Machine) -> Iterator[CheckResult]:
     """The system's own tasks are not scheduled on isolated CPUs, so that reserving these serves nobody."""
     reserved = _reserved(machine)
     if not isinstance(reserved, set):

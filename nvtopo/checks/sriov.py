@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from nvtopo.checks import peers
-from nvtopo.checks.check import NODE, Answer, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 
 
-def _counts(machine: Machine) -> Iterator[Answer]:
+def _counts(machine: Machine) -> Iterator[CheckResult]:
     """A pod that asks for a virtual function of each rail gets none of a rail that has fewer."""
     if "pci" in {problem.source for problem in machine.node.problems if problem.subject == "pci"}:
         yield Unknown(NODE, "the PCI functions could not be read")
@@ -27,7 +27,7 @@ def _counts(machine: Machine) -> Iterator[Answer]:
         yield Found(NODE, f"virtual functions of the rails: {peers.counted(counts.values())}", "info")
 
 
-def _drivers(machine: Machine) -> Iterator[Answer]:
+def _drivers(machine: Machine) -> Iterator[CheckResult]:
     """Virtual functions of one rail that no driver holds are given to nobody."""
     rails = {nic.pci_address: nic.name for nic in machine.rails if nic.virtual_functions}
     if not rails:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nvtopo.cli import cluster_source
-from nvtopo.cli.cluster_source import Source
+from nvtopo.cli.cluster_source import ClusterSource
 from nvtopo.cli.machine import live_options
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--unscrubbed", is_flag=True, help="Leave names, serial numbers and addresses as they are.")
 @live_options
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    source: Source,
+    source: ClusterSource,
     file: Path,
     nodes: tuple[str, ...],
     unscrubbed: bool,
@@ -50,7 +50,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         click.echo(f"nvtopo: {problem}", err=True)
 
 
-def _of_cluster(source: Source, nodes: tuple[str, ...]) -> "Gathered":
+def _of_cluster(source: ClusterSource, nodes: tuple[str, ...]) -> "Gathered":
     from nvtopo.cli import bundle_parts
 
     if source.directory is not None:

@@ -15,7 +15,7 @@ from nvtopo.errors import NvtopoError, UsageError
 from nvtopo.wire.documents import ANY
 
 if TYPE_CHECKING:
-    from nvtopo.cli.cluster_source import Source
+    from nvtopo.cli.cluster_source import ClusterSource
     from nvtopo.kube.client import Client
     from nvtopo.model.records.node import NodeTopology
     from nvtopo.model.records.snapshot import Snapshot
@@ -111,7 +111,7 @@ def _resource(name: str, node: "NodeTopology") -> Any:
     return ANY.read(spec_document(name, node, ""))
 
 
-def of_aggregator(source: "Source", wanted: tuple[str, ...]) -> Gathered:
+def of_aggregator(source: "ClusterSource", wanted: tuple[str, ...]) -> Gathered:
     """Graph and history, as an aggregator serves them."""
     gathered = Gathered(wanted)
     with gathered.part("graph"):

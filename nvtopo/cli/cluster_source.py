@@ -49,7 +49,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     def with_source(
         directory: Path | None, server: str | None, token_file: Path | None, kubeconfig: Path | None, **others: Any
     ) -> None:
-        command(source=Source(directory, server, token_file, kubeconfig), **others)
+        command(source=ClusterSource(directory, server, token_file, kubeconfig), **others)
 
     decorated: Callable[..., None] = with_source
     for option in (kubeconfig_option, _TOKEN_FILE, _SERVER, _FROM):
@@ -57,7 +57,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     return decorated
 
 
-class Source(NamedTuple):
+class ClusterSource(NamedTuple):
     """Where the cluster comes from."""
 
     directory: Path | None
@@ -65,7 +65,7 @@ class Source(NamedTuple):
     token_file: Path | None
     kubeconfig: Path | None
 
-    def checked(self, verb: str) -> "Source":
+    def checked(self, verb: str) -> "ClusterSource":
         """The same, if it is one source.
 
         Raises:
@@ -80,7 +80,7 @@ class Source(NamedTuple):
         return self
 
 
-def document(source: Source) -> "GraphDocument":
+def document(source: ClusterSource) -> "GraphDocument":
     """The graph as a document."""
     if source.server:
         return _fetched(source.server, token(source.token_file))
@@ -89,7 +89,7 @@ def document(source: Source) -> "GraphDocument":
     return of(_with_drift(graph(source)))
 
 
-def graph(source: Source) -> "ClusterGraph":
+def graph(source: ClusterSource) -> "ClusterGraph":
     """The graph itself, of files or of the API server."""
     from nvtopo.cluster.graph import build
     from nvtopo.cluster.inventory import Inventory, fold
@@ -135,7 +135,7 @@ def token(file: Path | None) -> str:
     return found.decode("ascii", "replace")
 
 
-def get(source: Source, path: str) -> tuple[str, bytes]:
+def get(source: ClusterSource, path: str) -> tuple[str, bytes]:
     """What an aggregator answers to a path, and its URL."""
     url = f"{(source.server or '').rstrip('/')}{path}"
     return url, _get(url, token(source.token_file))

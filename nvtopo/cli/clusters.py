@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from nvtopo.cli import cluster_source
-from nvtopo.cli.cluster_source import Source
+from nvtopo.cli.cluster_source import ClusterSource
 from nvtopo.errors import NvtopoError, ReadError, UsageError
 from nvtopo.exporters import selection
 from nvtopo.exporters.clusters_document import ClusterEntry, ClustersDocument
@@ -75,7 +75,7 @@ def asked(clusters: Sequence[Cluster], wanted: Selection) -> ClustersDocument:
 def _answer(one: Cluster) -> GraphDocument | str:
     """Its graph, or why there is none."""
     try:
-        return cluster_source.document(Source(None, one.url, one.token_file, None))
+        return cluster_source.document(ClusterSource(None, one.url, one.token_file, None))
     except UsageError:
         raise
     except NvtopoError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nvtopo.cli import cluster_source
-from nvtopo.cli.cluster_source import Source
+from nvtopo.cli.cluster_source import ClusterSource
 from nvtopo.cli.common_options import text_or_json_option
 from nvtopo.errors import UsageError
 
@@ -30,7 +30,7 @@ _SHOWN = 8
 @click.option("--against", metavar="C,D", help="The nodes to compare them with.  [default: all others]")
 @text_or_json_option
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    source: Source, selector: str | None, labels: Path | None, nodes: str | None, against: str | None, form: str
+    source: ClusterSource, selector: str | None, labels: Path | None, nodes: str | None, against: str | None, form: str
 ) -> None:
     """Compare canary nodes with the other nodes of their shape: versions, links, rates, MTUs, counts.
 
@@ -70,7 +70,7 @@ def _listed(option: str, names: str | None, known: Collection[str]) -> list[str]
     return listed
 
 
-def _selected(source: Source, selector: str, labels: Path | None, known: Collection[str]) -> list[str]:
+def _selected(source: ClusterSource, selector: str, labels: Path | None, known: Collection[str]) -> list[str]:
     """The nodes that the selector matches and that have a NodeTopology."""
     from nvtopo.cli import node_labels
 

@@ -259,7 +259,7 @@ def _cluster(server: str, token_file: Path | None, output: Output) -> int:
     from nvtopo.cli import cluster_source, doctor_fleet
     from nvtopo.reports import of_graph
 
-    report = of_graph.of_document(cluster_source.document(cluster_source.Source(None, server, token_file, None)))
+    report = of_graph.of_document(cluster_source.document(cluster_source.ClusterSource(None, server, token_file, None)))
     output.write(doctor_fleet.shown(output.form, report, {}))
     return _EXITS[report.verdict]
 

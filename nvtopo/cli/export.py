@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from nvtopo.cli import cluster_source, export_inputs
-from nvtopo.cli.cluster_source import Source
+from nvtopo.cli.cluster_source import ClusterSource
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ _KEEP_PLACES = ("slurm-tree", "slurm-block", "slurm-yaml", "slinky")
 )
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if --output would change, and say how.")
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    source: Source,
+    source: ClusterSource,
     kind: str,
     name: str,
     namespace: str,
@@ -104,7 +104,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         _write(output, text)
 
 
-def _prune(source: Source, kind: str, namespace: str, name: str) -> None:
+def _prune(source: ClusterSource, kind: str, namespace: str, name: str) -> None:
     from nvtopo.aggregator import exported
     from nvtopo.exporters.schedulers.owned import Owner
     from nvtopo.kube.client import connect
@@ -136,7 +136,7 @@ class _Asked(NamedTuple):
         return wanted if self.previous is None else wanted._replace(before=export_inputs.before(self.previous))
 
 
-def _export(source: Source, kind: str, name: str, namespace: str, asked: _Asked) -> "Export":
+def _export(source: ClusterSource, kind: str, name: str, namespace: str, asked: _Asked) -> "Export":
     from nvtopo.exporters import document as graph_document
     from nvtopo.exporters.schedulers import kinds, view
 

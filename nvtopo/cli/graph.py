@@ -5,7 +5,7 @@ from contextlib import suppress
 import click
 
 from nvtopo.cli import cluster_source
-from nvtopo.cli.cluster_source import Source
+from nvtopo.cli.cluster_source import ClusterSource
 from nvtopo.errors import UsageError
 
 _TIERS = ("nvlinkDomain", "rack", "leaf", "spine", "core", "zone")
@@ -39,7 +39,7 @@ _TIERS = ("nvlinkDomain", "rack", "leaf", "spine", "core", "zone")
     help="File with the bearer token for that --cluster alone.",
 )
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    source: Source,
+    source: ClusterSource,
     domain: str | None,
     node: str | None,
     tier: str | None,

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import click
 
 from nvtopo.cli import cluster_source
-from nvtopo.cli.cluster_source import Source
+from nvtopo.cli.cluster_source import ClusterSource
 from nvtopo.cli.common_options import text_or_json_option
 from nvtopo.errors import UsageError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("name", metavar="[NODE|RACK]", required=False)
 @cluster_source.options
 @text_or_json_option
-def command(source: Source, name: str | None, form: str) -> None:
+def command(source: ClusterSource, name: str | None, form: str) -> None:
     """Show what changed on a node, or on the nodes of a rack or domain, oldest first.
 
     Without a name: on all nodes. From an aggregator (--server), or from what the API server keeps.
@@ -37,7 +37,7 @@ def command(source: Source, name: str | None, form: str) -> None:
     click.echo(_text(found), nl=False)
 
 
-def _served(source: Source, name: str | None) -> "HistoryDocument":
+def _served(source: ClusterSource, name: str | None) -> "HistoryDocument":
     from nvtopo.exporters.history_document import decode
 
     query = f"?node={quote(name, safe='')}" if name else ""
@@ -45,7 +45,7 @@ def _served(source: Source, name: str | None) -> "HistoryDocument":
     return decode(content, url)
 
 
-def _kept(source: Source, name: str | None) -> "HistoryDocument":
+def _kept(source: ClusterSource, name: str | None) -> "HistoryDocument":
     from nvtopo.cluster.graph import build
     from nvtopo.cluster.inventory import Inventory, fold
     from nvtopo.exporters.history_document import members, of

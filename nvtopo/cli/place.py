@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nvtopo.cli import cluster_source
-from nvtopo.cli.cluster_source import Source
+from nvtopo.cli.cluster_source import ClusterSource
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ NO_FIT = 1
     help="Output of nccl-tests or nvbandwidth on nodes of the cluster, instead of the given links; repeatable.",
 )
 def command(  # noqa: PLR0913, PLR0917 - one argument for each option
-    source: Source,
+    source: ClusterSource,
     request_file: Path | None,
     deployment_file: Path | None,
     running: tuple[Path, ...],
@@ -72,8 +72,8 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
 ) -> None:
     """Find the GPUs on which a gang's all-reduce is fastest. Exits 1 if the gang fits nowhere."""
     from nvtopo.placement import document, text
-    from nvtopo.placement.answer import NoFit
     from nvtopo.placement.place import place
+    from nvtopo.placement.result import NoFit
     from nvtopo.sources.capture import read_input
 
     source = source.checked("place")
@@ -98,7 +98,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
         click.get_current_context().exit(NO_FIT)
 
 
-def _fleet(source: Source, *, allocations: bool, degraded: bool = False) -> "tuple[Fleet, int]":
+def _fleet(source: ClusterSource, *, allocations: bool, degraded: bool = False) -> "tuple[Fleet, int]":
     """The fleet, and the generation of the graph it is of."""
     from nvtopo.aggregator.desk import Use
     from nvtopo.placement import hosts
@@ -112,8 +112,8 @@ def _deployment(
     file: Path, running: tuple[Path, ...], form: str, fleet: "Callable[[], Fleet]", runs: tuple[Path, ...]
 ) -> None:
     from nvtopo.placement import deployment
-    from nvtopo.placement.answer import Assignment
     from nvtopo.placement.replicas import placed
+    from nvtopo.placement.result import Assignment
     from nvtopo.reports.replicas import FORMATS
     from nvtopo.sources.capture import read_input
     from nvtopo.wire.documents import Json
@@ -142,7 +142,7 @@ def _measured(runs: tuple[Path, ...], fleet: "Fleet", given: "Mapping[str, Link]
     return found.links
 
 
-def _use(source: Source) -> "Use":
+def _use(source: ClusterSource) -> "Use":
     from nvtopo.aggregator.holdings import used
     from nvtopo.kube import allocations
     from nvtopo.kube.client import connect

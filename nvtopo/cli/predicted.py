@@ -23,8 +23,8 @@ _FILES = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 )
 def command(answers: tuple[Path, ...], runs: tuple[Path, ...], form: str) -> None:
     """Compare what `nvtopo place --format json` said (ANSWERS) with what was measured on the same GPUs."""
-    from nvtopo.placement.answer import Assignment
     from nvtopo.placement.beside import compared
+    from nvtopo.placement.result import Assignment
     from nvtopo.reports.predicted import FORMATS
     from nvtopo.sources.capture import read_input
     from nvtopo.sources.foreign import measurements

@@ -138,7 +138,7 @@ def _fleet(directory: Path | None, shape: _Shape) -> "Fleet":
         from nvtopo.cli import cluster_source
         from nvtopo.placement import hosts
 
-        return hosts.of_graph(cluster_source.graph(cluster_source.Source(directory, None, None, None)))
+        return hosts.of_graph(cluster_source.graph(cluster_source.ClusterSource(directory, None, None, None)))
     if shape.racks * shape.trays > _MOST_NODES:
         raise UsageError(f"simulate: expected at most {_MOST_NODES} nodes, got {shape.racks} racks of {shape.trays}")
     return made(*shape)

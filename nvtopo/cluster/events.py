@@ -76,8 +76,8 @@ class Drifted(NamedTuple):
     findings: frozenset[NodeFinding]
 
 
-class Told(NamedTuple):
-    """What one source beside the nodes says of tiers now: replaces what it said before."""
+class TiersReported(NamedTuple):
+    """What one source beside the nodes reports of tiers now: replaces what it said before."""
 
     source: str
     """Files, node labels, …: each replaces only what it said itself."""
@@ -92,5 +92,5 @@ class Accepted(NamedTuple):
 
 
 StoreEvent = Listed | Applied | Unreadable | Recorded | Deleted
-"""What a store tells."""
-Event = StoreEvent | Silent | Drifted | Accepted | Refused | Told
+"""What a store reports."""
+Event = StoreEvent | Silent | Drifted | Accepted | Refused | TiersReported

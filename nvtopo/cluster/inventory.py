@@ -25,7 +25,7 @@ from nvtopo.cluster.events import (
     Refused,
     Silent,
     StoreEvent,
-    Told,
+    TiersReported,
     Unreadable,
 )
 from nvtopo.cluster.findings import NodeFinding
@@ -44,7 +44,7 @@ __all__ = (
     "Refused",
     "Silent",
     "StoreEvent",
-    "Told",
+    "TiersReported",
     "Unreadable",
     "fold",
     "fold_all",
@@ -146,7 +146,7 @@ class _Draft:
             case Drifted(drift):
                 changed, self._drift = drift != self._drift, drift
                 return changed
-            case Told(source, readings):
+            case TiersReported(source, readings):
                 return self._tell(source, readings)
         changed = self._one(event)
         if changed:

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 _LONGEST_WAIT_SECONDS: Final = 3600.0
 
 
-class Source(Protocol):
+class ChangeStream(Protocol):
     """What is needed of ``kube.following.Following``."""
 
     def events(self, stop: threading.Event) -> Iterator[Listed[Any] | Changed[Any]]:
@@ -89,7 +89,7 @@ class Publisher:
             self._policy.want(wanted)
             self._changed.notify_all()
 
-    def follow_topology(self, source: Source, stop: threading.Event) -> None:
+    def follow_topology(self, source: ChangeStream, stop: threading.Event) -> None:
         """Until ``stop`` is set."""
         for event in source.events(stop):
             if isinstance(event, Listed):
@@ -97,7 +97,7 @@ class Publisher:
             elif event.name == self._node:
                 self.topology(event.value)
 
-    def follow_slices(self, source: Source, stop: threading.Event) -> None:
+    def follow_slices(self, source: ChangeStream, stop: threading.Event) -> None:
         """Until ``stop`` is set."""
         for event in source.events(stop):
             with self._changed:

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from nvtopo.placement import staged
-from nvtopo.placement.answer import Rank
 from nvtopo.placement.exact import Candidate
 from nvtopo.placement.fleet import Domain, Host, Path
 from nvtopo.placement.frontier import Entry, Held
 from nvtopo.placement.request import Request
+from nvtopo.placement.result import Rank
 
 
 class Share(NamedTuple):

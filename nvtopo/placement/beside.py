@@ -5,8 +5,8 @@ from typing import Final
 
 from nvtopo.model.records.record import Record
 from nvtopo.model.samples.measured import Collective
-from nvtopo.placement.answer import Assignment
 from nvtopo.placement.measured_links import LARGE_BYTES
+from nvtopo.placement.result import Assignment
 
 _FLEET: Final = "fleet"
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from nvtopo.placement.allot import gpus_of_pods
-from nvtopo.placement.answer import Rank
 from nvtopo.placement.fleet import Fleet, Host
 from nvtopo.placement.links import Link
+from nvtopo.placement.result import Rank
 from nvtopo.placement.state import State
 from nvtopo.placement.trace import Gang
 

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from nvtopo.placement.answer import Assignment, Rank
 from nvtopo.placement.gang import Asked, Key, ranked
 from nvtopo.placement.pods import GpuPod
+from nvtopo.placement.result import Assignment, Rank
 
 
 class Attempt(NamedTuple):

@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from nvtopo.errors import ParseError
-from nvtopo.placement.answer import Answer, Assignment, NoFit
 from nvtopo.placement.cost import PS_PER_SECOND
 from nvtopo.placement.gang import Asked, Key, Timing, asked, key_of, size_of, timing_of
 from nvtopo.placement.gang_steps import Attempt, Fail, Figures, Lift, Plan, Result, Say, Step, lifts
 from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodSeen, PodsListed, in_order
+from nvtopo.placement.result import Assignment, NoFit, PlacementResult
 
 FIRST_SECONDS: Final = 1.0
 LONGEST_SECONDS: Final = 60.0
@@ -141,7 +141,7 @@ class Gangs:
         for gang in self._gangs.values():
             gang.due_at = min(gang.due_at, max(now, gang.tried_at + FIRST_SECONDS))
 
-    def placed(self, key: Key, answer: Answer | str, now: float) -> None:
+    def placed(self, key: Key, answer: PlacementResult | str, now: float) -> None:
         """What came of an attempt; a text if it failed."""
         gang = self._gangs.get(key)
         if gang is None:  # its pods went meanwhile

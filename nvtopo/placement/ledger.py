@@ -11,7 +11,7 @@ from typing import Annotated, Final, NamedTuple
 from msgspec import Meta
 
 from nvtopo.model.records.record import Name, Record
-from nvtopo.placement.answer import Assignment
+from nvtopo.placement.result import Assignment
 
 MOST_RESERVATIONS: Final = 20_000
 MOST_GPUS: Final = 200_000

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from nvtopo.cluster.claims import TIERS
 from nvtopo.placement import allot, cost, exact, links, staged
-from nvtopo.placement.answer import Answer, Assignment, Costs, NoFit
 from nvtopo.placement.fleet import FLEET, NODE, Domain, Fleet, Host, fleet
 from nvtopo.placement.links import Link
 from nvtopo.placement.request import Request, checked
+from nvtopo.placement.result import Assignment, Costs, NoFit, PlacementResult
 from nvtopo.placement.terms import Terms, resolved
 
 
@@ -20,7 +20,7 @@ def place(
     overrides: Mapping[str, Link] = MappingProxyType({}),
     generation: int = 0,
     tiers: tuple[str, ...] = TIERS,
-) -> Answer:
+) -> PlacementResult:
     """The cheapest placement of the gang, or why there is none.
 
     Raises:

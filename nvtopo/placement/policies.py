@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Final, NamedTuple
 
-from nvtopo.placement.answer import Assignment, Rank
 from nvtopo.placement.board import Board, Take
 from nvtopo.placement.request import Request
+from nvtopo.placement.result import Assignment, Rank
 from nvtopo.placement.trace import Draw, Gang
 
 

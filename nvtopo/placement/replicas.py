@@ -10,11 +10,11 @@ from typing import Final
 
 from nvtopo.errors import UsageError
 from nvtopo.model.records.record import Record
-from nvtopo.placement.answer import Assignment, NoFit
 from nvtopo.placement.deployment import Deployment
 from nvtopo.placement.fleet import NODE, Fleet
 from nvtopo.placement.links import Link
 from nvtopo.placement.request import Kv, Request, Slice
+from nvtopo.placement.result import Assignment, NoFit
 from nvtopo.placement.state import State
 
 #: Sources that are tried for one replica, the latest first.

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from nvtopo.placement.answer import Assignment, NoFit
 from nvtopo.placement.document import PlacementRequest
+from nvtopo.placement.result import Assignment, NoFit
 
 
 def schemas() -> Mapping[str, dict[str, Any]]:

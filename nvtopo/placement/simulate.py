@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 from nvtopo.errors import UsageError
 from nvtopo.placement import cost, links
-from nvtopo.placement.answer import Rank
 from nvtopo.placement.board import Board
 from nvtopo.placement.fleet import Fleet
 from nvtopo.placement.links import Link
 from nvtopo.placement.policies import Policy, Wish
+from nvtopo.placement.result import Rank
 from nvtopo.placement.trace import Draw, Gang
 
 #: In the order in which events of one time happen.

@@ -12,13 +12,13 @@ from typing import Final
 from nvtopo.cluster.claims import TIERS
 from nvtopo.placement import cost, links, quick
 from nvtopo.placement.allot import gpus_of_pods, in_stages
-from nvtopo.placement.answer import Answer, Assignment, Costs, Rank
 from nvtopo.placement.cost import Prices
 from nvtopo.placement.counts import Counts
 from nvtopo.placement.fleet import NODE, Domain, Fleet, Host, fleet
 from nvtopo.placement.links import Link
 from nvtopo.placement.place import farthest, no_fit, place
 from nvtopo.placement.request import Request, Work, checked
+from nvtopo.placement.result import Assignment, Costs, PlacementResult, Rank
 
 #: Hosts times pods up to which the exact search answers within seconds.
 _EXACT: Final = 200_000
@@ -44,7 +44,7 @@ class State:
         self._counts: dict[Kind, Counts] = {}
         self._prices: dict[Work, Prices] = {}
 
-    def place(self, request: Request, generation: int = 0) -> Answer:
+    def place(self, request: Request, generation: int = 0) -> PlacementResult:
         """The cheapest placement now; nothing is taken by it.
 
         Raises:

@@ -5,12 +5,12 @@ from typing import Final
 
 import msgspec
 
-from nvtopo.placement.answer import Answer, Assignment, Costs, NoFit
+from nvtopo.placement.result import Assignment, Costs, NoFit, PlacementResult
 
 _PS_PER_MS: Final = 1_000_000_000
 
 
-def people(answer: Answer) -> str:
+def people(answer: PlacementResult) -> str:
     """A few lines: what it costs, then rank by rank; or why it fits nowhere, and what keeps each node out."""
     if isinstance(answer, NoFit):
         lines = [f"No fit: {answer.reason}.", f"{answer.nodes} nodes were looked at:"]
@@ -48,12 +48,12 @@ def _costs(cost: Costs) -> list[str]:
     return [*lines, f"Total: {cost.total / _PS_PER_MS:.3f} ms"]
 
 
-def as_json(answer: Answer) -> str:
+def as_json(answer: PlacementResult) -> str:
     """The document of docs/placement.md."""
     return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode() + "\n"
 
 
-def hostfile(answer: Answer) -> str:
+def hostfile(answer: PlacementResult) -> str:
     """One line for each run of ranks on a node, as Open MPI and DeepSpeed read it."""
     if isinstance(answer, NoFit):
         return people(answer)
@@ -66,7 +66,7 @@ def hostfile(answer: Answer) -> str:
     return "".join(f"{node} slots={gpus}\n" for node, gpus in runs)
 
 
-def rankfile(answer: Answer) -> str:
+def rankfile(answer: PlacementResult) -> str:
     """One line for each GPU, as Open MPI's rank files: the slot is the index of the GPU on the node."""
     if isinstance(answer, NoFit):
         return people(answer)
@@ -77,7 +77,7 @@ def _gpus(answer: Assignment) -> list[tuple[str, int]]:
     return [(rank.node, gpu) for rank in answer.ranks for gpu in rank.gpus]
 
 
-FORMATS: Final[Mapping[str, Callable[[Answer], str]]] = {
+FORMATS: Final[Mapping[str, Callable[[PlacementResult], str]]] = {
     "text": people,
     "json": as_json,
     "hostfile": hostfile,

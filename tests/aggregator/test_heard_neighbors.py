@@ -3,7 +3,7 @@ from msgspec.structs import replace
 from nvtopo.aggregator.heard_neighbors import HeardNeighbors
 from nvtopo.cluster.claims import Reading
 from nvtopo.cluster.graph import ClusterGraph, build
-from nvtopo.cluster.inventory import Applied, Inventory, Listed, Told, fold
+from nvtopo.cluster.inventory import Applied, Inventory, Listed, TiersReported, fold
 from nvtopo.fabrics import heard
 from nvtopo.model.records.facts import Neighbor
 from nvtopo.model.records.node import NodeTopology
@@ -37,7 +37,7 @@ def test_nodes_that_hear_the_same_switches_are_one_leaf_group() -> None:
     neighbors.look()
     neighbors.look()
     [readings] = told
-    graph = build(fold(inventory, Told("lldp", readings)), graphs[-1])
+    graph = build(fold(inventory, TiersReported("lldp", readings)), graphs[-1])
     leaves = {name: node.tiers.get("leaf") for name, node in graph.nodes.items()}
     assert leaves == {"n00": "leaf-k0-r0", "n01": "leaf-k0-r0", "n10": "leaf-k1-r0", "n11": "leaf-k1-r0"}
     assert [(port.rail, port.leaf) for port in graph.nodes["n11"].rails] == [(0, "leaf-k1-r0"), (1, "leaf-k1-r1")]

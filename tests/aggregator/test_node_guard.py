@@ -18,7 +18,7 @@ from nvtopo.cluster import disputes
 from nvtopo.cluster import nodes as concluding
 from nvtopo.cluster.claims import Claim, Reading, Tier
 from nvtopo.cluster.graph import ClusterGraph
-from nvtopo.cluster.inventory import Applied, Event, Inventory, Listed, Told, fold_all
+from nvtopo.cluster.inventory import Applied, Event, Inventory, Listed, TiersReported, fold_all
 from nvtopo.cluster.nodes import GraphNode
 from nvtopo.cluster.records import Key
 from nvtopo.exporters import document
@@ -168,7 +168,7 @@ def test_a_source_that_no_graph_can_be_built_with_is_refused_and_no_node() -> No
     odd = Reading(claims=(Claim("a", cast("Tier", "no-tier"), "x", "odd"),))
     good = Reading(claims=(Claim("a", "zone", "hall-1", "file"),))
     guard = NodeGuard(lambda _: None)
-    events: list[Event] = [Listed({"a": machines.tray()}), Told("s", {"bad": odd, "good": good})]
+    events: list[Event] = [Listed({"a": machines.tray()}), TiersReported("s", {"bad": odd, "good": good})]
     built = guard.build(fold_all(Inventory(), events), None)
     assert not isinstance(built, Failed)
     node = built[1].nodes["a"]

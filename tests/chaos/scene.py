@@ -19,9 +19,9 @@ from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.cluster.nodes import GraphNode
 from nvtopo.kube.following import Changed, Listed
 from nvtopo.placement import hosts
-from nvtopo.placement.answer import Assignment
 from nvtopo.placement.place import place
 from nvtopo.placement.request import Request
+from nvtopo.placement.result import Assignment
 from nvtopo.sources.machine import Machine
 from nvtopo.sources.nvml.topology import NvmlWorker
 from nvtopo.sources.sysfs import SysfsRoot

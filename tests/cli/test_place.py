@@ -8,13 +8,13 @@ from click.testing import CliRunner
 
 from nvtopo.cli import main
 from nvtopo.errors import NvtopoError, UsageError
-from nvtopo.placement.answer import Answer, Assignment, NoFit
+from nvtopo.placement.result import Assignment, NoFit, PlacementResult
 
 ROOT = Path(__file__).resolve().parents[2]
 RACK = str(ROOT / "fixtures/clusters/gb200-nvl72-rack")
 
 
-def placed(text: str, source: str = RACK) -> tuple[int, Answer]:
+def placed(text: str, source: str = RACK) -> tuple[int, PlacementResult]:
     result = CliRunner().invoke(main, ["place", "--from", source, "--request", "-", "--format", "json"], input=text)
     return result.exit_code, msgspec.json.decode(result.stdout, type=Assignment | NoFit)
 

@@ -12,9 +12,9 @@ from nvtopo.kube import gpu_pods, pod_changes
 from nvtopo.kube.client import Client, ListMetadata, ListPage
 from nvtopo.kube.gpu_pods import GpuPods, decoded
 from nvtopo.kube.stream import WatchEvent
-from nvtopo.placement.answer import Rank
 from nvtopo.placement.gang_steps import Fail, Lift, Say
 from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodSeen, PodsListed
+from nvtopo.placement.result import Rank
 
 
 def written(name: str = "p", gpus: int = 1, **spec: Any) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvtopo.placement import links
-from nvtopo.placement.answer import Assignment, NoFit
 from nvtopo.placement.fleet import Fleet, Host, fleet
 from nvtopo.placement.place import place
 from nvtopo.placement.request import Request, Slice
+from nvtopo.placement.result import Assignment, NoFit
 from tests.placement.brute_force import least_cost
 
 TIERS = ("nvlinkDomain", "leaf", "spine")

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from nvtopo.errors import ParseError
-from nvtopo.placement.answer import Assignment, Costs, NoFit, Rank
 from nvtopo.placement.gang import Key, asked, key_of, ranked, size_of
 from nvtopo.placement.gang_steps import Fail, Lift, Result, Say
 from nvtopo.placement.gangs import LONGEST_SECONDS, ORPHAN_SECONDS, Gangs
 from nvtopo.placement.pods import GATE, GpuPod, InUse, PodGone, PodSeen, PodsListed, in_order
+from nvtopo.placement.result import Assignment, Costs, NoFit, Rank
 
 KEY: Final = Key("team", "g")
 

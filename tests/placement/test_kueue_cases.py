@@ -12,10 +12,10 @@ import pytest
 
 from nvtopo.errors import UsageError
 from nvtopo.placement import cost, links
-from nvtopo.placement.answer import Answer, Assignment, NoFit
 from nvtopo.placement.fleet import Fleet, Host, fleet
 from nvtopo.placement.place import domains_used, place
 from nvtopo.placement.request import Request, Slice
+from nvtopo.placement.result import Assignment, NoFit, PlacementResult
 
 CASES = Path(__file__).resolve().parents[3] / "shared/cases"
 KUEUE = CASES / "cluster_kueue/kueue_tas_cases.json"
@@ -73,7 +73,7 @@ def test_the_verdict_is_kueues(case: dict[str, Any]) -> None:
     tiers = [level for level in reversed(case["levels"]) if level != HOSTNAME]
     cluster = fleet([host(node, case, tiers) for node in case["nodes"]], tiers)
     try:
-        answer: Answer | None = place(cluster, asked(case), tiers=tuple(tiers))
+        answer: PlacementResult | None = place(cluster, asked(case), tiers=tuple(tiers))
     except UsageError:
         answer = None
     if case["want_assignment"] is None:
@@ -111,7 +111,7 @@ def racks(**free: int) -> Fleet:
     )
 
 
-def inside(answer: Answer) -> set[str]:
+def inside(answer: PlacementResult) -> set[str]:
     return {rank.node.split("-")[0] for rank in answer.ranks} if isinstance(answer, Assignment) else set()
 
 

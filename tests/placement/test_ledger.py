@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvtopo.placement.answer import Assignment, Costs, Rank
 from nvtopo.placement.ledger import Full, Gpu, Held, IdTaken, Ledger, Refused, Reservation, Unknown
+from nvtopo.placement.result import Assignment, Costs, Rank
 
 
 def reservation(key: str, *gpus: Gpu, until: float | None = 10.0, fingerprint: str = "f") -> Reservation:

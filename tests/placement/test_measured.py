@@ -5,7 +5,6 @@ import pytest
 from nvtopo.errors import ParseError
 from nvtopo.model.samples.measured import Collective, Copies, Measured
 from nvtopo.placement import document, simulate
-from nvtopo.placement.answer import Assignment
 from nvtopo.placement.beside import compared
 from nvtopo.placement.fleet import Fleet, Host, fleet
 from nvtopo.placement.links import LEAF, NVLINK, Link
@@ -13,6 +12,7 @@ from nvtopo.placement.measured_links import overrides
 from nvtopo.placement.place import place
 from nvtopo.placement.policies import POLICIES
 from nvtopo.placement.request import Request
+from nvtopo.placement.result import Assignment
 from nvtopo.placement.trace import Gang
 from nvtopo.reports import predicted
 from tests.placement.seeds import seeded

@@ -14,10 +14,10 @@ from typing import Final
 import pytest
 
 from nvtopo.placement import cost, links
-from nvtopo.placement.answer import Assignment
 from nvtopo.placement.fleet import Fleet, Host, fleet
 from nvtopo.placement.place import place
 from nvtopo.placement.request import Request
+from nvtopo.placement.result import Assignment
 from nvtopo.placement.state import State
 from tests.placement.seeds import seeded
 

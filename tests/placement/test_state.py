@@ -3,11 +3,11 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvtopo.placement.answer import Assignment, NoFit, Rank
 from nvtopo.placement.counts import Counts
 from nvtopo.placement.fleet import Fleet, Host, fleet
 from nvtopo.placement.place import place
 from nvtopo.placement.request import Request
+from nvtopo.placement.result import Assignment, NoFit, Rank
 from nvtopo.placement.state import State
 from tests.placement.test_exact import TIERS, fleets
 

@@ -4,11 +4,11 @@ import pytest
 
 from nvtopo.errors import NvtopoError, UsageError
 from nvtopo.placement import document, text
-from nvtopo.placement.answer import Assignment
 from nvtopo.placement.document import Parsed
 from nvtopo.placement.fleet import Fleet, Host, fleet
 from nvtopo.placement.place import place
 from nvtopo.placement.request import Kv, Load, Weights
+from nvtopo.placement.result import Assignment
 
 TIERS = ("nvlinkDomain", "leaf")
 LOADED = (

@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvtopo.placement import links
-from nvtopo.placement.answer import Assignment
 from nvtopo.placement.fleet import Fleet, Host, fleet
 from nvtopo.placement.links import Link
 from nvtopo.placement.place import place
 from nvtopo.placement.request import Kv, Load, Request, Weights
+from nvtopo.placement.result import Assignment
 from nvtopo.placement.state import State
 from tests.placement.brute_terms import Brute
 

@@ -7,7 +7,7 @@ from typing import Final
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.sources.foreign import smi_query_facts
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
-from nvtopo.sources.foreign.smi_query_facts import FIELDS, Answer
+from nvtopo.sources.foreign.smi_query_facts import FIELDS, FieldReader
 
 _TITLE = "NVSMI LOG"
 _GPU = re.compile(r"GPU ([0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])")
@@ -86,7 +86,7 @@ def _sections(lines: list[str]) -> tuple[list[str], dict[str, list[str]]]:
     return head, sections
 
 
-def answers(address: str, lines: list[str]) -> Answer:
+def answers(address: str, lines: list[str]) -> FieldReader:
     """What the lines of one GPU say, field by field."""
     fields = dict(reversed(list(_fields(lines))))  # of a field that comes twice the first counts
 

@@ -24,7 +24,7 @@ _MEBIBYTE = 1 << 20
 _LONGEST = 200
 _OF_FABRIC = ("state", "status", "cluster_uuid", "clique_id")
 
-Answer = Callable[[str], str]
+FieldReader = Callable[[str], str]
 """A field's path → its value; empty where it is not there or not available."""
 
 
@@ -91,7 +91,7 @@ _FAILED = 999
 
 
 def node(
-    gpus: dict[int, Answer], versions: tuple[str, str], attached: str, notes: Notes, torn: Collection[int] = ()
+    gpus: dict[int, FieldReader], versions: tuple[str, str], attached: str, notes: Notes, torn: Collection[int] = ()
 ) -> NodeTopology:
     """The node that these GPUs make, by index. Several GPUs may have NVLinks that this output does not show.
 
@@ -125,7 +125,7 @@ def _said(fabric: GpuFabric | None) -> set[str]:
     return set() if fabric is None else {name for name in _OF_FABRIC if getattr(fabric, name) is not None}
 
 
-def _sound(answer: Answer) -> Answer:
+def _sound(answer: FieldReader) -> FieldReader:
     """The answers without notes, and without errors that stand in their place: but a fabric with one is not none."""
 
     def sound(field: str) -> str:
@@ -135,7 +135,7 @@ def _sound(answer: Answer) -> Answer:
     return sound
 
 
-def _error(gpu: GpuFacts, answer: Answer) -> Problem | None:
+def _error(gpu: GpuFacts, answer: FieldReader) -> Problem | None:
     """The first error that stands in the place of a value of this GPU."""
     error = next((found for field in FIELDS if (found := smi_errors.error_in(answer(field)))), "")
     return smi_errors.problem(gpu.pci_address or f"GPU{gpu.index}", error) if error else None
@@ -145,7 +145,7 @@ def _version(text: str) -> str:
     return smi_errors.without_note(text)[:_LONGEST]
 
 
-def _facts(index: int, answer: Answer) -> GpuFacts:
+def _facts(index: int, answer: FieldReader) -> GpuFacts:
     mig = answer("mig")
     return GpuFacts(
         index=index,
@@ -177,7 +177,7 @@ def _address(text: str) -> PciAddress | None:
     return parse_pci_address(text) if is_pci_address(text) else None
 
 
-def _link(answer: Answer) -> PcieLink | None:
+def _link(answer: FieldReader) -> PcieLink | None:
     link = PcieLink(
         generation=number(answer("generation")),
         width=number(answer("width")),
@@ -187,7 +187,7 @@ def _link(answer: Answer) -> PcieLink | None:
     return None if link == PcieLink() else link
 
 
-def _fabric(answer: Answer) -> GpuFabric | None:
+def _fabric(answer: FieldReader) -> GpuFabric | None:
     """The fabric; without a state if the tool's word for it is not known here."""
     if not (said := answer(_FABRIC_STATE)):
         return None
@@ -203,7 +203,7 @@ def _fabric(answer: Answer) -> GpuFabric | None:
     )
 
 
-def _health_mask(answer: Answer) -> int | None:
+def _health_mask(answer: FieldReader) -> int | None:
     """NVML's mask (GPU_FABRIC_HEALTH_MASK) from the fields that the tool makes of it; None where it shows none."""
     mask = 0
     for shift, field in enumerate(("bandwidth", "recovery", "route", "timeout")):
@@ -214,7 +214,7 @@ def _health_mask(answer: Answer) -> int | None:
     return mask or None
 
 
-def _platform(answer: Answer) -> GpuPlatform | None:
+def _platform(answer: FieldReader) -> GpuPlatform | None:
     platform = GpuPlatform(
         chassis_serial=answer("chassis")[:_LONGEST] or None,
         slot=number(answer("slot")),

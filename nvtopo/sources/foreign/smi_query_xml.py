@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.sources.foreign import smi_query_facts, xml_tree
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
-from nvtopo.sources.foreign.smi_query_facts import FIELDS, Answer
+from nvtopo.sources.foreign.smi_query_facts import FIELDS, FieldReader
 from nvtopo.sources.foreign.xml_tree import Element
 
 _ROOT = "nvidia_smi_log"
@@ -41,7 +41,7 @@ def read(given: Given) -> NodeTopology:
     return replace(node, nvlink_hidden=True, unseen=("gpus",)) if document.cut else node
 
 
-def _answers(gpu: Element) -> Answer:
+def _answers(gpu: Element) -> FieldReader:
     def answer(field: str) -> str:
         value = gpu.value(FIELDS[field].xml)
         return value or (gpu.get("id") if field == "address" else "")

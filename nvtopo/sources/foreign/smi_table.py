@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.sources.foreign import smi_query_facts
 from nvtopo.sources.foreign.given import MOST_DEVICES, Given, Notes
-from nvtopo.sources.foreign.smi_query_facts import Answer
+from nvtopo.sources.foreign.smi_query_facts import FieldReader
 
 SOURCE = "nvidia-smi"
 _VERSIONS = re.compile(r"(Driver|KMD|CUDA UMD|CUDA) Version: {0,4}([0-9.]{3,20})")
@@ -66,7 +66,7 @@ def _blocks(lines: list[str]) -> dict[int, list[str]]:
     return blocks
 
 
-def _answers(lines: list[str]) -> Answer:
+def _answers(lines: list[str]) -> FieldReader:
     match = _GPU.match(lines[0])
     mig = next((found[1] for line in lines if (found := _MIG.search(line))), "")
     error = "ERR!" if sum(line.count("ERR!") for line in lines) > _ODD_ERRORS else ""

@@ -65,17 +65,17 @@ MEGABYTE: Final = 1_000_000
 _BER_EXPONENT, _BER_MANTISSA = 0xFF, 0xF00
 
 
-class Answers(NamedTuple):
+class FieldValues(NamedTuple):
     """The answers of one batch, and the fields that this GPU or driver does not know."""
 
     values: dict[Key, int]
     absent: frozenset[Key]
 
 
-def ask(handle: Any, asked: list[Key]) -> Answers:
+def ask(handle: Any, asked: list[Key]) -> FieldValues:
     """All of ``asked`` in one call of the driver. Raises Lost, and NVMLError where the whole call fails."""
     if not asked:
-        return Answers({}, frozenset())
+        return FieldValues({}, frozenset())
     try:
         batch = pynvml.nvmlDeviceGetFieldValues(handle, asked)
     except pynvml.NVMLError as error:
@@ -83,7 +83,7 @@ def ask(handle: Any, asked: list[Key]) -> Answers:
             raise Lost(str(error)) from error
         if error.value not in ABSENT:
             raise
-        return Answers({}, frozenset(asked))
+        return FieldValues({}, frozenset(asked))
     values: dict[Key, int] = {}
     absent = []
     for key, code, value in decode(batch):
@@ -93,7 +93,7 @@ def ask(handle: Any, asked: list[Key]) -> Answers:
             raise Lost(f"field {key[0]}: {pynvml.NVMLError(code)}")
         elif code in ABSENT:
             absent.append(key)
-    return Answers(values, frozenset(absent))
+    return FieldValues(values, frozenset(absent))
 
 
 def of_links(fields: Iterable[int], links: int) -> list[Key]:

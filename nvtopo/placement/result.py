@@ -64,5 +64,5 @@ class NoFit(Record, frozen=True, kw_only=True, omit_defaults=False, tag="NoFit",
     """Reason → nodes; they add up to ``nodes``."""
 
 
-Answer = Assignment | NoFit
+PlacementResult = Assignment | NoFit
 Kind = Literal["Assignment", "NoFit"]
