@@ -12,11 +12,13 @@ from nvtopo.placement import document
 from nvtopo.placement.document import Parsed
 from nvtopo.placement.pods import GANG, SIZE, WISHES, GpuPod, in_order
 from nvtopo.wire import yaml
+from nvtopo.wire.documents import reason
 
 PREFIX: Final = "gang:"
 """IDs of reservations that are gangs' begin so; no caller of the API can give such an ID."""
 MOST_PODS: Final = 20_000
 _MOST_WISHES: Final = 16 << 10
+_SUBJECT: Final = f"the annotation {WISHES}"
 
 OnTimeout = Literal["wait", "open", "fail"]
 
@@ -75,8 +77,8 @@ def asked(key: Key, pods: Collection[GpuPod]) -> Asked:
     spec = {"pods": len(pods) - leads, "gpusPerPod": min(sizes, default=first.gpus), **wishes}
     if leads:
         spec["leader"] = {"gpus": first.gpus}
-    content = msgspec.json.encode({"metadata": {"name": key.gang}, "spec": spec}, order="sorted")
-    return Asked(content, document.parse(content, f"the annotation {WISHES}"), timing)
+    content = _in_order({"metadata": {"name": key.gang}, "spec": spec})
+    return Asked(content, document.parse(content, _SUBJECT), timing)
 
 
 def size_of(pods: Collection[GpuPod]) -> int:
@@ -99,19 +101,26 @@ def timing_of(pods: Collection[GpuPod]) -> Timing:
         return Timing()
 
 
+def _in_order(request: dict[str, Any]) -> bytes:
+    """As JSON, the same for equal requests. YAML has keys that JSON has not: numbers, dates, null."""
+    try:
+        return msgspec.json.encode(request, order="sorted")
+    except (TypeError, ValueError) as error:
+        raise ParseError(f"{_SUBJECT}: expected names as keys: {reason(error)}") from error
+
+
 def _said(wishes: str) -> tuple[dict[str, Any], Timing]:
-    subject = f"the annotation {WISHES}"
     if len(wishes) > _MOST_WISHES:
-        raise ParseError(f"{subject}: expected at most {_MOST_WISHES} characters, got {len(wishes)}")
+        raise ParseError(f"{_SUBJECT}: expected at most {_MOST_WISHES} characters, got {len(wishes)}")
     if not wishes.strip():
         return {}, Timing()
     expected = "fields of a PlacementRequest's spec in YAML or JSON"
     content = wishes.encode()
-    found = yaml.read(content, dict[str, Any], expected, subject)
-    timing = yaml.read(content, Timing, expected, subject)
+    found = yaml.read(content, dict[str, Any], expected, _SUBJECT)
+    timing = yaml.read(content, Timing, expected, _SUBJECT)
     for field in ("pods", "gpusPerPod", "leader"):
         if field in found:
-            raise ParseError(f"{subject}: {field}: expected none, since the pods themselves say so")
+            raise ParseError(f"{_SUBJECT}: {field}: expected none, since the pods themselves say so")
     return {name: value for name, value in found.items() if name not in {"timeoutSeconds", "onTimeout"}}, timing
 
 

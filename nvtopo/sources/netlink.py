@@ -15,6 +15,8 @@ _HEADER: Final = struct.Struct("=IHHII")
 #: length, type
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _CODE: Final = struct.Struct("=i")
+#: The kernel's MAX_ERRNO.
+_MOST_ERRNO: Final = 4095
 _TYPE_MASK: Final = 0x3FFF
 _LARGEST_ANSWER_BYTES: Final = 1 << 18
 
@@ -68,8 +70,10 @@ class Netlink:
 
 
 def _raise_for(payload: memoryview) -> None:
-    """Raise OSError if the message at a dump's end, or an error message, holds a negative errno."""
+    """Raise OSError if the message at a dump's end, or an error message, holds a negative errno; EPROTO for another."""
     (code,) = _CODE.unpack_from(payload) if len(payload) >= _CODE.size else (0,)
+    if not -_MOST_ERRNO <= code <= 0:
+        raise OSError(errno.EPROTO, f"netlink: expected a negative errno, got {code}")
     if code:
         raise OSError(-code, os.strerror(-code))
 

@@ -30,11 +30,14 @@ _MOST_LEVELS: Final = 1 << 18
 _STRUCTURE: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]+|[\]}]+', re.DOTALL)
 _OPENING: Final = b"[{"
 _QUOTE: Final = b'"'
-_SUSPICIOUS: Final = re.compile(rb"[\\\x00-\x1f]")
 _NO_STRING: Final = b'"\xff"'
-#: Also what stands between strings and brackets: numbers, and words of which JSON has three.
-_TOKEN: Final = re.compile(_STRUCTURE.pattern + rb"|[^\s\[\]{}\",:]+", re.DOTALL)
-_WORD: Final = re.compile(rb"[\[{]+|[\]}]+|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
+_NUMBER: Final = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?"
+#: What JSON has, as far as that can be seen without decoding; then, by itself, a string or word that may be none.
+_PARTS: Final = re.compile(
+    rb'((?:[\s\[\]{},:]++|"[^"\\\x00-\x1f]*+(?:"|\Z)|(?:true|false|null|' + _NUMBER + rb')(?=[\s\[\]{}",:]|\Z))++)'
+    rb'|"(?:[^"\\]++|\\.)*+"?|[^\s\[\]{}",:]++',
+    re.DOTALL,
+)
 _STRING: Final = msgspec.json.Decoder(str)
 
 
@@ -119,14 +122,10 @@ def one_line(text: str) -> str:
 
 def _marked(content: bytes) -> bytes:
     """The document with bytes that are no UTF-8 for each string and word that is none: who reads that value minds."""
-    return _TOKEN.sub(lambda match: match[0] if _is_fine(match[0]) else _NO_STRING, content)
+    return _PARTS.sub(lambda match: match[0] if match[1] or _is_string(match[0]) else _NO_STRING, content)
 
 
-def _is_fine(token: bytes) -> bool:
-    if token[:1] != _QUOTE:
-        return _WORD.fullmatch(token) is not None
-    if not _SUSPICIOUS.search(token):
-        return True
+def _is_string(token: bytes) -> bool:
     try:
         _STRING.decode(token)
     except ValueError:

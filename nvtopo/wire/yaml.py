@@ -1,4 +1,4 @@
-"""YAML that others wrote → records. Only a file's reader meets it: on every wire we speak JSON.
+"""YAML that others wrote → records: files, and the annotation of a gang. On every other wire we speak JSON.
 
 What PyYAML would take hours or gigabytes for is refused before it builds anything: its parser's events are counted,
 with all that aliases stand for, which a few lines can make more than any machine holds.

@@ -1,10 +1,12 @@
 """``python -m tests.fuzz --count N NAME…``: damaged inputs for each decoder, in process; without names, for all.
 
 A decoder may read an input or refuse it with one line. What does anything else, takes longer than two seconds or more
-than 2 GiB is written to standard error with the seed that makes it again. The count of inputs is printed for each.
+than 2 GiB is written to standard error with the seed that makes it again. The count of inputs is printed for each;
+with ``--record`` they go on where the last ones ended, and are counted in docs/fuzzing.md.
 """
 
 import argparse
+import gc
 import logging
 import resource
 import signal
@@ -14,11 +16,13 @@ from collections import Counter
 from types import FrameType
 from typing import Final
 
-from tests.fuzz.targets import TARGETS, Target, one, run
+from tests.fuzz import record
+from tests.fuzz.targets import FILES, TARGETS, WIRE, Target, one, run
 
 SECONDS_PER_INPUT: Final = 2.0
 _MEMORY_BYTES: Final = 2 << 30
 _MOST_SHOWN: Final = 5
+_KINDS: Final = {"all": TARGETS, "wire": WIRE, "file": FILES}
 
 
 def main() -> int:
@@ -27,7 +31,10 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(TARGETS)}")
     parser.add_argument("--count", type=int, default=10_000, help="inputs for each decoder")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="at most so long for each decoder")
-    parser.add_argument("--seed", type=int, default=0, help="the first input's")
+    first = parser.add_mutually_exclusive_group()
+    first.add_argument("--seed", type=int, default=0, help="the first input's")
+    first.add_argument("--record", action="store_true", help="from the first seed that was not tried; count them")
+    parser.add_argument("--of", choices=_KINDS, default="all", help="without names: decoders of what")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - TARGETS.keys()
     if unknown:
@@ -36,12 +43,14 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     signal.signal(signal.SIGALRM, _too_long)
     total: Counter[str] = Counter()
-    for name in arguments.names or TARGETS:
+    gc.freeze()
+    for name in arguments.names or _KINDS[arguments.of]:
         began = time.monotonic()
-        counts = _fuzzed(
-            name, TARGETS[name], range(arguments.seed, arguments.seed + arguments.count), arguments.seconds
-        )
+        first_seed = record.tried()[name] if arguments.record else arguments.seed
+        counts = _fuzzed(name, TARGETS[name], range(first_seed, first_seed + arguments.count), arguments.seconds)
         total += counts
+        if arguments.record and not counts["broken"]:
+            record.add(name, counts.total())
         _say(f"{name:14}", counts, time.monotonic() - began)
     _say("all", total, None)
     return 1 if total["broken"] else 0

@@ -18,12 +18,12 @@ from nvtopo.errors import ParseError
 from nvtopo.exporters import change_records, document, extender, history_document
 from nvtopo.exporters.schedulers.owned import Owner, marked
 from nvtopo.fabrics import labels
-from nvtopo.kube import accepted, admission, cordoned
+from nvtopo.kube import accepted, admission, cordoned, gpu_pods, label_way
 from nvtopo.kube.allocations import Allocations
 from nvtopo.kube.client import Client
 from nvtopo.kube.node_labels import NodeLabels
 from nvtopo.kube.reservations import Reservations, decoded
-from nvtopo.placement import trace
+from nvtopo.placement import gang, trace
 from nvtopo.placement.fleet import Host, fleet
 from nvtopo.wire.event_stream import messages
 from tests.fuzz import samples
@@ -146,6 +146,46 @@ def _slurm_names() -> Iterable[bytes]:
     return (b"node-a s1 # first\nnode-b -\n", msgspec.json.encode({"items": [pod]}))
 
 
+def _gpu_pods() -> tuple[bytes, ...]:
+    limits = {"resources": {"requests": {"nvidia.com/gpu": "4"}, "limits": {"nvidia.com/gpu": "4"}}}
+    terms = [{"matchExpressions": [{"key": "nvtopo.io/rack", "operator": "In", "values": ["a"]}]}]
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+    notes = {"nvtopo.io/placement": "tier: leaf", "nvtopo.io/rank": "3", "nvtopo.io/measured-step-seconds": "1.5"}
+    metadata = {
+        "namespace": "team", "name": "a-0", "uid": "1", "resourceVersion": "9", "annotations": notes,
+        "creationTimestamp": "2026-01-02T03:04:05Z", "labels": {"nvtopo.io/gang": "g", "nvtopo.io/gang-size": "4"},
+    }  # fmt: skip
+    spec = {
+        "containers": [limits], "initContainers": [{"restartPolicy": "Always", **limits}], "priority": 5,
+        "schedulingGates": [{"name": "nvtopo.io/placement"}], "affinity": affinity, "nodeName": "",
+    }  # fmt: skip
+    return (msgspec.json.encode({"metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}),)
+
+
+def _wishes() -> Iterable[bytes]:
+    return (
+        b"required: leaf\nnodeSelector: {a: b}\ntimeoutSeconds: 60\nonTimeout: open\n",
+        b'{"preferred":"leaf","links":{"leaf":{"gigabytesPerSecond":50.5,"latencyNanoseconds":3000}}}',
+    )
+
+
+def _ganged(body: bytes) -> None:
+    """What the author of a pod writes into its annotation."""
+    metadata = msgspec.json.decode(_gpu_pods()[0])["metadata"]
+    metadata["annotations"] = {"nvtopo.io/placement": body.decode("utf-8", "replace")}
+    container = {"resources": {"limits": {"nvidia.com/gpu": 4}}}
+    pod = gpu_pods.decoded(msgspec.json.encode({"metadata": metadata, "spec": {"containers": [container]}}))
+    assert pod is not None
+    gang.timing_of([pod])
+    gang.asked(gang.key_of(pod), [pod])
+
+
+def _node_feature() -> Iterable[bytes]:
+    labels = {"nvtopo.io/rack": "a"}
+    item = {"metadata": {"name": "node-a", "namespace": "nfd", "labels": labels}, "spec": {"labels": labels}}
+    return (msgspec.json.encode({"metadata": {"name": "node-a", "labels": labels}, "items": [item]}),)
+
+
 def _named(body: bytes) -> None:
     if body.lstrip().startswith(b"{"):
         export_inputs._of_pods(Path("input"), body)
@@ -204,7 +244,7 @@ def _one_page(body: bytes) -> bytes:
     return body.replace(b'"continue"', b'"_continue"')
 
 
-def targets(answered: Answered) -> Targets:
+def wire(answered: Answered) -> Targets:
     """Name → samples and reader; ``answered`` makes a client whose server answers everything with these bytes."""
     return {
         "ledger": (lambda: (_reservations(),), lambda body: decoded(_packed(body))),
@@ -223,6 +263,13 @@ def targets(answered: Answered) -> Targets:
         "change": (_changes, _stepped),
         "event-stream": (_streams, lambda body: list(messages(body.splitlines(keepends=True)))),
         "extender": (_extended, _scheduled),
-        "trace": (_traces, lambda body: trace.parse(body, "input", random.Random(1))),  # noqa: S311 - repeatable
-        "slurm-names": (_slurm_names, _named),
+        "gpu-pods": (_gpu_pods, gpu_pods.decoded),
+        "gang": (_wishes, _ganged),
+        "label-way": (_node_feature, lambda body: label_way.read(answered(_one_page(body)), "node-a")),
     }
+
+
+FILES: Final[Targets] = {
+    "trace": (_traces, lambda body: trace.parse(body, "input", random.Random(1))),  # noqa: S311 - repeatable
+    "slurm-names": (_slurm_names, _named),
+}

@@ -3,6 +3,7 @@
 A reader returns, or raises one of nvtopo's errors with one printable line. Anything else is a finding.
 """
 
+import functools
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -24,7 +25,7 @@ from nvtopo.errors import NvtopoError, ParseError
 from nvtopo.exporters import document, racks
 from nvtopo.fabrics import recognise
 from nvtopo.findings.expectation import expectations_in
-from nvtopo.kube import allocations, following, own_slices, refusal, resource_slices, stream, v1alpha1
+from nvtopo.kube import following, own_slices, refusal, resource_slices, stream, v1alpha1
 from nvtopo.kube.agent_pods import AgentPods, decode_agent
 from nvtopo.kube.client import Client
 from nvtopo.kube.connection import Connection
@@ -49,7 +50,7 @@ from tests.foreign import measured_texts
 from tests.foreign.fuzz import outcome
 from tests.foreign.mutations import damaged as damaged_text
 from tests.foreign.samples import SAMPLES
-from tests.fuzz import requests, samples, server_targets
+from tests.fuzz import kernel_targets, requests, samples, server_targets
 from tests.fuzz.mutations import Mutation, damaged, damaged_bytes
 
 
@@ -78,22 +79,35 @@ class _Response:
 
 
 class _Answered(Client):
-    """A client whose server answers everything with these bytes."""
+    """A client whose server answers everything with the same bytes."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self) -> None:
         super().__init__(Connection(host="http://127.0.0.1:9"))
-        self._body = body
+        self.body = b""
 
     def _open(self, request: Any) -> Any:
         del request
-        return _Response(200, {}, self._body)
+        return _Response(200, {}, self.body)
 
     def watch(self, path: str, resource_version: str, stop: threading.Event, **how: Any) -> Any:
         """Without the thread that would end it."""
         del resource_version, how
-        response: Any = _Response(200, {}, self._body)
+        response: Any = _Response(200, {}, self.body)
         found: Iterable[WatchEvent] = stream.events(path, response, stop)
         return found
+
+
+@functools.cache
+def _client() -> _Answered:
+    """One for all inputs: urllib3's pool takes longer to make than most inputs to read."""
+    return _Answered()
+
+
+def answered(body: bytes) -> Client:
+    """A client whose server answers everything with these bytes, until it is asked for the next."""
+    client = _client()
+    client.body = body
+    return client
 
 
 def _graph_of(listed: Listed) -> None:
@@ -103,29 +117,29 @@ def _graph_of(listed: Listed) -> None:
 
 
 def _list(body: bytes) -> None:
-    reader = Reader(_Answered(body.replace(b'"continue"', b'"_continue"')))
+    reader = Reader(answered(body.replace(b'"continue"', b'"_continue"')))
     _graph_of(reader.list())
 
 
 def _watch(body: bytes) -> None:
-    for event in Reader(_Answered(body)).watch(threading.Event()):
+    for event in Reader(answered(body)).watch(threading.Event()):
         if isinstance(event, Applied):
             derive(event.topology)
 
 
 def _pods(body: bytes) -> None:
-    pods = AgentPods(_Answered(body.replace(b'"continue"', b'"_continue"')), "nvtopo")
+    pods = AgentPods(answered(body.replace(b'"continue"', b'"_continue"')), "nvtopo")
     pods._list()
 
 
 def _pods_watch(body: bytes) -> None:
-    for event in _Answered(body).watch("/pods", "", threading.Event()):
+    for event in answered(body).watch("/pods", "", threading.Event()):
         decode_agent(event.object)
 
 
 def _followed(collection: following.Collection[Any]) -> Callable[[bytes], object]:
     """The list of a collection; what can't be read in it costs itself."""
-    return lambda body: following.Following(_Answered(body.replace(b'"continue"', b'"_continue"')), collection)._list()
+    return lambda body: following.Following(answered(body.replace(b'"continue"', b'"_continue"')), collection)._list()
 
 
 def _refused(body: bytes) -> None:
@@ -138,17 +152,17 @@ def _refused(body: bytes) -> None:
 
 def _applied(body: bytes) -> None:
     node = samples.node()
-    _Answered(body).apply("/x", v1alpha1.spec_document("node-a", node, "uid"), manager="nvtopo-agent")
+    answered(body).apply("/x", v1alpha1.spec_document("node-a", node, "uid"), manager="nvtopo-agent")
 
 
 def _reviewed(body: bytes) -> None:
-    reviewer = Reviewer(_Answered(body))
+    reviewer = Reviewer(answered(body))
     reviewer.user("token")
     reviewer.allowed(User(), METRICS)
 
 
 def _lease(body: bytes) -> None:
-    Leadership(_Answered(body), "nvtopo", "lease", "me")._read()
+    Leadership(answered(body), "nvtopo", "lease", "me")._read()
 
 
 def _policies(body: bytes) -> None:
@@ -240,20 +254,17 @@ def _lldp(body: bytes) -> lldp.Frame:
 
 def _resource_claim(body: bytes) -> None:
     """What can't be read is said in the log, and the pod starts."""
-    devices_of(_Answered(body), "topo.nvtopo.io", messages.Claim("team", "uid-1", "one"))
+    devices_of(answered(body), "topo.nvtopo.io", messages.Claim("team", "uid-1", "one"))
 
 
-TARGETS: Final = {
-    "capture": Target(samples.captures, _capture),
-    "resource": Target(samples.resources, _resource),
-    "expectations": Target(samples.expectations, lambda body: expectations_in(body, "input")),
+#: Bytes that another process or machine sends: the API server, the kubelet, the kernel, a driver's worker process, a
+#: client, a server of ours or of a stranger, a neighbour on the cable.
+WIRE: Final = {
     "graph": Target(samples.graphs, _graph_document),
-    "foreign": Target(lambda: [make() for make in SAMPLES.values()], _foreign, damaged_text),
     "list": Target(samples.lists, _list),
     "watch": Target(samples.watches, _watch),
     "pods": Target(samples.pod_lists, _pods),
     "pods-watch": Target(samples.pod_watches, _pods_watch),
-    "allocations": Target(samples.allocations, _followed(allocations.FOLLOWED)),
     "slices": Target(samples.slices, _followed(resource_slices.FOLLOWED)),
     "own-slices": Target(samples.slices, _followed(own_slices.followed("node-a", "topo.nvtopo.io"))),
     "resource-claim": Target(samples.resource_claims, _resource_claim),
@@ -261,13 +272,29 @@ TARGETS: Final = {
     "refusal": Target(samples.refusals, _refused),
     "standing": Target(samples.standings, standing_in),
     "applied": Target(samples.applied, _applied),
-    "node-uid": Target(samples.nodes, lambda body: node_uid(_Answered(body), "node-a")),
+    "node-uid": Target(samples.nodes, lambda body: node_uid(answered(body), "node-a")),
     "lease": Target(samples.leases, _lease),
     "review": Target(samples.reviews, _reviewed),
     "token": Target(samples.tokens, _claims),
     "claims": Target(samples.claims, _claims_json),
     "kubelet-grpc": Target(samples.grpc_answers, _grpc, damaged_bytes),
     "kubelet-pods": Target(samples.pod_resources, lambda body: list(pod_resources.containers_in(body)), damaged_bytes),
+    "nvml-answer": Target(samples.nvml_answers, answer.parse),
+    "nvml-counters": Target(samples.nvml_counters, counters.decode),
+    "nvml-events": Target(samples.nvml_events, _events),
+    "agent-page": Target(requests.samples, requests.page, damaged_text),
+    "api": Target(requests.samples, requests.api, damaged_text),
+    "lldp": Target(samples.lldp_frames, _lldp, damaged_bytes),
+    "placement": Target(samples.placements, lambda body: parse(body, "input")),
+    **{name: Target(*pair, damaged_bytes) for name, pair in kernel_targets.TARGETS.items()},
+    **{name: Target(*pair) for name, pair in server_targets.wire(answered).items()},
+}
+#: Files: of a person, another program, or the kernel's folders.
+FILES: Final = {
+    "capture": Target(samples.captures, _capture),
+    "resource": Target(samples.resources, _resource),
+    "expectations": Target(samples.expectations, lambda body: expectations_in(body, "input")),
+    "foreign": Target(lambda: [make() for make in SAMPLES.values()], _foreign, damaged_text),
     "kubelet-files": Target(samples.kubelet_files, _policies),
     "measurements": Target(
         lambda: (*measured_texts.ALL, *measured_texts.JSON), lambda body: measurements.read(body, "input"), damaged_text
@@ -275,21 +302,15 @@ TARGETS: Final = {
     "bundle": Target(samples.bundles, lambda body: bundle.nodes_in(body, "input"), damaged_bytes),
     "cdi": Target(samples.cdi_specs, lambda body: cdi.parse(body, "input")),
     "node-objects": Target(samples.nodes, lambda body: node_objects.parse(body, "input")),
-    "nvml-answer": Target(samples.nvml_answers, answer.parse),
-    "nvml-counters": Target(samples.nvml_counters, counters.decode),
-    "nvml-events": Target(samples.nvml_events, _events),
-    "placement": Target(samples.placements, lambda body: parse(body, "input")),
     "deployment": Target(samples.deployments, lambda body: deployment.parse(body, "input")),
     "links": Target(samples.links, lambda body: links_in(body, "input")),
     "fleet": Target(samples.fleets, _fleet),
     "fabrics": Target(samples.fabrics, _fabrics, damaged_text),
     "fabric-documents": Target(samples.fabric_documents, _fabrics),
-    "agent-page": Target(requests.samples, requests.page, damaged_text),
-    "api": Target(requests.samples, requests.api, damaged_text),
-    "lldp": Target(samples.lldp_frames, _lldp, damaged_bytes),
     "device": Target(samples.devices, _device, damaged_bytes),
-    **{name: Target(*pair) for name, pair in server_targets.targets(_Answered).items()},
+    **{name: Target(*pair) for name, pair in server_targets.FILES.items()},
 }
+TARGETS: Final = WIRE | FILES
 
 
 def run(target: Target, body: bytes) -> str:

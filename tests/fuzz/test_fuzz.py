@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz import record
 from tests.fuzz.mutations import HOSTILE
-from tests.fuzz.targets import TARGETS, one, run
+from tests.fuzz.targets import FILES, TARGETS, WIRE, one, run
 
 pytestmark = pytest.mark.slow
 
@@ -63,3 +65,24 @@ def test_the_command_counts_its_inputs() -> None:
         ["claims", "50", "inputs"],
         ["all", "100", "inputs,"],
     ]
+
+
+def test_the_page_shows_what_is_recorded() -> None:
+    text = record.PAGE.read_text(encoding="utf-8")
+    assert record.page(text, record.tried()) == text, "python -m tests.fuzz --record --count 0 lease"
+    assert not WIRE.keys() & FILES.keys()
+
+
+def test_what_is_recorded_goes_on_where_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "TRIED", tmp_path / "tried.json")
+    monkeypatch.setattr(record, "PAGE", tmp_path / "page.md")
+    record.TRIED.write_text("{}")
+    record.PAGE.write_text("Before.\n\n" + record._HEAD)
+    record.add("lease", 1500)
+    record.add("lease", 1)
+    assert record.tried() | {"lease": 0} == dict.fromkeys(TARGETS, 0)
+    assert record.tried()["lease"] == 1501
+    page = record.PAGE.read_text(encoding="utf-8")
+    assert page.startswith("Before.")
+    assert "| `lease` | wire | 1,501 |\n" in page
+    assert "| `capture` | file | 0 |\n" in page

@@ -223,6 +223,15 @@ def test_the_first_pod_may_lead_with_other_gpus() -> None:
     assert asked(KEY, WHOLE).content == asked(KEY, WHOLE[::-1]).content
 
 
+@pytest.mark.parametrize("key", ["1", "null", "2001-01-01", "1.5", "true"])
+def test_a_key_that_json_has_not_is_a_reason_and_ends_nothing(key: str) -> None:
+    one = pod(0, 1, wishes=f"nodeSelector: {{{key}: x}}")
+    with pytest.raises(ParseError, match=r"the annotation nvtopo.io/placement: expected names as keys: .*str keys"):
+        asked(KEY, [one])
+    steps = gangs(one).plan(100.0).steps
+    assert [step for step in steps if "expected names as keys" in str(step)] == list(steps) != []
+
+
 def test_pods_are_in_the_order_of_their_owner() -> None:
     jobs = [pod(n, name=f"x{n}", order=order) for n, order in enumerate([(1, 0), (0, 1), (0, 0)])]
     assert [one.order for one in in_order(jobs)] == [(0, 0), (0, 1), (1, 0)]

@@ -36,6 +36,13 @@ def test_a_refusal_is_the_kernel_s_errno() -> None:
         list(kernel.dump(GENL_ID_CTRL, bytes([250, 1, 0, 0])))
 
 
+@pytest.mark.parametrize("code", [-(1 << 31), -4096, 1, (1 << 31) - 1])
+def test_an_end_that_holds_no_errno_is_refused(code: int) -> None:
+    with pytest.raises(OSError, match=f"expected a negative errno, got {code}") as refused:
+        netlink._raise_for(memoryview(code.to_bytes(4, sys.byteorder, signed=True)))
+    assert refused.value.errno == errno.EPROTO
+
+
 @given(st.binary(max_size=200))
 def test_noise_is_refused_or_read_and_always_ends(noise: bytes) -> None:
     with contextlib.suppress(OSError):
