@@ -60,6 +60,7 @@ def _ask(function: Any, *arguments: Any) -> Any:
 
 def _gpu(index: int, handle: Any) -> Json:
     memory, pci = _ask(pynvml.nvmlDeviceGetMemoryInfo, handle), _ask(pynvml.nvmlDeviceGetPciInfo, handle)
+    compute = _ask(pynvml.nvmlDeviceGetCudaComputeCapability, handle)
     bus, mig = getattr(pci, "busId", None), _ask(pynvml.nvmlDeviceGetMigMode, handle)
     return {
         "index": index,
@@ -69,6 +70,7 @@ def _gpu(index: int, handle: Any) -> Json:
         "memoryBytes": getattr(memory, "total", None),
         "minor": _ask(pynvml.nvmlDeviceGetMinorNumber, handle),
         "moduleId": _ask(pynvml.nvmlDeviceGetModuleId, handle, ctypes.c_uint()),
+        "computeCapability": None if compute is None else "{}.{}".format(*compute),
         "vbios": _ask(pynvml.nvmlDeviceGetVbiosVersion, handle),
         "mig": None if mig is None else bool(mig[0]),
         "width": _ask(pynvml.nvmlDeviceGetCurrPcieLinkWidth, handle),

@@ -42,6 +42,7 @@ class Gpu(Struct, frozen=True):
     minor: int | None = None
     module_id: int | None = field(default=None, name="moduleId")
     vbios: Text | None = None
+    compute_capability: Text | None = field(default=None, name="computeCapability")
     mig: bool | None = None
     width: int | None = None
     max_width: int | None = field(default=None, name="maxWidth")
@@ -100,7 +101,7 @@ def _cpus(node: NodeTopology, said: Gpu) -> Iterator[Row]:
 
 def _gpu(mine: GpuFacts, said: Gpu) -> Iterator[Row]:
     of = Of(TOOL, f"GPU{mine.index}")
-    for fact in ("uuid", "name", "minor", "module_id", "memory_bytes", "vbios", "mig"):
+    for fact in ("uuid", "name", "minor", "module_id", "memory_bytes", "vbios", "compute_capability", "mig"):
         yield of.row(fact.replace("_", " "), getattr(mine, fact), getattr(said, fact))
     yield of.row("PCI address", mine.pci_address, _address(said.pci_address))
     link = mine.link

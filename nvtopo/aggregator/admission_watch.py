@@ -10,14 +10,14 @@ from nvtopo.sinks.metrics.series import Family, declared, gauge, one
 
 logger = logging.getLogger(__name__)
 
-#: Between two looks, each of at most five small answers.
+#: Between two looks, each of two small answers for each policy, and one more.
 LOOK_SECONDS: Final = 30.0
 _MOST_NAMED: Final = 16
 
 MISSING = gauge(
     "nvtopo_admission_policy_missing",
-    "1 if an admission policy that holds agents to their own nodes is not in force: it or its binding is not there, the"
-    " binding does not deny, or the policy does not fail closed; 0 if it is.",
+    "1 if an admission policy that holds agents or DRA plugins to their own nodes is not in force: it or its binding is"
+    " not there, the binding does not deny, or the policy does not fail closed; 0 if it is.",
     ("policy",),
     source="the ValidatingAdmissionPolicies and their bindings",
     absent="the API server does not tell, or has no such policies (before Kubernetes 1.30)",
@@ -83,4 +83,4 @@ def _log_policies(missing: Mapping[str, bool], unknown: str) -> None:
         logger.warning("cannot know whether the admission policies are in force", extra={"reason": unknown})
     for policy, absent in missing.items():
         if absent:
-            logger.error("an admission policy is missing: agents may write for other nodes", extra={"policy": policy})
+            logger.error("an admission policy is missing: pods may write for other nodes", extra={"policy": policy})

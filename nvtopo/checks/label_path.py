@@ -7,7 +7,7 @@ compared with what the agent says. What could not be looked at is unknown and ne
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
-from nvtopo.model.conclusions.label_table import row_of
+from nvtopo.model.conclusions.label_table import PRODUCT_LABELS, row_of
 from nvtopo.model.records.record import Record
 
 LabelStage = Literal["facts", "feature-file", "node-feature", "node"]
@@ -56,6 +56,18 @@ class Way(NamedTuple):
     file: FileSeen | NotSeen | None = None
     objects: tuple[ObjectSeen, ...] | NotSeen | None = None
     node: Labels | NotSeen | None = None
+
+    def with_product(self, labels: Labels) -> "Way":
+        """With the labels of ``--product-labels`` among the facts, if one of them was seen anywhere."""
+        objects = () if self.objects is None or isinstance(self.objects, NotSeen) else self.objects
+        places: list[Labels] = [one.labels for one in objects]
+        if isinstance(self.file, FileSeen):
+            places.append(self.file.labels)
+        if isinstance(self.node, Mapping):
+            places.append(self.node)
+        if isinstance(self.facts, NotSeen) or not any(row.name in place for row in PRODUCT_LABELS for place in places):
+            return self
+        return self._replace(facts={**self.facts, **labels})
 
 
 class Step(Record, frozen=True, kw_only=True):

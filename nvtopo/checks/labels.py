@@ -6,6 +6,7 @@ from typing import Final
 from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.conclusions.features import PREFIX, features
+from nvtopo.model.conclusions.product_labels import product_features
 
 _CLIQUE: Final = "nvidia.com/gpu.clique"
 _COUNT: Final = "nvidia.com/gpu.count"
@@ -21,7 +22,8 @@ def _ours(machine: Machine) -> Iterator[CheckResult]:
     if machine.labels.values is None:
         yield Unknown(NODE, _NO_NODE)
         return
-    due = {name: value for name, value in features(machine.node, machine.derived).items() if name.startswith(PREFIX)}
+    facts = features(machine.node, machine.derived) | product_features(machine.node)
+    due = {name: value for name, value in facts.items() if name.startswith(PREFIX)}
     found = {name: value for name, value in machine.labels.values.items() if name.startswith(PREFIX)}
     if not found:
         yield Unknown(NODE, _NO_LABEL)

@@ -111,11 +111,11 @@ def _sinks(publish: SinkOptions, api: "Callable[[], Client]", name: str) -> "Ite
         from nvtopo.sinks.publish.nfd import FeatureFile
 
         lifetime = timedelta(seconds=publish.label_lifetime)
-        yield FeatureFile(publish.features_dir, lifetime, lambda: datetime.now(UTC))
+        yield FeatureFile(publish.features_dir, lifetime, lambda: datetime.now(UTC), product=publish.product_labels)
     if publish.resource:
         yield _resource(api(), name)
     if publish.node_feature:
-        yield _node_feature(api(), name, publish.node_feature_namespace)
+        yield _node_feature(api(), name, publish)
 
 
 def _expectations(loop: LoopOptions, sinks: "Iterable[Sink]") -> "AgentExpectations":
@@ -148,10 +148,10 @@ def _events(client: "Client", name: str) -> "EventSink":
     return EventSink(client, name)
 
 
-def _node_feature(client: "Client", name: str, namespace: str) -> "Sink":
+def _node_feature(client: "Client", name: str, publish: SinkOptions) -> "Sink":
     from nvtopo.sinks.publish.node_feature import NodeFeatureSink
 
-    return NodeFeatureSink(client, name, namespace)
+    return NodeFeatureSink(client, name, publish.node_feature_namespace, product=publish.product_labels)
 
 
 def _allocation(client: "Client", name: str, machine: "Machine") -> "Sink":

@@ -19,6 +19,7 @@ class SinkOptions(NamedTuple):
     features: bool = True
     features_dir: Path = Path("/etc/kubernetes/node-feature-discovery/features.d")
     label_lifetime: float = 900.0
+    product_labels: bool = False
     resource: bool = True
     events: bool | None = None
     node_feature: bool = False
@@ -72,6 +73,12 @@ sink_options = option_group(
         default=_SINKS.features,
         help="Write NFD's feature file.",
         show_default=_SINKS.features,
+    ),
+    click.option(
+        "--product-labels/--no-product-labels",
+        default=_SINKS.product_labels,
+        show_default=True,
+        help="Labels of driver, CUDA and GPU product too, for clusters without GPU feature discovery.",
     ),
     click.option(
         "--resource/--no-resource",

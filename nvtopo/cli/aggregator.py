@@ -87,6 +87,13 @@ logger = logging.getLogger(__name__)
     "--history-days", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Days that they are kept."
 )
 @click.option("--no-events", is_flag=True, help="Don't send Kubernetes Events when drift begins or ends.")
+@click.option(
+    "--admission-policy",
+    "policies",
+    multiple=True,
+    metavar="NAME",
+    help="Report also if this admission policy is not in force, as those of the agents. May be repeated.",
+)
 @tls_options
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     kubeconfig: Path | None,
@@ -103,6 +110,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     history_days: float,
     applied: tuple[str, ...],
     no_events: bool,
+    policies: tuple[str, ...],
     tls_cert_file: Path | None,
     tls_private_key_file: Path | None,
 ) -> None:
@@ -145,7 +153,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         signs = SignsOfLife(
             AgentPods(client, namespace), partial(_names, aggregator), aggregator.silence, grace_seconds=stale_after
         )
-        policies = AdmissionWatch(partial(admission.look, client), lambda: store.foreign)
+        admitted = AdmissionWatch(partial(admission.look, client, policies), lambda: store.foreign)
         drift = DriftParts(
             client,
             namespace,
@@ -167,14 +175,14 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
                     address=address,
                     port=port,
                     access=access,
-                    parts=(figures, policies.families, drift.families, *kept.families, *placing.families),
+                    parts=(figures, admitted.families, drift.families, *kept.families, *placing.families),
                     tls=tls,
                     alive=threads.all_run,
                     more=enter(placing.placements(access)).routes,
                 )
             )
             enter(_running(threading.Event(), leadership.run))  # left last: who writes has ended before it lets go
-            own = (writer.run, applier.run, signs.run, policies.run, *drift.loops, *placing.loops, *kept.loops)
+            own = (writer.run, applier.run, signs.run, admitted.run, *drift.loops, *placing.loops, *kept.loops)
             enter(_running(stop, *own, *loops(aggregator, client, sources)))
             logger.info("serving", extra={"url": server.url, "requires_token": asks})
             freeze_startup()

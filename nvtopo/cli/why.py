@@ -11,7 +11,7 @@ from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
     from nvtopo.checks.check import Machine
-    from nvtopo.checks.label_path import FileSeen, NotSeen, Way
+    from nvtopo.checks.label_path import FileSeen, Labels, NotSeen, ObjectSeen, Way
     from nvtopo.reports.why import Why
 
 _NO: Final = 1
@@ -88,12 +88,12 @@ def _name(label: str) -> str:
 
     from nvtopo.checks.label_path import NFD_PREFIX
     from nvtopo.model.conclusions.features import PREFIX
-    from nvtopo.model.conclusions.label_table import LABELS, row_of
+    from nvtopo.model.conclusions.label_table import LABELS, PRODUCT_LABELS, row_of
 
     for name in (label.removeprefix(NFD_PREFIX), PREFIX + label):
         if row_of(name) is not None:
             return name
-    known = {row.name.removeprefix(PREFIX): row.name for row in LABELS}
+    known = {row.name.removeprefix(PREFIX): row.name for row in (*LABELS, *PRODUCT_LABELS)}
     near = get_close_matches(label.removeprefix(PREFIX), known, n=1)
     hint = f"; did you mean {known[near[0]]}?" if near else "; docs/labels.md has them all"
     raise UsageError(f"--label {label}: nvtopo makes no label of that name{hint}")
@@ -104,9 +104,7 @@ def _of_machine(
 ) -> "tuple[str, Machine, Way]":
     reading = begin_node(source, root, nvml, node_name)
     from nvtopo.checks.check import Machine
-    from nvtopo.checks.label_path import Way
     from nvtopo.cli.doctor import name_of
-    from nvtopo.model.conclusions.features import features
 
     found = reading()
     machine = Machine(found.node, found.snapshot)
@@ -115,7 +113,7 @@ def _of_machine(
         from nvtopo.sinks.publish.nfd import FEATURES_D
 
         file = _file(features_dir or Path(root) / FEATURES_D.relative_to("/"))
-    return node_name or name_of(found, source), machine, Way(features(found.node, machine.derived), file)
+    return node_name or name_of(found, source), machine, _way(machine, file)
 
 
 def _file(directory: Path) -> "FileSeen | NotSeen":
@@ -149,7 +147,6 @@ def _of_cluster(node: str, kubeconfig: Path | None) -> "tuple[str, Machine | Non
     from nvtopo.errors import ParseError
     from nvtopo.kube import label_way
     from nvtopo.kube.client import connect
-    from nvtopo.model.conclusions.features import features
 
     with connect(kubeconfig) as client:
         kept = label_way.read(client, node)
@@ -162,7 +159,21 @@ def _of_cluster(node: str, kubeconfig: Path | None) -> "tuple[str, Machine | Non
     if topology is None:
         return node, None, Way(NotSeen(f"NodeTopology {node} has no spec"), None, kept.objects, kept.node)
     machine = Machine(topology)
-    return node, machine, Way(features(topology, machine.derived), None, kept.objects, kept.node)
+    return node, machine, _way(machine, None, kept.objects, kept.node)
+
+
+def _way(
+    machine: "Machine",
+    file: "FileSeen | NotSeen | None",
+    objects: "tuple[ObjectSeen, ...] | NotSeen | None" = None,
+    node: "Labels | NotSeen | None" = None,
+) -> "Way":
+    from nvtopo.checks.label_path import Way
+    from nvtopo.model.conclusions.features import features
+    from nvtopo.model.conclusions.product_labels import product_features
+
+    way = Way(features(machine.node, machine.derived), file, objects, node)
+    return way.with_product(product_features(machine.node))
 
 
 def _answer(name: str, machine: "Machine | None", way: "Way", asked: list[str], pod: str | None) -> "Why":

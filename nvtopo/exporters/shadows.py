@@ -5,7 +5,7 @@ so that no claim matches by it. A GPU in MIG mode has no shadow: its parts are d
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from nvtopo.model.conclusions import health_words, meshes, rails
 from nvtopo.model.conclusions.complexes import Complex, complexes
@@ -76,8 +76,7 @@ def _gpus(
     for gpu in node.gpus:
         if gpu.pci_address is None or gpu.mig:
             continue
-        own: dict[str, str | int | None] = {
-            "type": "gpu-shadow",
+        own = {
             "uuid": gpu.uuid,
             "nvlinkGroup": group_of.get(gpu.index),
             "rail": rail_of.get(gpu.index),
@@ -85,13 +84,7 @@ def _gpus(
             BUS_ID: gpu.pci_address,
         }
         judged = health.get(gpu.index, Health())
-        yield Shadow(
-            _name("gpu", gpu.pci_address),
-            _known(own | _place(gpu)),
-            ill=_gpu_ill(judged),
-            known=judged.level not in _NOT_KNOWN,
-            down=_down(gpu),
-        )
+        yield _shadow("gpu", gpu.pci_address, own | _place(gpu), judged, _gpu_ill(judged))._replace(down=_down(gpu))
 
 
 def _nics(
@@ -101,19 +94,22 @@ def _nics(
     for nic in node.nics:
         if nic.pci_address is None or nic.name not in numbers:
             continue
-        own: dict[str, str | int | None] = {
-            "type": "nic-shadow",
-            "rail": numbers[nic.name],
-            "complex": complex_of.get(nic.name),
-            NIC_ADDRESS: nic.pci_address,
-        }
+        own = {"rail": numbers[nic.name], "complex": complex_of.get(nic.name), NIC_ADDRESS: nic.pci_address}
         judged = health.get(nic.name, Health())
-        yield Shadow(
-            _name("nic", nic.pci_address),
-            _known(own | _place(nic)),
-            ill=_nic_ill(judged),
-            known=judged.level not in _NOT_KNOWN,
-        )
+        yield _shadow("nic", nic.pci_address, own | _place(nic), judged, _nic_ill(judged))
+
+
+def _shadow(
+    kind: Literal["gpu", "nic"],
+    address: str,
+    attributes: Mapping[str, str | int | None],
+    judged: Health,
+    ill: Reason | None,
+) -> Shadow:
+    """A shadow's name stays its device's after a reboot, which an index need not."""
+    name = f"{kind}-{address.replace(':', '-').replace('.', '-')}"
+    known = _known({"type": f"{kind}-shadow", **attributes})
+    return Shadow(name, known, ill=ill, known=judged.level not in _NOT_KNOWN)
 
 
 def _place(device: Gpu | Nic) -> dict[str, str | int | None]:
@@ -132,11 +128,6 @@ def _known(attributes: Mapping[str, str | int | None]) -> dict[str, str | int]:
         for name, value in attributes.items()
         if value is not None and value != "" and not (isinstance(value, str) and len(value) > LONGEST_VALUE)
     }
-
-
-def _name(kind: str, address: str) -> str:
-    """A DNS label that stays the device's after a reboot, which an index need not."""
-    return f"{kind}-{address.replace(':', '-').replace('.', '-')}"
 
 
 def _down(gpu: Gpu) -> str:

@@ -1,6 +1,6 @@
-"""Whether the admission policies that hold the agents to their own nodes are in force, by the API server's own word."""
+"""Whether the admission policies that hold our pods to their own nodes are in force, by the API server's own word."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from nvtopo.errors import ApiError, NotFound, ParseError
@@ -46,8 +46,10 @@ _POLICY: Final = Json(_Policy, "a ValidatingAdmissionPolicy")
 _BINDING: Final = Json(_Binding, "a ValidatingAdmissionPolicyBinding")
 
 
-def look(client: Client) -> tuple[Mapping[str, bool], str]:
+def look(client: Client, more: Sequence[str] = ()) -> tuple[Mapping[str, bool], str]:
     """Policy → whether it is missing; one that is not in there is not known, and the text says why.
+
+    Of ``POLICIES`` and of ``more``, which components bring.
 
     Missing is a policy that stops nobody: itself or its binding is not there, the binding does not deny, or the policy
     lets pass what it can't evaluate.
@@ -55,7 +57,7 @@ def look(client: Client) -> tuple[Mapping[str, bool], str]:
     try:
         if not _served(client):
             return {}, "the API server has no ValidatingAdmissionPolicy (Kubernetes 1.30 or newer)"
-        return {name: _missing(client, name) for name in POLICIES}, ""
+        return {name: _missing(client, name) for name in dict.fromkeys((*POLICIES, *more))}, ""
     except (ApiError, ParseError) as error:
         return {}, str(error)
 

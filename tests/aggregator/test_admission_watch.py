@@ -53,6 +53,16 @@ def test_policies_that_are_in_force() -> None:
     assert look(installed()) == (dict.fromkeys(POLICIES, False), "")
 
 
+def test_the_policy_of_a_component_counts_only_where_it_is_asked_for() -> None:
+    answers = installed()
+    assert look(answers)[0].get("nvtopo-dra") is None
+    client: Any = Answers(answers)
+    assert admission.look(client, ["nvtopo-dra"]) == ({**dict.fromkeys(POLICIES, False), "nvtopo-dra": True}, "")
+    answers[f"{GROUP}/validatingadmissionpolicies/nvtopo-dra"] = POLICY
+    answers[f"{GROUP}/validatingadmissionpolicybindings/nvtopo-dra"] = binding("nvtopo-dra", "Deny")
+    assert not any(admission.look(client, ["nvtopo-dra"])[0].values())
+
+
 @pytest.mark.parametrize("place", ["validatingadmissionpolicies", "validatingadmissionpolicybindings"])
 @pytest.mark.parametrize("name", POLICIES)
 def test_one_that_is_not_there(place: str, name: str) -> None:

@@ -8,11 +8,12 @@ import pytest
 import nvtopo
 from nvtopo.checks import label_path
 from nvtopo.checks.label_path import FileSeen, LabelPath, NotSeen, ObjectSeen, Way
-from nvtopo.model.conclusions.label_table import LABELS, row_of, table
+from nvtopo.model.conclusions.label_table import LABELS, PRODUCT_LABELS, row_of, table
 
 DOCS = Path(nvtopo.__file__).resolve().parents[1] / "docs" / "labels.md"
 
 COUNT = "nvtopo.io/gpu.count"
+PRODUCT = "nvtopo.io/gpu.product"
 GROUP = "gpu.nvlink.group"
 ON_NODE = "feature.node.kubernetes.io/gpu.nvlink.group"
 GIVEN = {COUNT: "8", GROUP: "G0"}
@@ -83,11 +84,30 @@ def test_who_misses_a_label_reads_when_it_is_absent() -> None:
 
 
 def test_the_documentation_has_the_table() -> None:
-    assert f"\n\n{table()}\n" in DOCS.read_text(encoding="utf-8")
+    docs = DOCS.read_text(encoding="utf-8")
+    assert f"\n\n{table()}\n" in docs
+    assert f"\n\n{table(PRODUCT_LABELS)}\n" in docs
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        Way({}, FileSeen("f", {PRODUCT: "NVIDIA-H100"})),
+        Way({}, None, (EMPTY, ObjectSeen("o", {PRODUCT: "NVIDIA-H100"}))),
+        Way({}, None, FORBIDDEN, {PRODUCT: "NVIDIA-A100"}),
+    ],
+)
+def test_labels_of_an_option_are_due_if_one_of_them_is_anywhere(seen: Way) -> None:
+    due = {PRODUCT: "NVIDIA-H100"}
+    assert seen.with_product(due).facts == due
+    without = Way({}, FileSeen("f", GIVEN), (EMPTY,), {COUNT: "8"})
+    assert without.with_product(due) is without
+    step = label_path.of(PRODUCT, without).steps[0]
+    assert step.said.startswith("absent when the agent runs without --product-labels;")
 
 
 def test_an_example_is_a_value_that_the_row_describes() -> None:
-    for row in LABELS:
+    for row in (*LABELS, *PRODUCT_LABELS):
         assert row_of(row.name.replace("<n>", "3")) == row
         words = re.findall(r"`([^`]+)`", row.value)
         if row.value.startswith("integer"):

@@ -13,8 +13,8 @@ from nvtopo.dra.publish_policy import PublishPolicy, Wait
 from nvtopo.dra.publisher import Publisher
 from nvtopo.exporters.resource_slices import slices
 from nvtopo.exporters.shadows import DRIVER, shadows
+from nvtopo.kube import admission, own_slices
 from nvtopo.kube import client as client_module
-from nvtopo.kube import own_slices
 from nvtopo.kube.client import Client
 from nvtopo.kube.following import Following, Listed
 from nvtopo.kube.own_slices import Present
@@ -148,6 +148,13 @@ def test_it_deletes_no_slice_of_others(control_plane: ControlPlane, api: Api) ->
     with pytest.raises(ApiError, match="nvtopo-dra: "):
         api.delete(path)
     admin.delete(path)
+
+
+def test_the_aggregator_may_see_whether_the_policy_is_in_force(control_plane: ControlPlane, token: str) -> None:
+    del token
+    own = control_plane.service_account_token("nvtopo", "nvtopo-aggregator")
+    with client_module.connect(control_plane.kubeconfig(own)) as client:
+        assert admission._missing(client, "nvtopo-dra") is False
 
 
 def test_people_are_not_concerned(control_plane: ControlPlane, api: Api) -> None:

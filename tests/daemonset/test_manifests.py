@@ -270,6 +270,17 @@ def test_policy_is_closed_and_bound(name: str) -> None:
     )
 
 
+def test_what_is_not_in_force_of_the_plugins_policy_is_reported_where_it_is_installed() -> None:
+    def watched(*components: str) -> list[str]:
+        pod = shipped.pod_of(shipped.one(shipped.with_components(components), "Deployment", "nvtopo-aggregator"))
+        return [argument for argument in pod["containers"][0]["args"] if "admission-policy" in argument]
+
+    assert (watched(), watched("dra")) == ([], ["--admission-policy=nvtopo-dra"])
+    objects = shipped.with_components(("dra",))
+    (rule,) = shipped.one(objects, "ClusterRole", "nvtopo-aggregator-dra")["rules"]
+    assert (rule["resourceNames"], rule["verbs"]) == (["nvtopo-dra"], ["get"])
+
+
 def test_secure_metrics_takes_a_certificate_a_token_and_two_rights() -> None:
     objects = shipped.with_components(("secure-metrics",))
     pod = shipped.pod_of(shipped.one(objects, "DaemonSet", "nvtopo-agent"))

@@ -278,6 +278,7 @@ def test_a_width_that_no_link_has_is_not_compared(lanes: int | None) -> None:
     [
         ("name", driver.Gpu(index=0, name="NVIDIA H200")),
         ("vbios", driver.Gpu(index=0, vbios="1.2.3")),
+        ("compute capability", driver.Gpu(index=0, compute_capability="7.0")),
         ("PCI address", driver.Gpu(index=0, pci_address="00000000:FE:00.0")),
         ("CPU affinity", driver.Gpu(index=0, cpus=(0, 1, 2))),
         ("link 0 state", driver.Gpu(index=0, links=(driver.Link(link=0, active=False),))),

@@ -11,6 +11,7 @@ from hypothesis import given
 import nvtopo
 from nvtopo.model.conclusions.derive import derive
 from nvtopo.model.conclusions.features import features
+from nvtopo.model.conclusions.product_labels import product_features
 from nvtopo.model.records.facts import KubeletFacts
 from nvtopo.model.records.node import Gpu, GpuPair, NodeTopology
 from nvtopo.model.records.nvlinks import NvLinkBundle
@@ -30,7 +31,7 @@ INTEGER = "integer"
 
 
 def labels_of(node: NodeTopology) -> dict[str, str]:
-    return features(node, derive(node))
+    return features(node, derive(node)) | product_features(node)
 
 
 def paired(*groups: tuple[int, ...]) -> NodeTopology:

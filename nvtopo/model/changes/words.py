@@ -27,6 +27,7 @@ _WORDS: Final = {
     "dataDirectPciBusID": "data direct",
     "fabricGuid": "fabric GUID",
     "gidIndex": "GID index",
+    "computeCapability": "compute capability",
     "dpuMode": "DPU mode",
     "eswitchMode": "embedded switch's mode",
     "fabricOverdue": "fabric in progress for longer than the grace",

@@ -156,6 +156,7 @@ def _gpu(facts: GpuFacts, pci: dict[PciAddress, PciDevice], numa: dict[int, str]
         uuid=facts.uuid,
         name=facts.name,
         vbios=facts.vbios,
+        compute_capability=facts.compute_capability,
         pci_address=facts.pci_address,
         path=device.path if device else "",
         numa_node=device.numa_node if device else None,

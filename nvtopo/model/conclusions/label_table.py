@@ -185,7 +185,28 @@ LABELS: Final = (
     ),
 )
 
-_ROWS: Final = {row.name: row for row in LABELS}
+_WITHOUT_OPTION: Final = "the agent runs without `--product-labels`"
+#: Those of ``--product-labels``.
+PRODUCT_LABELS: Final = tuple(
+    LabelRow(f"nvtopo.io/{name}", value, example, f"{_WITHOUT_OPTION}; {absent}")
+    for name, value, example, absent in (
+        ("cuda.major", "integer: of the newest CUDA that the driver supports", "12", "no driver answers"),
+        ("cuda.minor", "integer: of the same", "8", "no driver answers"),
+        ("driver.major", "integer: the branch of the NVIDIA driver", "570", "no driver answers"),
+        ("driver.version", "the driver's version", "570.86.15", "no driver answers"),
+        ("gpu.compute.major", "integer: of the GPUs' compute capability", "9", "the GPUs differ, or one does not say"),
+        ("gpu.compute.minor", "integer: of the same", "0", "the GPUs differ, or one does not say"),
+        ("gpu.memory-mib", "integer: memory of each GPU in MiB", "81559", "the GPUs differ, or one does not say"),
+        (
+            "gpu.product",
+            "the driver's name of the GPUs, with `-` for spaces",
+            "NVIDIA-H100-80GB-HBM3",
+            "the GPUs differ, or one does not say",
+        ),
+    )
+)
+
+_ROWS: Final = {row.name: row for row in (*LABELS, *PRODUCT_LABELS)}
 
 
 def row_of(label: str) -> LabelRow | None:
@@ -193,7 +214,7 @@ def row_of(label: str) -> LabelRow | None:
     return _ROWS.get(_GROUP.sub(".G<n>", label))
 
 
-def table() -> str:
+def table(labels: tuple[LabelRow, ...] = LABELS) -> str:
     """The table in Markdown."""
-    rows = (f"| `{row.name}` | {row.value} | `{row.example}` | {row.absent} |\n" for row in LABELS)
+    rows = (f"| `{row.name}` | {row.value} | `{row.example}` | {row.absent} |\n" for row in labels)
     return "| label | value | example | absent when |\n|---|---|---|---|\n" + "".join(rows)

@@ -10,7 +10,10 @@ from typing import Final
 
 from nvtopo.model.records.places import Unseen
 
-_OF_GPUS: Final = r"gpu\.count|gpu\.nvlink\.group.*|nvlink\..*|mig|numa\.gpu-aligned|nic\.gpu-locality|pcie\.generation"
+_OF_GPUS: Final = (
+    r"gpu\.(?:count|product|memory-mib|compute\..*|nvlink\.group.*)|nvlink\..*|mig|numa\.gpu-aligned|nic\.gpu-locality"
+    r"|pcie\.generation"
+)
 _OF_PATHS: Final = (
     r"gpu\.nvlink\.group.*|nvlink\.(?:groups|group-size|full-mesh|degraded)|nic\.gpu-locality|rdma\.rails"
 )

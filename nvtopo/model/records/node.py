@@ -4,7 +4,7 @@ It holds what was read and no conclusions: locality, groups and nearest NICs are
 conclusion can contradict a fact. The resource and documents store it as a ``Spec`` (``nvtopo.model.records.spec``).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, field
@@ -12,7 +12,7 @@ from msgspec import Meta, field
 from nvtopo.model.formats import limits
 from nvtopo.model.formats.address import PciAddress
 from nvtopo.model.records.expected import Expected
-from nvtopo.model.records.facts import GpuFabric, GpuPlatform, KubeletFacts, Neighbor, NumaNode, PcieLink
+from nvtopo.model.records.facts import GpuFabric, GpuPlatform, KubeletFacts, MemoryRepairs, Neighbor, NumaNode, PcieLink
 from nvtopo.model.records.nvlinks import NvLinkBundle
 from nvtopo.model.records.places import PciRoot, StatedLevel, Unseen
 from nvtopo.model.records.record import (
@@ -70,6 +70,8 @@ class Gpu(Record, frozen=True, kw_only=True):
     """Product name, from NVML."""
     vbios: Name | None = None
     """Version of its VBIOS; absent if the driver does not state it."""
+    compute_capability: Name | None = None
+    """CUDA's compute capability: ``9.0``; absent if the driver does not state it."""
     pci_address: PciAddress | None = field(default=None, name="pciBusID")
     """Its PCIe function."""
     path: DevicePath = ""
@@ -106,9 +108,7 @@ class Gpu(Record, frozen=True, kw_only=True):
     """Whether its fabric has been in progress in one stretch for longer than the grace; known to the agent alone."""
     recovery_action: Name | None = None
     """What NVML says it takes to recover the GPU (field 230), such as ``gpu-reset``; absent if nothing."""
-    memory_repair: Annotated[
-        tuple[Literal["page-retirement-pending", "row-remap-pending", "row-remap-failed"], ...], Meta(max_length=3)
-    ] = ()
+    memory_repair: MemoryRepairs = ()
     """What of its memory is not repaired yet (fields 31, 144, 145); a pending repair takes a reset of the GPU."""
     fabric: GpuFabric | None = None
     """Its state in the NVLink fabric; absent if it has no fabric."""

@@ -25,6 +25,7 @@ class GpuCommon(Record, frozen=True, kw_only=True):
     """Values of each GPU that does not have its own."""
 
     vbios: Name | None = None
+    compute_capability: Name | None = None
     memory_bytes: Bytes | None = None
     mig: bool | None = None
     link: PcieLink | None = None

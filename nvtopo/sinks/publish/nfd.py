@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from nvtopo.model.conclusions.features import features
+from nvtopo.model.conclusions.product_labels import product_features
 from nvtopo.model.observation import Observation
 from nvtopo.sinks.publish.files import replace_file
 from nvtopo.sinks.publish.sink import Sink
@@ -60,7 +61,11 @@ class FeatureFile(Sink):
 
     name = "nfd"
 
-    def __init__(self, directory: Path, lifetime: timedelta, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, directory: Path, lifetime: timedelta, now: Callable[[], datetime], *, product: bool = False
+    ) -> None:
+        """``product``: with the labels of driver, CUDA and product."""
+        self._product = product
         self._directory = directory
         self._path = directory / FILE_NAME
         self._lifetime = lifetime
@@ -74,6 +79,8 @@ class FeatureFile(Sink):
             ReadError: the directory is missing, read-only or full; the old file stands until it expires.
         """
         labels = features(observation.topology, observation.derived)
+        if self._product:
+            labels |= product_features(observation.topology)
         now, found = self._now(), self._found()
         read = datetime.fromtimestamp(observation.at_seconds, UTC)
         expires = expiry(found or "")

@@ -22,6 +22,7 @@ from nvtopo.model.conclusions.fabric import Verdict, gpu_domain, verdicts
 from nvtopo.model.conclusions.features import features, members
 from nvtopo.model.conclusions.health import gpu_nvlink_degraded
 from nvtopo.model.conclusions.locality import Locality
+from nvtopo.model.conclusions.product_labels import product_features
 from nvtopo.model.observation import Observation
 from nvtopo.model.records.node import Gpu, Nic, NodeTopology
 from nvtopo.sinks.publish.refresh import Refresh
@@ -45,8 +46,8 @@ def path(namespace: str, node: str) -> str:
     return f"/apis/{API_VERSION}/namespaces/{quote(namespace, safe='')}/nodefeatures/{quote(name_of(node), safe='')}"
 
 
-def spec(node: NodeTopology, derived: Derived) -> Document:
-    """The object's ``spec``; equal nodes give equal ones."""
+def spec(node: NodeTopology, derived: Derived, *, product: bool = False) -> Document:
+    """The object's ``spec``; equal nodes give equal ones. ``product``: with labels of driver, CUDA and product."""
     instances = {
         "nvtopo.gpu": [
             _gpu(gpu, derived, verdict) for gpu, verdict in zip(node.gpus, verdicts(node).values(), strict=True)
@@ -54,7 +55,7 @@ def spec(node: NodeTopology, derived: Derived) -> Document:
         "nvtopo.nic": [_nic(nic, derived) for nic in node.nics],
         "nvtopo.nvlink": [_group(number, derived) for number in range(len(derived.nvlink_groups or ()))],
     }
-    labels = features(node, derived)
+    labels = features(node, derived) | (product_features(node) if product else {})
     found = {
         "attributes": {"nvtopo.label": {"elements": labels}, "nvtopo.node": {"elements": _node(node, derived)}},
         "instances": {
@@ -83,12 +84,13 @@ class NodeFeatureSink(Sink):
 
     name = "node-feature"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whose object, what is in it, and when
         self,
         client: Client,
         node: str,
         namespace: str,
         *,
+        product: bool = False,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -96,6 +98,7 @@ class NodeFeatureSink(Sink):
         self._client = client
         self._node = node
         self._namespace = namespace
+        self._product = product
         self._refresh = Refresh(clock, draw)
 
     def write(self, observation: Observation) -> None:
@@ -104,7 +107,7 @@ class NodeFeatureSink(Sink):
         Raises:
             ApiError: it was not written: ``NotFound`` where there is no such Node, no namespace or no NFD.
         """
-        content = spec(observation.topology, observation.derived)
+        content = spec(observation.topology, observation.derived, product=self._product)
         if not self._refresh.called_for(content):
             return
         body = msgspec.json.encode(document(self._namespace, self._node, node_uid(self._client, self._node), content))

@@ -114,6 +114,7 @@ def _gpu(index: int, handle: Any, problems: list[Json]) -> Json | None:
                 "memoryBytes": None if memory is None else memory.total,
                 "memoryNumaNode": asker.ask(_numa_node, handle),
                 "vbios": asker.ask(pynvml.nvmlDeviceGetVbiosVersion, handle),
+                "computeCapability": asker.ask(_compute_capability, handle),
                 "mig": None if mig is None else _MIG.get(mig[0]),
                 "fabric": fabric(asker, handle),
                 "platform": platform(asker, handle),
@@ -129,6 +130,11 @@ def _gpu(index: int, handle: Any, problems: list[Json]) -> Json | None:
 def _module_id(handle: Any) -> int:
     """``nvmlDeviceGetModuleId`` with an argument of its own: the binding's default one is shared by all callers."""
     return int(pynvml.nvmlDeviceGetModuleId(handle, ctypes.c_uint()))
+
+
+def _compute_capability(handle: Any) -> str:
+    """``nvmlDeviceGetCudaComputeCapability``, as ``9.0``."""
+    return ".".join(map(str, pynvml.nvmlDeviceGetCudaComputeCapability(handle)))
 
 
 def _numa_node(handle: Any) -> int | None:

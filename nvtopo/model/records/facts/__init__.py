@@ -14,7 +14,7 @@ from nvtopo.model.records.facts.network import (
     RdmaFacts,
     RdmaPort,
 )
-from nvtopo.model.records.facts.nvml import GpuFabric, GpuFacts, GpuPairFacts, GpuPlatform, NvmlFacts
+from nvtopo.model.records.facts.nvml import GpuFabric, GpuFacts, GpuPairFacts, GpuPlatform, MemoryRepairs, NvmlFacts
 from nvtopo.model.records.facts.pci import NvmeDevice, PciDevice, PcieLink, PciFacts, StorageFacts
 from nvtopo.model.records.facts.runtime import CdiSpec, ImexFacts, RuntimeFacts
 
@@ -30,6 +30,7 @@ __all__ = [
     "IoPathFacts",
     "KubeletFacts",
     "LldpFacts",
+    "MemoryRepairs",
     "Neighbor",
     "NetDevice",
     "NetFacts",

@@ -10,6 +10,10 @@ from nvtopo.model.records.facts.pci import PcieLink
 from nvtopo.model.records.nvlinks import NvLink
 from nvtopo.model.records.record import Bytes, Count, Index, Name, Record, ShortWord, Small, Word32
 
+MemoryRepairs = Annotated[
+    tuple[Literal["page-retirement-pending", "row-remap-pending", "row-remap-failed"], ...], Meta(max_length=3)
+]
+
 
 class GpuFabric(Record, frozen=True, kw_only=True):
     """nvmlDeviceGetGpuFabricInfoV, Hopper and newer."""
@@ -62,6 +66,8 @@ class GpuFacts(Record, frozen=True, kw_only=True):
     memory_numa_node: Index | None = None
     """The NUMA node that its own memory forms (Grace); not the node near its PCIe function."""
     vbios: Name | None = None
+    compute_capability: Name | None = None
+    """CUDA's, as ``9.0``."""
     mig: bool | None = None
     nvlink_count: Small | None = None
     """Field 91: how many links the driver counts."""
@@ -71,9 +77,7 @@ class GpuFacts(Record, frozen=True, kw_only=True):
     recovery_action: Name | None = None
     """What NVML says it takes to recover the GPU (field 230): ``gpu-reset``, ``node-reboot``, ``drain-p2p``,
     ``drain-and-reset``, ``recover-imex-domain``, ``bus-reset`` or ``system-reboot``; absent if nothing."""
-    memory_repair: Annotated[
-        tuple[Literal["page-retirement-pending", "row-remap-pending", "row-remap-failed"], ...], Meta(max_length=3)
-    ] = ()
+    memory_repair: MemoryRepairs = ()
     """What of its memory is not repaired yet (fields 31, 144 and 145); a pending repair takes a reset of the GPU."""
     fabric: GpuFabric | None = None
     platform: GpuPlatform | None = None
