@@ -42,14 +42,19 @@ class ExportKeeper:
         wanted: Sequence[str],
         owner: Owner,
         *,
+        gangs: int = 1,
         check_seconds: float = CHECK_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """``term`` is the term of leadership, None for who does not lead; ``wanted`` are kinds of ``COLLECTIONS``."""
+        """``term`` is the term of leadership, None for who does not lead; ``wanted`` are kinds of ``COLLECTIONS``.
+
+        ``gangs`` is how many each NVLink domain admits at a time, for ``dra-domains``.
+        """
         self._aggregator = aggregator
         self._term = term
         self._owner = owner
+        self._gangs = gangs
         self._check_seconds = check_seconds
         self._clock = clock
         self._wall_clock = wall_clock
@@ -106,7 +111,9 @@ class ExportKeeper:
 
     def _export(self, graph: ClusterGraph) -> kinds.Export:
         whole = document.of(graph)
-        return kinds.Export(view.of(whole), whole, self._owner.name, self._owner.namespace, nodes=graph.nodes)
+        return kinds.Export(
+            view.of(whole), whole, self._owner.name, self._owner.namespace, nodes=graph.nodes, gangs=self._gangs
+        )
 
     def _wanted(self, kind: str, export: kinds.Export) -> Objects | Failed:
         return self._guard.call(kind, "export", lambda: owned.marked(kinds.OBJECTS[kind](export), kind, self._owner))

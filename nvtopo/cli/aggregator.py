@@ -15,7 +15,7 @@ import click
 from nvtopo.auth.hosts import is_loopback
 from nvtopo.cli import logs
 from nvtopo.cli.common_options import kubeconfig_option
-from nvtopo.cli.export_keeping import apply_option, kept_applied
+from nvtopo.cli.export_keeping import ApplyOptions, apply_options, kept_applied
 from nvtopo.cli.listen import parse_listen
 from nvtopo.cli.page import audience_option, tls_of, tls_options
 from nvtopo.cli.placing import PlacingOptions, placing_options
@@ -75,7 +75,7 @@ logger = logging.getLogger(__name__)
 )
 @placing_options
 @source_options
-@apply_option
+@apply_options
 @click.option(
     "--history-entries",
     type=click.IntRange(0, 256),
@@ -108,7 +108,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     sources: Sources,
     history_entries: int,
     history_days: float,
-    applied: tuple[str, ...],
+    keep: ApplyOptions,
     no_events: bool,
     policies: tuple[str, ...],
     tls_cert_file: Path | None,
@@ -162,7 +162,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
             events=None if no_events else _events(client, _identity(), lambda: leadership.term),
             drifted=lambda: store.drifting,
         )
-        kept = kept_applied(aggregator, client, lambda: leadership.term, applied, namespace)
+        kept = kept_applied(aggregator, client, lambda: leadership.term, keep, namespace)
         placing = placing_of(aggregator, client, lambda: leadership.term, namespace, place)
         figures = partial(writer_metrics.families, leadership, applier)
         with contextlib.ExitStack() as open_while_running:

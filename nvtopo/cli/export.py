@@ -28,6 +28,7 @@ APPLIED = (
     "koordinator-device",
     "nrt",
     "dra",
+    "dra-domains",
 )
 """Kinds that an aggregator keeps applied with ``--apply``."""
 KINDS = (
@@ -51,6 +52,7 @@ _KEEP_PLACES = ("slurm-tree", "slurm-block", "slurm-yaml", "slinky")
 @cluster_source.options
 @click.option("--name", default="nvtopo", show_default=True, help="Name of the objects, or the start of their names.")
 @click.option("--namespace", default="nvtopo", show_default=True, help="Namespace of NodeFeatures.")
+@export_inputs.gangs_option
 @click.option("--block-sizes", metavar="N,N,…", help="Slurm's BlockSizes; by default the smallest block, doubled.")
 @click.option(
     "--slurm-names",
@@ -78,6 +80,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     kind: str,
     name: str,
     namespace: str,
+    gangs: int,
     block_sizes: str | None,
     slurm_names: Path | None,
     previous: Path | None,
@@ -95,7 +98,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         raise UsageError("export: --check needs --output, the file to compare with")
     before = (previous or output) if kind in _KEEP_PLACES else None
     asked = _Asked(_sizes(block_sizes), slurm_names, before)
-    text = kinds.text(kind, _export(source.checked("export"), kind, name, namespace, asked))
+    export = _export(source.checked("export"), kind, name, namespace, asked)
+    text = kinds.text(kind, export._replace(gangs=gangs))
     if output is None:
         click.echo(text, nl=False)
     elif check:

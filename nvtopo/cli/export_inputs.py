@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from nvtopo.errors import ParseError, ReadError
 
 if TYPE_CHECKING:
@@ -12,6 +14,15 @@ _LARGEST_BYTES: Final = 64 << 20
 _NONE: Final = "-"
 _WORDS: Final = 2
 _LABEL: Final = "slurm.node.name"
+
+gangs_option = click.option(
+    "--gangs-per-domain",
+    "gangs",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Gangs that an NVLink domain admits at a time, for dra-domains.",
+)
 
 
 def text_before(path: Path) -> str | None:

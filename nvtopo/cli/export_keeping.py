@@ -8,18 +8,33 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from nvtopo.cli.export import APPLIED
+from nvtopo.cli.export_inputs import gangs_option
+from nvtopo.cli.option_group import option_group
 
 if TYPE_CHECKING:
     from nvtopo.aggregator.loop import Aggregator
     from nvtopo.kube.client import Client
     from nvtopo.sinks.metrics.series import Family
 
-apply_option = click.option(
-    "--apply",
-    "applied",
-    type=click.Choice(APPLIED, case_sensitive=False),
-    multiple=True,
-    help="Kind of `nvtopo export` whose objects to keep applied. May be repeated.",
+
+class ApplyOptions(NamedTuple):
+    """What is kept applied."""
+
+    applied: tuple[str, ...] = ()
+    gangs: int = 1
+
+
+apply_options = option_group(
+    "keep",
+    ApplyOptions,
+    click.option(
+        "--apply",
+        "applied",
+        type=click.Choice(APPLIED, case_sensitive=False),
+        multiple=True,
+        help="Kind of `nvtopo export` whose objects to keep applied. May be repeated.",
+    ),
+    gangs_option,
 )
 
 
@@ -31,14 +46,15 @@ class KeptApplied(NamedTuple):
 
 
 def kept_applied(
-    aggregator: "Aggregator", client: "Client", term: Callable[[], int | None], kinds: tuple[str, ...], namespace: str
+    aggregator: "Aggregator", client: "Client", term: Callable[[], int | None], keep: ApplyOptions, namespace: str
 ) -> KeptApplied:
     """For these kinds, while this replica leads."""
-    if not kinds:
+    if not keep.applied:
         return KeptApplied()
     from nvtopo.aggregator import export_metrics
     from nvtopo.aggregator.export_keeper import ExportKeeper
     from nvtopo.exporters.schedulers.owned import Owner
 
-    keeper = ExportKeeper(aggregator, client, term, tuple(dict.fromkeys(kinds)), Owner(namespace, "nvtopo"))
+    kinds, owner = tuple(dict.fromkeys(keep.applied)), Owner(namespace, "nvtopo")
+    keeper = ExportKeeper(aggregator, client, term, kinds, owner, gangs=keep.gangs)
     return KeptApplied((keeper.run, keeper.applier.run), (partial(export_metrics.families, keeper),))

@@ -238,7 +238,7 @@ def _is_excepted(document: Json, rule: Json) -> bool:
         named = tuple(rule.get("resourceNames", ()))
         made = rule["verbs"] == ["create"] and name == "nvtopo-aggregator"
         return made or (named in OWN_CONFIG_MAPS.get(name, ()) and {*rule["verbs"]} <= {"get", "update", "patch"})
-    if name == "nvtopo-dra":  # of its own node's, by its admission policy
+    if name in ("nvtopo-dra", "nvtopo-aggregator-domains"):  # of its own node's, or of domains, by admission policies
         return bool(rule["resources"] == ["resourceslices"])
     return bool(name == "nvtopo-placer" and rule["resources"] == ["placements"])
 
@@ -258,16 +258,24 @@ def test_no_rule_has_a_wildcard_and_none_reaches_a_secret_or_a_pod_of_others() -
                 assert rule == {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}
 
 
-@pytest.mark.parametrize("name", ["nvtopo-agent", "nvtopo-agent-events", "nvtopo-aggregator-events", "nvtopo-dra"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nvtopo-agent",
+        "nvtopo-agent-events",
+        "nvtopo-aggregator-events",
+        "nvtopo-aggregator-domains",
+        "nvtopo-dra",
+    ],
+)
 def test_policy_is_closed_and_bound(name: str) -> None:
-    objects = shipped.with_components(("dra",))
+    objects = shipped.with_components(("dra", "dra-domains"))
     policy = shipped.one(objects, "ValidatingAdmissionPolicy", name)["spec"]
     binding = shipped.one(objects, "ValidatingAdmissionPolicyBinding", name)["spec"]
     assert policy["failurePolicy"] == "Fail"
     assert binding == {"policyName": name, "validationActions": ["Deny", "Audit"]}
-    assert all(
-        validation["message"].startswith(f"{name.removesuffix('-events')}: ") for validation in policy["validations"]
-    )
+    who = name.removesuffix("-events").removesuffix("-domains")
+    assert all(validation["message"].startswith(f"{who}: ") for validation in policy["validations"])
 
 
 def test_what_is_not_in_force_of_the_plugins_policy_is_reported_where_it_is_installed() -> None:

@@ -38,7 +38,7 @@ def _plane(lab_binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> 
         api = plane.api()
         for file in sorted(folder.glob("*.yaml")):
             api.apply_file(file)
-        for manifest in ("rbac.yaml", "components/apply-exports/rbac.yaml"):
+        for manifest in ("rbac.yaml", "components/apply-exports/rbac.yaml", "components/dra-domains/rbac.yaml"):
             for document in yaml.safe_load_all((DAEMONSET / manifest).read_text(encoding="utf-8")):
                 api.apply(document)
         yield plane

@@ -9,6 +9,7 @@ from nvtopo.exporters import document as graph_document
 from nvtopo.exporters.document import GraphDocument
 from nvtopo.exporters.schedulers import (
     dra,
+    dra_domains,
     drawn,
     grove,
     kai,
@@ -39,6 +40,8 @@ class Export(NamedTuple):
     slurm: Wanted = Wanted()
     nodes: Mapping[str, GraphNode] = MappingProxyType({})
     """The graph's nodes with all of their facts, for those kinds that need them (``OF_NODES``)."""
+    gangs: int = 1
+    """How many gangs each NVLink domain admits at a time (``dra-domains``)."""
 
 
 Objects = Callable[[Export], list[dict[str, Any]]]
@@ -62,6 +65,7 @@ OBJECTS: Final[Mapping[str, Objects]] = MappingProxyType(
         "koordinator-device": lambda export: koordinator.devices(export.nodes),
         "nrt": lambda export: nrt.documents(export.nodes),
         "dra": lambda export: dra.documents(export.view, export.nodes, export.name),
+        "dra-domains": lambda export: dra_domains.documents(export.document, export.nodes, export.name, export.gangs),
         "podgroup": lambda export: podgroup.documents(export.view, export.name),
     }
 )
@@ -81,7 +85,7 @@ TEXTS: Final[Mapping[str, Callable[[Export], str]]] = MappingProxyType(
 )
 
 KINDS: Final = (*OBJECTS, *TEXTS)
-OF_NODES: Final = ("koordinator-device", "nrt", "dra", "slurm-gres")
+OF_NODES: Final = ("koordinator-device", "nrt", "dra", "dra-domains", "slurm-gres")
 """Kinds that need more of a node than the graph's document has."""
 
 

@@ -51,6 +51,7 @@ COLLECTIONS: Final[Mapping[str, tuple[Collection, ...]]] = {
         Collection("resource.k8s.io/v1", "DeviceClass", "deviceclasses"),
         Collection("resource.k8s.io/v1", "ResourceClaimTemplate", "resourceclaimtemplates", namespaced=True),
     ),
+    "dra-domains": (Collection("resource.k8s.io/v1", "ResourceSlice", "resourceslices"),),
 }
 
 
