@@ -70,6 +70,7 @@ def test_every_nic_is_on_the_page(h100: tuple[Root, NodeTopology]) -> None:
     assert 'nvtopo_rdma_port_gid_index{device="mlx5_0",port="1"} 3' in shown
 
 
+@pytest.mark.slow
 def test_a_device_that_hangs_costs_one_wait_and_its_own_series(h100: tuple[Root, NodeTopology]) -> None:
     root, node = h100
     ports = RdmaPorts(root, traffic=True, patience_seconds=0.5)

@@ -36,6 +36,7 @@ def said(node: Node) -> dict[str, str | None]:
 NOTHING = dict.fromkeys(LABELS)
 
 
+@pytest.mark.slow
 def test_links_that_come_up_make_a_node_ready_that_was_never_degraded(node: Node) -> None:
     agent = node.start()
     agent.eventually(lambda: said(node) == NOTHING, "labels that claim nothing")
@@ -45,6 +46,7 @@ def test_links_that_come_up_make_a_node_ready_that_was_never_degraded(node: Node
     assert said(node) == {"ready": "true", "nvlink.degraded": "false", "nvlink.groups": "1"}
 
 
+@pytest.mark.slow
 def test_a_link_that_does_not_come_up_is_down_once_the_grace_is_over(node: Node) -> None:
     agent = node.start("--boot-grace", "60")
     agent.eventually(lambda: said(node) == NOTHING, "labels that claim nothing")

@@ -4,6 +4,8 @@ import json
 import threading
 from collections.abc import Iterator
 
+import pytest
+
 from nvtopo.aggregator import rack_metrics, status
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.aggregator.signs_of_life import SignsOfLife
@@ -41,6 +43,7 @@ def inventory(*events: Event) -> Inventory:
     return fold_all(Inventory(), [Listed({"a": machines.tray(), "b": machines.tray(number=1)}), *events])
 
 
+@pytest.mark.slow
 def test_a_killed_agent_is_stale_in_the_graph() -> None:
     pods, stop = Pods(), threading.Event()
     aggregator = Aggregator(Store())

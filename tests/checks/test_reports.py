@@ -93,6 +93,7 @@ def test_hostile_names_are_text(evil: str) -> None:
 
 @settings(max_examples=20)
 @given(_TEXTS)
+@pytest.mark.slow
 def test_every_format_bears_any_name(evil: str) -> None:
     report = _hostile(evil)
     ET.fromstring(junit.render(report))  # noqa: S314 - our own

@@ -33,6 +33,7 @@ def test_json_by_hand() -> None:
     assert found.end_seconds == 20
 
 
+@pytest.mark.slow
 def test_the_same_command_prints_the_same_and_the_seed_matters() -> None:
     trace = "arrival,gpus,duration\n" + "".join(f"{at},{1 + at % 9},{at % 13}\n" for at in range(60))
     arguments = [*SMALL, "--across", "--fail-every-hours", "0.01", "--repair-hours", "0.001"]

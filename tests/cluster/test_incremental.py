@@ -1,5 +1,6 @@
 """A graph that follows events is the graph that is built from nothing."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,7 @@ def _moved(before: ClusterGraph, graph: ClusterGraph) -> set[str]:
     st.lists(st.tuples(st.lists(EVENTS, min_size=1, max_size=3), READINGS | st.just({})), min_size=1, max_size=6),
     st.sampled_from([None, "2026-11-05T00:00:00Z"]),
 )
+@pytest.mark.slow
 def test_it_follows_any_events(steps: list[tuple[list[Event], dict[str, Reading]]], now: str | None) -> None:
     inventory = Inventory()
     before = build(inventory)

@@ -124,6 +124,7 @@ def unfolded(text: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_what_did_not_change_is_not_written(tmp_path: Path) -> None:
     rack = str(Path(__file__).resolve().parents[2] / "fixtures/clusters/gb200-nvl72-rack")
     output = tmp_path / "topology.conf"

@@ -52,6 +52,7 @@ SwitchName=top Switches=s[1-2]
 
 
 @pytest.mark.parametrize("line", ["a", " ", "a ", 'a="', "a=b ", "=", "\\\n"])
+@pytest.mark.slow
 def test_a_long_line_of_slurm_is_looked_through_once(line: str) -> None:
     """Searching for its next pair from each of a million places would take hours."""
     script = (
@@ -188,6 +189,7 @@ def test_broken_yaml_says_so() -> None:
         "".join(f"SwitchName=s{at} Switches=s{at + 1}\n" for at in range(30)) + "SwitchName=s30 Nodes=n1\n",
     ],
 )
+@pytest.mark.slow
 def test_a_few_lines_do_not_make_more_than_a_cluster_has(written: str) -> None:
     assert "at most" in (read(written).refused or "")
 

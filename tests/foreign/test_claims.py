@@ -45,6 +45,7 @@ _COUNTS = re.compile("gpu.count|nic.*|nvlink.group.*|nvlink.full-mesh|nvlink.lin
 
 
 @pytest.mark.parametrize("name", [name for name, sample in samples.SAMPLES.items() if sample()[:1] == b"<"])
+@pytest.mark.slow
 def test_a_document_that_is_cut_says_nothing_of_what_is_behind_the_cut(name: str) -> None:
     """Wherever it is cut: at each line, and in the middle of each."""
     content = samples.SAMPLES[name]().rstrip()
@@ -119,6 +120,7 @@ _WITHOUT_PROCESSES = samples.query().replace(b"    Processes : None\n", b"")
 
 
 @pytest.mark.parametrize("gpus", [1, 2])
+@pytest.mark.slow
 def test_a_query_that_is_cut_within_its_last_gpu_says_nothing_of_counts_and_health(gpus: int) -> None:
     """Wherever it is cut: at each line, and in the middle of each value."""
     whole = samples.query().partition(b"GPU 00000000:21")[0] if gpus == 1 else samples.query()

@@ -37,6 +37,7 @@ def _members(value: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.slow
 def test_every_member_that_the_worker_prints_is_in_a_record(host: str) -> None:
     records = [kind for kind in vars(nvml).values() if isinstance(kind, type) and issubclass(kind, Record)]
     known = {name for record in records for name in record.__struct_encode_fields__}

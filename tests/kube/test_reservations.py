@@ -177,6 +177,7 @@ def test_a_ledger_is_what_was_stored() -> None:
 
 @given(CALLS, CALLS, st.lists(st.booleans()), st.lists(st.integers(0, 9)))
 @settings(deadline=None, max_examples=30)
+@pytest.mark.slow
 def test_two_replicas_that_interleave_hold_no_gpu_twice(
     ours: list[tuple[str, str, list[Gpu], int]],
     theirs: list[tuple[str, str, list[Gpu], int]],

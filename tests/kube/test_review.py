@@ -92,6 +92,7 @@ def test_refusal_is_an_error_and_no_answer(api_server: FakeApiServer, client: Cl
         assert caught.value.status == status
 
 
+@pytest.mark.slow
 def test_silence_is_an_error_before_the_caller_has_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reviews, "READ_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:

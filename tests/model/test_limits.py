@@ -90,6 +90,7 @@ def test_a_pattern_is_said_in_words(facts: dict[str, Any], said: str) -> None:
     assert said in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_long_list_of_overlapping_ranges_costs_no_more_than_its_numbers() -> None:
     text = ",".join(["0-9999"] * 100_000)
     assert count(text) == 10_000

@@ -106,6 +106,7 @@ def asked(draw: Random, given: Fleet) -> Request:
 
 
 @pytest.mark.parametrize("seed", range(8))
+@pytest.mark.slow
 def test_the_cost_is_that_of_a_table_of_all_counts(seed: int) -> None:
     draw = seeded(seed)
     fitted = 0

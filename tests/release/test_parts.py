@@ -34,6 +34,7 @@ def test_program_image_chart_manifests_and_metrics_have_one_version() -> None:
     assert said == {nvtopo.__version__}
 
 
+@pytest.mark.slow
 def test_a_new_version_reaches_every_place_that_has_the_old_one() -> None:
     words = ("git", "ls-files", "--", *version.PLACES)
     names = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()

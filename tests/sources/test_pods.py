@@ -156,6 +156,7 @@ def test_a_kubelet_that_refuses_says_why(root: Path) -> None:
         assert problems(root) == [(SOCKET, "gRPC status 8: rejected by rate limit")]
 
 
+@pytest.mark.slow
 def test_a_kubelet_that_hangs_is_left_after_the_deadline(root: Path) -> None:
     with api.serving(root / SOCKET[1:]) as kubelet:
         kubelet.hang.clear()
@@ -219,6 +220,7 @@ def test_a_container_s_own_cgroup_mount_and_cgroup_v1_are_problems(root: Path) -
     assert (subject, reason[:18]) == ("/sys/fs/cgroup", "expected cgroup v2")
 
 
+@pytest.mark.slow
 def test_more_containers_than_there_can_be_are_cut_and_said(root: Path) -> None:
     names = [f"c{number:03}" for number in range(pods.MOST_CONTAINERS + 5)]
     for number, name in enumerate(names):

@@ -298,6 +298,7 @@ def test_a_software_device_stands_on_its_netdev_s_function(tmp_path: Path) -> No
     assert (device.pci_address, device.netdevs) == ("0000:88:00.0", ("ens1",))
 
 
+@pytest.mark.slow
 def test_a_machine_without_rdma_imports_nothing_for_it() -> None:
     program = (
         "import sys; from nvtopo.sources.rdma import devices;"

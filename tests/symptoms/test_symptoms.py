@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from nvtopo import cli
 from tests.faults.node import Node
-from tests.faults.symptoms import SYMPTOMS, RackSymptom, Symptom, rack
 from tests.hosts.recorded import FIXTURES
+from tests.symptoms.machines import SYMPTOMS, RackSymptom, Symptom, rack
 from tests.test_docs import ROOT, fenced, is_shown
 
 PAGE: Final = ROOT / "docs" / "troubleshooting.md"
