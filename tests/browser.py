@@ -55,7 +55,7 @@ class Tab:
 
     def press(self, key: str) -> None:
         """A key, down and up."""
-        code = {"Enter": 13, "Tab": 9, "Escape": 27, "ArrowDown": 40}[key]
+        code = {"Enter": 13, "Tab": 9, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40}[key]
         more = {"text": "\r"} if key == "Enter" else {}
         for kind in ("keyDown", "keyUp"):
             self.say("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more)

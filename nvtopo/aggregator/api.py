@@ -33,14 +33,23 @@ from nvtopo.sinks.metrics.series import Part, text, together
 
 _PAGE: Final = {
     "page.css": "text/css",
-    "page.js": "text/javascript",
     "ask.js": "text/javascript",
     "element.js": "text/javascript",
+    "events.js": "text/javascript",
     "fabric.js": "text/javascript",
     "fabric_view.js": "text/javascript",
     "facts.js": "text/javascript",
+    "find.js": "text/javascript",
+    "follow.js": "text/javascript",
+    "graph.js": "text/javascript",
     "history.js": "text/javascript",
     "matrix.js": "text/javascript",
+    "page.js": "text/javascript",
+    "place.js": "text/javascript",
+    "racks.js": "text/javascript",
+    "sorted.js": "text/javascript",
+    "tray.js": "text/javascript",
+    "walk.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 _RETRY_SECONDS: Final = "5"

@@ -10,6 +10,7 @@ from nvtopo.aggregator.server import GraphServer
 from nvtopo.cluster.inventory import Listed
 from tests import npm_packages
 from tests.aggregator.running import PATIENCE, Script, running
+from tests.aggregator.test_page_fleet import BOARDS, RACKS, fleet
 from tests.browser import CHROMIUM, Tab, tab
 from tests.exporters.page_fabric import faulty
 from tests.fabrics.ibfabric import host
@@ -72,6 +73,28 @@ def serious(page: Page) -> list[tuple[str, str, list[str]]]:
 def test_axe_finds_nothing_serious(page: Page, size: tuple[int, int], theme: str, place: str) -> None:
     shown(page, size, theme, place)
     assert serious(page) == []
+
+
+@pytest.fixture(name="crowd", scope="module")
+def _crowd(page: Page) -> Iterator[Page]:
+    """The same browser before 300 racks."""
+    with running(Script(Listed(fleet(RACKS, BOARDS)))) as aggregator:
+        assert aggregator.wait(-1, 120) is not None
+        with GraphServer(aggregator) as server:
+            yield page._replace(url=f"http://127.0.0.1:{server.port}/")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES, ids=["phone", "desk"])
+def test_axe_finds_nothing_serious_at_300_racks(crowd: Page, size: tuple[int, int], theme: str) -> None:
+    crowd.tab.say("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+    crowd.tab.open("about:blank")
+    crowd.tab.open(crowd.url, *size)
+    crowd.tab.wait("document.querySelector('.tray') && document.querySelector('#look a')")
+    assert serious(crowd) == []
+    width = crowd.tab.find("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert width[0] == width[1]
 
 
 def test_axe_finds_what_is_put_there(page: Page) -> None:

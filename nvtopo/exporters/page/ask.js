@@ -6,12 +6,12 @@ let token = "";
 const box = () => document.getElementById("access");
 
 export async function ask(path, options = {}) {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const headers = { ...options.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
   const answer = await fetch(path, { cache: "no-cache", ...options, headers });
   if (answer.ok) box().hidden = true;
   if (answer.ok || answer.status === 404) return answer;
   if (answer.status === 401) box().hidden = false;
-  throw new Error((await answer.json()).error);
+  throw Object.assign(new Error((await answer.json()).error), { status: answer.status });
 }
 
 export function onToken(again) {
@@ -20,17 +20,4 @@ export function onToken(again) {
     event.target.value = "";
     again();
   });
-}
-
-// The lines of a stream of server-sent events: EventSource can't send a token.
-export async function* lines(path) {
-  const reader = (await ask(path)).body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const whole = (rest + value).split("\n");
-    rest = whole.pop();
-    yield* whole;
-  }
 }

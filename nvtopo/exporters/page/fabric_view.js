@@ -13,33 +13,74 @@ const LETTER = 5.7; // of the font at 9.5 px
 const MARKS = { missing: "×", misplaced: "!" };
 const $ = (id) => document.getElementById(id);
 
-let fabric = null;
+let graph = null;
+let fabric = null; // of the graph when it was drawn
 let chosen; // the ID of a group; undefined until somebody chose one
+let wanted = null; // the node whose group is to be chosen
+let stale = false;
+let near = false;
+let timer = 0;
+let shown = { words: "", picture: "" };
 
-export function drawFabric(graph) {
+// It is computed as a whole, so only while it is near to what is seen, and for a tenth of the time at most.
+export function fabricChanged(of) {
+  graph = of;
+  stale = true;
+  $("fabric").hidden = !graph.hasFabric;
+  drawSoon(0);
+}
+
+function drawSoon(pause) {
+  if (near && stale) timer ||= setTimeout(drawFabric, pause);
+}
+
+new IntersectionObserver((entries) => {
+  near = entries.at(-1).isIntersecting;
+  drawSoon(0);
+}, { rootMargin: "2000px 0px" }).observe($("fabric"));
+
+function drawFabric() {
+  const began = performance.now();
+  stale = false;
   fabric = fabricOf(graph);
   $("fabric").hidden = fabric.groups.length === 0;
-  if (!fabric.groups.length) return;
+  if (fabric.groups.length) drawGroups();
+  timer = setTimeout(() => { timer = 0; drawSoon(0); }, 9 * (performance.now() - began));
+}
+
+function drawGroups() {
   const ill = fabric.groups.filter((group) => group.findings.length);
   const count = new Set(fabric.groups.flatMap((group) => group.findings)).size;
   $("fabric-count").textContent = `${plural(fabric.groups.length, "group")}${count ? ` · ${plural(count, "cable")} to look at` : ""}`;
   const sorted = [...ill, ...fabric.groups.filter((group) => !group.findings.length)];
   if (!fabric.groups.some((group) => group.id === chosen)) chosen = sorted[0].id;
-  $("fabric-group").replaceChildren(...sorted.map((group) => {
+  chooseWanted();
+  const options = sorted.map((group) => {
     const words = [nameOf(graph, group.id), group.nodes.length && plural(group.nodes.length, "node"), group.findings.length && `${group.findings.length} to look at`];
-    const option = element("option", { value: JSON.stringify(group.id) }, words.filter(Boolean).join(" · "));
-    option.selected = group.id === chosen;
-    return option;
-  }));
+    return [JSON.stringify(group.id), words.filter(Boolean).join(" · ")];
+  });
+  const words = JSON.stringify(options);
+  if (words !== shown.words) $("fabric-group").replaceChildren(...options.map(([value, text]) => element("option", { value }, text)));
+  shown.words = words;
+  $("fabric-group").value = JSON.stringify(chosen);
   drawGroup();
 }
 
-// The group that a node is in.
+// The group that a node is in; as soon as it is known.
 export function chooseNode(name) {
-  const group = fabric?.groups.find((one) => one.nodes.includes(name));
-  if (!group || group.id === chosen) return;
-  choose(group.id);
+  wanted = name;
+  if (!fabric || stale) return;
+  const before = chosen;
+  chooseWanted();
+  if (chosen === before) return;
   $("fabric-group").value = JSON.stringify(chosen);
+  drawGroup();
+}
+
+function chooseWanted() {
+  const group = wanted === null ? undefined : fabric.groups.find((one) => one.nodes.includes(wanted));
+  if (group) chosen = group.id;
+  wanted = null;
 }
 
 function choose(id) {
@@ -49,13 +90,20 @@ function choose(id) {
 
 function drawGroup() {
   const group = fabric.groups.find((one) => one.id === chosen);
-  const focused = document.activeElement?.closest?.("#fabric-picture a")?.dataset.fabricNode;
   const { columns, cables } = picture(fabric, group);
-  $("fabric-picture").replaceChildren(drawing(columns, cables, nameOf(fabric.graph, chosen)));
-  if (focused !== undefined) [...document.querySelectorAll("#fabric-picture a")].find((link) => link.dataset.fabricNode === focused)?.focus({ preventScroll: true });
+  const name = nameOf(fabric.graph, chosen);
+  const found = JSON.stringify([name, columns, cables]);
+  if (found !== shown.picture) draw(columns, cables, name);
+  shown.picture = found;
   const left = columns.filter((column) => column.left).map((column) => `${column.left} more ${column.title}`);
   $("fabric-left").textContent = left.length ? `Not drawn: ${left.join(", ")}.` : "";
   $("fabric-findings").replaceChildren(...group.findings.slice(0, 100).map((finding) => element("li", {}, finding.reason)));
+}
+
+function draw(columns, cables, name) {
+  const focused = document.activeElement?.closest?.("#fabric-picture a")?.dataset.fabricNode;
+  $("fabric-picture").replaceChildren(drawing(columns, cables, name));
+  if (focused !== undefined) [...document.querySelectorAll("#fabric-picture a")].find((link) => link.dataset.fabricNode === focused)?.focus({ preventScroll: true });
 }
 
 function drawing(columns, cables, name) {
