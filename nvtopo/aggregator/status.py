@@ -16,7 +16,7 @@ from nvtopo.cluster.learned import Learning
 from nvtopo.cluster.nodes import GraphNode
 from nvtopo.cluster.records import EMPTY, NodeRecord
 from nvtopo.kube.applier import Applier
-from nvtopo.kube.v1alpha1 import Condition, Status
+from nvtopo.kube.v1alpha1_status import Condition, Status
 from nvtopo.model.conclusions import health_words
 from nvtopo.model.conclusions.health_kinds import Code
 from nvtopo.model.records.expected import Expectation

@@ -136,10 +136,10 @@ def _connect(kubeconfig: Path | None) -> "Client":
 
 
 def _resource(client: "Client", name: str) -> "Sink":
-    from nvtopo.kube.store import KubeStore
+    from nvtopo.kube.topology_writer import KubeTopologyWriter
     from nvtopo.sinks.publish.resource import ResourceSink
 
-    return ResourceSink(KubeStore(client), name)
+    return ResourceSink(KubeTopologyWriter(client), name)
 
 
 def _events(client: "Client", name: str) -> "EventSink":

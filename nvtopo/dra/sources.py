@@ -6,7 +6,8 @@ import msgspec
 
 from nvtopo.errors import ParseError
 from nvtopo.kube.following import Collection, Read, Words
-from nvtopo.kube.v1alpha1 import COLLECTION, Envelope
+from nvtopo.kube.v1alpha1 import COLLECTION
+from nvtopo.kube.v1alpha1_status import Envelope
 from nvtopo.model.formats.limits import LARGEST_OBJECT_BYTES
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.model.records.spec import expand

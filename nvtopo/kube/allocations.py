@@ -16,7 +16,7 @@ from nvtopo.kube import v1alpha1
 from nvtopo.kube.client import Client
 from nvtopo.kube.following import FORBIDDEN_SECONDS, Changed, Collection, Following, Listed, Read, Words
 from nvtopo.kube.node_uid import node_uid
-from nvtopo.kube.store import AGENT
+from nvtopo.kube.topology_writer import AGENT
 from nvtopo.model.records.allocation import Allocation
 from nvtopo.model.records.record import Record
 from nvtopo.runtime.backoff import Backoff

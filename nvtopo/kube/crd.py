@@ -23,7 +23,8 @@ from msgspec.inspect import DictType, StructType, Type, UnionType, VarTupleType
 
 from nvtopo.errors import UsageError
 from nvtopo.kube import allocations, v1alpha1
-from nvtopo.kube.v1alpha1 import GROUP, VERSION, Status
+from nvtopo.kube.v1alpha1 import GROUP, VERSION
+from nvtopo.kube.v1alpha1_status import Status
 from nvtopo.model.formats import limits
 from nvtopo.model.records import soundness
 from nvtopo.model.records.allocation import Allocation

@@ -8,7 +8,7 @@ from typing import Final
 from nvtopo.cluster.events import Applied, Deleted, Event, Listed
 from nvtopo.cluster.records import EMPTY
 from nvtopo.errors import NotFound
-from nvtopo.kube.v1alpha1 import Status
+from nvtopo.kube.v1alpha1_status import Status
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.model.records.standing import Standing
 

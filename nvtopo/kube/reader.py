@@ -15,10 +15,11 @@ import msgspec
 from nvtopo.cluster.events import Applied, Deleted, Event, Listed, Recorded, Unreadable
 from nvtopo.cluster.records import EMPTY
 from nvtopo.errors import ParseError
-from nvtopo.kube import v1alpha1
+from nvtopo.kube import v1alpha1_status
 from nvtopo.kube.client import Client
 from nvtopo.kube.stream import WatchEvent
-from nvtopo.kube.v1alpha1 import COLLECTION, Envelope, Head, Kept, Memory, Metadata, Status, Written
+from nvtopo.kube.v1alpha1 import COLLECTION, Head, Metadata
+from nvtopo.kube.v1alpha1_status import Envelope, Kept, Memory, Status, Written
 from nvtopo.model.formats.limits import LARGEST_OBJECT_BYTES
 from nvtopo.model.records.spec import expand
 from nvtopo.runtime.guard import Failed, Guard
@@ -123,7 +124,7 @@ class Reader:
         except ParseError:
             return _kept(item)
         if status != _NO_STATUS:
-            self.statuses[name] = v1alpha1.digest(status)
+            self.statuses[name] = v1alpha1_status.digest(status)
         if any(one.type == "Drift" and one.status == "True" for one in status.conditions):
             self.drifting.add(name)
         return status.kept

@@ -11,25 +11,19 @@ from typing import Final, Protocol
 
 from nvtopo.cluster.events import Event
 from nvtopo.errors import ApiError, NvtopoError, ParseError
-from nvtopo.kube import v1alpha1
-from nvtopo.kube.client import Client, Response
-from nvtopo.kube.node_uid import node_uid
+from nvtopo.kube import v1alpha1, v1alpha1_status
+from nvtopo.kube.client import Client
 from nvtopo.kube.reader import Reader
 from nvtopo.kube.refusal import Throttled
-from nvtopo.kube.standing import standing_in
-from nvtopo.kube.v1alpha1 import Status
-from nvtopo.model.records.node import NodeTopology
-from nvtopo.model.records.standing import Standing
+from nvtopo.kube.topology_writer import KubeTopologyWriter, TopologyWriter
+from nvtopo.kube.v1alpha1_status import Status
 from nvtopo.runtime.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
-AGENT: Final = "nvtopo-agent"
-"""Field manager of ``metadata`` and ``spec``."""
 AGGREGATOR: Final = "nvtopo-aggregator"
 """Field manager of ``status``."""
 
-_CREATED: Final = 201
 #: A write under way when leadership is lost has ended, or was given up, before another replica may lead: a leader that
 #: can't renew its Lease stops five seconds earlier (``election.Timing``).
 _STATUS_SECONDS: Final = 5.0
@@ -41,17 +35,8 @@ _LIST_AGAIN: Final = (400, 404, 410, 504)
 _SHORTEST_WATCH_SECONDS: Final = 1.0
 
 
-class TopologyStore(Protocol):
+class TopologyStore(TopologyWriter, Protocol):
     """One NodeTopology for each node; ``spec`` written by its agent alone, ``status`` by the aggregator alone."""
-
-    def apply(self, name: str, topology: NodeTopology) -> Standing | None:
-        """Writes a node's topology; an equal one that is there already changes nothing and is no event.
-
-        The answer is what the aggregator says of the node; None if it says nothing.
-
-        Raises:
-            ApiError: it was not written.
-        """
 
     def events(self, stop: threading.Event) -> Iterator[Event]:
         """``Listed`` first and after every loss of the place in the history, and between them what happens.
@@ -67,7 +52,7 @@ class TopologyStore(Protocol):
         """
 
 
-class KubeStore:
+class KubeStore(KubeTopologyWriter):
     """The API server as a store. Usable from several threads at once."""
 
     def __init__(
@@ -78,10 +63,9 @@ class KubeStore:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``backoff`` makes one for each reader; ``clock`` is only ever compared with itself."""
-        self._client = client
+        super().__init__(client)
         self._backoff = backoff
         self._clock = clock
-        self._node_uids: dict[str, str] = {}
         self._reader: Reader | None = None
 
     @property
@@ -96,25 +80,7 @@ class KubeStore:
 
     def has(self, name: str, status: Status) -> bool:
         """Whether the API server has this very status, as far as ``events`` has told."""
-        return self._reader is not None and self._reader.statuses.get(name) == v1alpha1.digest(status)
-
-    def apply(self, name: str, topology: NodeTopology) -> Standing | None:
-        """Server-side apply, owned by the Node of that name, so that it goes with the Node.
-
-        The Node's uid is read once. When this creates the object although a uid was known, the object was collected as
-        garbage: the Node of that uid is gone, and maybe another one has its name.
-
-        Raises:
-            NotFound: no such Node, or the CRD is not installed.
-        """
-        known = self._node_uids.get(name)
-        uid = known or self._node_uid(name)
-        answer = self._apply(name, topology, uid)
-        if answer.status == _CREATED and known is not None:
-            current = self._node_uid(name)
-            if current != uid:
-                answer = self._apply(name, topology, current)
-        return standing_in(answer.body)
+        return self._reader is not None and self._reader.statuses.get(name) == v1alpha1_status.digest(status)
 
     def set_status(self, name: str, status: Status) -> None:
         """Server-side apply to the ``status`` subresource.
@@ -122,7 +88,7 @@ class KubeStore:
         Raises:
             NotFound: the node has no topology.
         """
-        document = v1alpha1.status_document(name, status)
+        document = v1alpha1_status.status_document(name, status)
         path = f"{v1alpha1.path(name)}/status"
         self._client.apply(path, document, manager=AGGREGATOR, seconds=_STATUS_SECONDS)
 
@@ -152,15 +118,6 @@ class KubeStore:
         if silent and not stop.is_set() and self._clock() - started < _SHORTEST_WATCH_SECONDS:
             raise ApiError(f"watch {v1alpha1.COLLECTION}: the server ended it at once")
         yield None
-
-    def _apply(self, name: str, topology: NodeTopology, uid: str) -> Response:
-        document = v1alpha1.spec_document(name, topology, uid)
-        return self._client.apply(v1alpha1.path(name), document, manager=AGENT)
-
-    def _node_uid(self, name: str) -> str:
-        self._node_uids.pop(name, None)
-        uid = self._node_uids[name] = node_uid(self._client, name)
-        return uid
 
 
 class _Attempts:

@@ -65,3 +65,8 @@ def test_an_agent_that_wrote_and_was_scraped_holds_only_what_it_uses(tmp_path: P
     imported = {name.partition(".")[0] for name in json.loads(modules)}
     assert {"nvtopo", "urllib3", "pyudev", "prometheus_client"} <= imported
     assert imported & NOT_ITS_OWN == set()
+    rooms = {".".join(name.split(".")[:2]) for name in json.loads(modules) if name.startswith("nvtopo.")}
+    assert (
+        rooms & {"nvtopo.aggregator", "nvtopo.checks", "nvtopo.cluster", "nvtopo.exporters", "nvtopo.placement"}
+        == set()
+    )

@@ -16,7 +16,7 @@ from nvtopo.cluster.records import EMPTY
 from nvtopo.kube.applier import Applier
 from nvtopo.kube.apply_queue import Outcome
 from nvtopo.kube.memory import MemoryStore
-from nvtopo.kube.v1alpha1 import Status
+from nvtopo.kube.v1alpha1_status import Status
 from nvtopo.model.conclusions import health, health_words
 from nvtopo.model.records.expected import Expectation
 from nvtopo.model.records.node import Host, NodeTopology

@@ -18,7 +18,7 @@ from nvtopo.cluster.records import EMPTY
 from nvtopo.exporters import history_document
 from nvtopo.kube.applier import Applier
 from nvtopo.kube.memory import MemoryStore
-from nvtopo.kube.v1alpha1 import Status
+from nvtopo.kube.v1alpha1_status import Status
 from nvtopo.model.records.node import NodeTopology
 from tests.aggregator.running import PATIENCE, Script, get, running
 from tests.cluster import fleets, machines

@@ -14,7 +14,8 @@ import nvtopo
 from nvtopo.kube import allocations
 from nvtopo.kube import crd as generated
 from nvtopo.kube.crd import allocation_crd, crd, to_yaml
-from nvtopo.kube.v1alpha1 import Condition, Status, spec_document, status_document
+from nvtopo.kube.v1alpha1 import spec_document
+from nvtopo.kube.v1alpha1_status import Condition, Status, status_document
 from nvtopo.model.formats import limits
 from nvtopo.model.records.allocation import Allocation, Held
 from nvtopo.model.records.node import NodeTopology

@@ -16,16 +16,8 @@ from nvtopo.errors import ApiError, Forbidden, Gone, NotFound
 from nvtopo.kube import client as client_module
 from nvtopo.kube.client import Client
 from nvtopo.kube.store import KubeStore
-from nvtopo.kube.v1alpha1 import (
-    API_VERSION,
-    COLLECTION,
-    Condition,
-    Envelope,
-    Status,
-    path,
-    spec_document,
-    status_document,
-)
+from nvtopo.kube.v1alpha1 import API_VERSION, COLLECTION, path, spec_document
+from nvtopo.kube.v1alpha1_status import Condition, Envelope, Status, status_document
 from nvtopo.model.records.expected import Expectation
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.model.records.nvlinks import NvLinkBundle

@@ -22,7 +22,8 @@ from nvtopo.kube import client as client_module
 from nvtopo.kube.applier import Applier
 from nvtopo.kube.client import Client
 from nvtopo.kube.store import KubeStore
-from nvtopo.kube.v1alpha1 import COLLECTION, Envelope, path
+from nvtopo.kube.v1alpha1 import COLLECTION, path
+from nvtopo.kube.v1alpha1_status import Envelope
 from tests.cluster import fleets
 from tests.lab import kube
 from tests.lab.control_plane import ControlPlane

@@ -12,7 +12,7 @@ from nvtopo.errors import NotFound
 from nvtopo.kube.client import Client
 from nvtopo.kube.memory import MemoryStore
 from nvtopo.kube.store import KubeStore, TopologyStore
-from nvtopo.kube.v1alpha1 import Condition, Status
+from nvtopo.kube.v1alpha1_status import Condition, Status
 from nvtopo.model.records.expected import Expectation, PcieExpectation
 from nvtopo.model.records.standing import Standing
 from nvtopo.runtime.backoff import Backoff

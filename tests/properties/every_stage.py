@@ -19,7 +19,8 @@ from nvtopo.cluster.graph import build
 from nvtopo.cluster.inventory import Inventory, Listed, fold
 from nvtopo.errors import NvtopoError
 from nvtopo.exporters import document, racks
-from nvtopo.kube.v1alpha1 import spec_document, status_document
+from nvtopo.kube.v1alpha1 import spec_document
+from nvtopo.kube.v1alpha1_status import status_document
 from nvtopo.model.changes.topology import changes
 from nvtopo.model.conclusions.derive import derive
 from nvtopo.model.conclusions.features import features

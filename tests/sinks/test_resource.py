@@ -5,7 +5,7 @@ import pytest
 
 from nvtopo.cluster.inventory import Event
 from nvtopo.errors import ApiError
-from nvtopo.kube.v1alpha1 import Status
+from nvtopo.kube.v1alpha1_status import Status
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.model.records.standing import Standing
 from nvtopo.sinks.publish.resource import ResourceSink

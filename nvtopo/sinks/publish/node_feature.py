@@ -16,7 +16,7 @@ import msgspec
 
 from nvtopo.kube.client import Client
 from nvtopo.kube.node_uid import node_uid
-from nvtopo.kube.store import AGENT
+from nvtopo.kube.topology_writer import AGENT
 from nvtopo.model.conclusions.derive import Derived
 from nvtopo.model.conclusions.fabric import Verdict, gpu_domain, verdicts
 from nvtopo.model.conclusions.features import features, members

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable
 
-from nvtopo.kube.store import TopologyStore
+from nvtopo.kube.topology_writer import TopologyWriter
 from nvtopo.model.observation import Observation
 from nvtopo.model.records import node
 from nvtopo.model.records.standing import Standing
@@ -25,7 +25,7 @@ class ResourceSink(Sink):
 
     def __init__(
         self,
-        store: TopologyStore,
+        store: TopologyWriter,
         name: str,
         *,
         refresh_seconds: float = REFRESH_SECONDS,
