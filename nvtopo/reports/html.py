@@ -50,7 +50,11 @@ def render(report: FleetReport, pictures: Mapping[str, Pictures], measured: Mapp
         '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
         f"<title>{_said(title)}</title><style>{STYLE}</style>"
     )
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(parts) + "\n</body></html>\n"
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body><main>\n'
+        + "\n".join(parts)
+        + "\n</main></body></html>\n"
+    )
 
 
 def worst_first(report: FleetReport) -> list[str]:
@@ -94,7 +98,7 @@ def _findings(heading: str, findings: Iterable[Finding]) -> Iterator[str]:
     rows = "".join(map(_row, findings))
     if rows:
         yield f"<h2>{heading}</h2>" if heading else ""
-        columns = "".join(f"<th>{one}</th>" for one in ("", "Subject", "Found", "Expected", "Do", "Where"))
+        columns = "".join(f"<th>{one}</th>" for one in ("Severity", "Subject", "Found", "Expected", "Do", "Where"))
         yield f"<table><thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table>"
 
 

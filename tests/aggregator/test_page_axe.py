@@ -57,13 +57,13 @@ def shown(page: Page, size: tuple[int, int], theme: str, place: str) -> None:
 
 
 def serious(page: Page) -> list[tuple[str, str, list[str]]]:
-    """Rule, why, and where, of each violation that keeps somebody out."""
+    """Rule, why, and where, of each violation that keeps somebody out or leaves out a level of headings."""
     page.tab.find(f"{page.axe}; 0")
     found: list[dict[str, Any]] = page.tab.find(_RUN)
     return [
         (one["id"], one["help"], [node["html"][:200] for node in one["nodes"]][:5])
         for one in found
-        if one["impact"] in {"serious", "critical"}
+        if one["impact"] in {"serious", "critical"} or one["id"] == "heading-order"
     ]
 
 
