@@ -36,6 +36,8 @@ def test_install_upgrade_and_uninstall_leave_nothing(helm: Helm, empty_plane: Co
     _label(admin, None)
     notes = _helm(helm, empty_plane, "install", RELEASE, str(DAEMONSET))
     assert f"{PRIVILEGED}=privileged" in notes, "the namespace has no such label yet"
+    first = notes.partition("NOTES:\n")[2].partition("\n")[0]
+    assert first.startswith("ERROR: image.repository=nvtopo names no registry"), first
     assert {"nvtopo-agent", "nvtopo-aggregator", CRD[1]} <= {name for _, name in _everything(admin) - before}
 
     _label(admin, "privileged")
@@ -44,6 +46,24 @@ def test_install_upgrade_and_uninstall_leave_nothing(helm: Helm, empty_plane: Co
     role = admin.get(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/roles/nvtopo-agent")
     assert role["rules"][0]["resources"] == ["nodefeatures"]
     _uninstall(helm, empty_plane, before)
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        (["image.tag=2"], True),
+        (["image.repository=team/nvtopo"], False),
+        (["image.repository=registry.example.com/nvtopo"], False),
+        (["image.pullPolicy=Never"], False),
+    ],
+    ids=["tag-alone", "docker-hub", "registry", "on-each-node"],
+)
+def test_an_image_without_a_registry_is_the_first_thing_said(
+    helm: Helm, empty_plane: ControlPlane, settings: list[str], refused: bool
+) -> None:
+    words = [word for setting in settings for word in ("--set", setting)]
+    notes = _helm(helm, empty_plane, "install", "nowhere", str(DAEMONSET), "--dry-run=server", *words)
+    assert ("names no registry" in notes) == refused
 
 
 def test_a_crd_that_is_kept_is_taken_up_again(helm: Helm, empty_plane: ControlPlane, before: Objects) -> None:
