@@ -1,4 +1,4 @@
-"""``python -m tests.chaos [FAULT...]``: all faults of the table, and an agent without CPU; exits 1 if one was wrong."""
+"""``python -m tests.chaos [FAULT...]``: all faults of the table, or those that are named; exits 1 if one was wrong."""
 
 import sys
 import tempfile
@@ -7,22 +7,32 @@ from pathlib import Path
 from tests.chaos import runner, starved
 from tests.chaos.faults import FAULTS
 from tests.chaos.scene import scene
+from tests.lab.process import LabError
 
 _FORMAT = "{:16}{:>12}{:>10}{:>12}   {}\n"
 
 
 def main(names: list[str]) -> int:
     """Run them, and print a line for each."""
-    unknown = sorted(set(names) - FAULTS.keys())
-    if unknown:
-        sys.stderr.write(f"chaos: no such fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}\n")
+    known = (*FAULTS, *starved.FAULTS)
+    if unknown := sorted(set(names) - set(known)):
+        sys.stderr.write(f"chaos: no such fault: {', '.join(unknown)}; there are {', '.join(known)}\n")
         return 2
+    failed = _changed([name for name in FAULTS if name in (names or FAULTS)])
+    failed += _starved([name for name in starved.FAULTS if name in (names or starved.FAULTS)])
+    return 1 if failed else 0
+
+
+def _changed(names: list[str]) -> int:
+    """Faults of a node and its labels; how many went wrong."""
+    if not names:
+        return 0
     sys.stdout.write(
         _FORMAT.format("fault", "detected", "placed", "recovered", "seen as; what a gang of two pods gets")
     )
     failed = 0
     with tempfile.TemporaryDirectory(prefix="nvtopo-chaos-") as folder, scene(Path(folder)) as both:
-        for name in names or FAULTS:
+        for name in names:
             fault = FAULTS[name]
             try:
                 found = runner.run(both, fault)
@@ -33,14 +43,27 @@ def main(names: list[str]) -> int:
             sys.stdout.write(_FORMAT.format(name, *times, f"{fault.seen_as}; {fits}"))
             sys.stdout.writelines(f"  WRONG {one}\n" for one in found.wrong)
             failed += bool(found.wrong)
-    return 1 if failed or (not names and not _starved()) else 0
+    return failed
 
 
-def _starved() -> bool:
-    with tempfile.TemporaryDirectory(prefix="nvtopo-chaos-") as folder:
-        found = starved.run(Path(folder))
-    sys.stdout.write(f"agent-throttled to a tenth of a CPU: {found}\n")
-    return found.labels_kept and found.alive
+def _starved(names: list[str]) -> int:
+    """Programs that get a tenth of a CPU; how many went wrong."""
+    if names:
+        sys.stdout.write("\n{:22}{:>10}{:>12}   {}\n".format("fault", "goes on", "recovered", "what it said meanwhile"))
+    failed = 0
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="nvtopo-chaos-") as folder:
+            try:
+                found = starved.FAULTS[name](Path(folder))
+            except (TimeoutError, AssertionError, LabError) as error:
+                sys.stdout.write(f"{name}\n  WRONG {error}\n")
+                failed += 1
+                continue
+        said = "right or nothing" if found.kept else "WRONG: took back what was known"
+        said += "" if found.alive else "; WRONG: the kubelet would have killed it"
+        sys.stdout.write(f"{name:22}{found.seen_seconds:8.1f} s{found.recovered_seconds:10.1f} s   {said}\n")
+        failed += not found.well
+    return failed
 
 
 if __name__ == "__main__":
