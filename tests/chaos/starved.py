@@ -80,7 +80,7 @@ def kubelet(folder: Path) -> Starved:
             environment=_path(),
         )
         stack.callback(child.stop)
-        kube.wait_for(lambda: (child.check(), where.is_socket())[1], what="the kubelet's socket", seconds=60)
+        kube.wait_for(where.is_socket, what="the kubelet's socket", seconds=60)
         running = _well(node)
         running.eventually(lambda: _holders(running) == set(uuids), "what the pod holds", _PATIENCE_SECONDS)
         before, kept, alive, began = node.labels(), True, True, time.monotonic()
