@@ -22,10 +22,12 @@ NODE: Final = "node"
 
 
 class NodeLabels(NamedTuple):
-    """Given to compare a node with the labels of its Node object."""
+    """Given to compare a node with its Node object."""
 
     values: Mapping[str, str] | None
-    """None if there is no Node of its name."""
+    """Its labels; None if there is no Node of its name."""
+    allocatable: Mapping[str, str] | None = None
+    """Resource → how much of it the kubelet offers; None if the object has no such part."""
 
 
 class Machine:

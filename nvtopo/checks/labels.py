@@ -1,4 +1,4 @@
-"""Labels on the Node object against what the node shows: ours, and those of GPU feature discovery."""
+"""The Node object against what the node shows: our labels, those of GPU feature discovery, and the GPUs it offers."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -11,6 +11,7 @@ from nvtopo.model.conclusions.product_labels import product_features
 _CLIQUE: Final = "nvidia.com/gpu.clique"
 _COUNT: Final = "nvidia.com/gpu.count"
 _PRODUCT: Final = "nvidia.com/gpu.product"
+_RESOURCE: Final = "nvidia.com/gpu"
 _NO_NODE: Final = "no Node of its name is given"
 _NO_LABEL: Final = "its Node has no such label"
 
@@ -65,6 +66,23 @@ def _compared(found: Mapping[str, str], due: Mapping[str, str]) -> Iterator[Chec
         yield Fits()
 
 
+def _offered(machine: Machine) -> Iterator[Answer]:
+    """Fewer than answer: the device plugin calls some ill, or was started before they came back."""
+    if machine.labels is None or not machine.node.gpus or any(gpu.mig for gpu in machine.node.gpus):
+        return
+    offered = (machine.labels.allocatable or {}).get(_RESOURCE)
+    if machine.labels.values is None or machine.labels.allocatable is None:
+        yield Unknown(NODE, _NO_NODE if machine.labels.values is None else "its Node has no status")
+    elif offered is None or not offered.isdecimal():
+        yield Unknown(
+            NODE, f"its Node offers no {_RESOURCE}: no device plugin runs there, or a DRA driver in its place"
+        )
+    elif int(offered) < len(machine.node.gpus):
+        yield Found(NODE, f"its Node offers {offered} {_RESOURCE}, and {len(machine.node.gpus)} GPUs answer")
+    else:
+        yield Fits()  # with time-slicing it is more
+
+
 CHECKS: Final[tuple[NodeCheck, ...]] = (
     NodeCheck(
         Check(
@@ -89,5 +107,17 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         "labels of the Node (--nodes)",
         "the file of --nodes has no Node of this name, or the Node has no such label",
         _others,
+    ),
+    NodeCheck(
+        Check(
+            "node-gpus-missing",
+            "warning",
+            "scheduler",
+            "each GPU that answers among the Node's allocatable nvidia.com/gpu",
+            "Look at the device plugin's log: it takes a GPU with a critical XID away until it is started again.",
+        ),
+        "status.allocatable of the Node (--nodes)",
+        "the file of --nodes has no Node of this name, or the Node offers no nvidia.com/gpu",
+        _offered,
     ),
 )

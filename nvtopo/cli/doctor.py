@@ -13,7 +13,7 @@ from nvtopo.errors import NvtopoError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nvtopo.checks.check import Machine
+    from nvtopo.checks.check import Machine, NodeLabels
     from nvtopo.checks.fleet import FleetReport
     from nvtopo.checks.report import NodeReport, Verdict
     from nvtopo.cli.machine import Found
@@ -147,8 +147,8 @@ class _Due(NamedTuple):
     """What nodes are compared with."""
 
     policy: "Expectations | None"
-    labels: "Mapping[str, Mapping[str, str]] | None"
-    """Node → labels of its Node object; None if none were asked for."""
+    labels: "Mapping[str, NodeLabels] | None"
+    """Node → what its Node object says; None if none were asked for."""
     measured: "Measured | None"
     """What other programs measured; None if nothing was given."""
 
@@ -169,7 +169,7 @@ def _due(policy: Path | None, nodes: Path | None, measured: tuple[Path, ...]) ->
     runs = [measurements.read(read_input(file), str(file)) for file in measured]
     return _Due(
         None if policy is None else expectations_in(read_input(policy), str(policy)),
-        None if nodes is None else node_objects.labels_in(nodes),
+        None if nodes is None else node_objects.nodes_in(nodes),
         measurements.joined(runs) if runs else None,
     )
 
@@ -184,14 +184,15 @@ def _with_measured(report: "R", due: _Due, machines: "Mapping[str, Machine]") ->
 
 def _judged(found: "Found", due: _Due, name: str) -> "tuple[Machine, NodeReport]":
     """The node as its policy sees it, and the report."""
-    from nvtopo.checks import policy
+    from nvtopo.checks import policy, workload
     from nvtopo.checks.check import Machine, NodeLabels
     from nvtopo.checks.report import of_node
 
     node = found.node if due.policy is None else policy.due(found.node, found.snapshot, due.policy)
-    labels = None if due.labels is None else NodeLabels(due.labels.get(name))
+    labels = None if due.labels is None else due.labels.get(name, NodeLabels(None))
     machine = Machine(node or found.node, found.snapshot, labels=labels)
-    return machine, of_node(machine, policy.unread(machine) if node is not None else (policy.NO_SHAPE,))
+    report = of_node(machine, policy.unread(machine) if node is not None else (policy.NO_SHAPE,))
+    return machine, report if due.policy is None else workload.raised(report, due.policy.workload_of(found.node))
 
 
 def _with_changes(report: "NodeReport", machine: "Machine", against: Path) -> "NodeReport":

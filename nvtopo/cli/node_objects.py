@@ -1,4 +1,4 @@
-"""Labels of Node objects, from a file that ``kubectl get nodes -o json`` (or ``-o yaml``) wrote."""
+"""Labels and resources of Node objects, from a file that ``kubectl get nodes -o json`` (or ``-o yaml``) wrote."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from msgspec import Meta
 
+from nvtopo.checks.check import NodeLabels
 from nvtopo.errors import ParseError
 from nvtopo.model.records.record import Name
 from nvtopo.sources.capture import read_input
@@ -24,9 +25,14 @@ class _Metadata(msgspec.Struct):
     labels: dict[str, str] | None = None
 
 
+class _Status(msgspec.Struct):
+    allocatable: dict[str, str] | None = None
+
+
 class _Node(msgspec.Struct):
     kind: str = ""
     metadata: _Metadata | None = None
+    status: _Status | None = None
 
 
 class _Nodes(msgspec.Struct):
@@ -34,8 +40,8 @@ class _Nodes(msgspec.Struct):
     items: Annotated[list[_Node], Meta(max_length=_MOST_NODES)] | None = None
 
 
-def labels_in(file: Path) -> Mapping[str, Mapping[str, str]]:
-    """Node → its labels.
+def nodes_in(file: Path) -> Mapping[str, NodeLabels]:
+    """Node → its labels and resources.
 
     Raises:
         ReadError: the file can't be read.
@@ -44,12 +50,12 @@ def labels_in(file: Path) -> Mapping[str, Mapping[str, str]]:
     return parse(read_input(file), str(file))
 
 
-def parse(content: bytes, file: str) -> Mapping[str, Mapping[str, str]]:
-    """As ``labels_in``, of what the file holds."""
+def parse(content: bytes, file: str) -> Mapping[str, NodeLabels]:
+    """As ``nodes_in``, of what the file holds."""
     listed = _read(content, _Nodes, file)
     nodes = listed.items if listed.items is not None else [_read(content, _Node, file)]
     found = {
-        node.metadata.name: node.metadata.labels or {}
+        node.metadata.name: NodeLabels(node.metadata.labels or {}, node.status.allocatable if node.status else None)
         for node in nodes
         if node.metadata is not None and node.kind in ("Node", "")
     }

@@ -14,10 +14,12 @@ YAML or JSON, one entry for each shape::
           pcie: {width: 16, generation: 5}
           versions: {driver: 580.105.08}
 
+A shape may say what its machines are for, ``workload: real-time``, beside ``match`` and ``expect``.
+
 What is not written is not expected. A key that is not known is refused, since a misspelt one would never be missed.
 """
 
-from typing import Annotated
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -31,6 +33,10 @@ from nvtopo.wire.documents import Json
 #: More shapes than any cluster has machines to tell apart.
 _MOST_SHAPES = 256
 _EXPECTED = "`shapes: NAME: match: …, expect: …`"
+
+
+Workload = Literal["batch", "real-time", "streaming"]
+WORKLOADS: Final[tuple[Workload, ...]] = get_args(Workload)
 
 
 class _Pcie(PcieExpectation, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +73,8 @@ class ShapeExpectation(Record, frozen=True, kw_only=True, forbid_unknown_fields=
 
     match: Shape
     expect: Expectation
+    workload: Workload | None = None
+    """What its machines are for: which findings of ``doctor`` matter more there."""
 
 
 class _WrittenShape(ShapeExpectation, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,7 +89,16 @@ class Expectations(Record, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def of(self, node: NodeTopology) -> Expectation | None:
         """What this node should have; None if no shape is its own."""
-        return next((entry.expect for entry in self.shapes.values() if entry.match.is_of(node)), None)
+        entry = self._of(node)
+        return None if entry is None else entry.expect
+
+    def workload_of(self, node: NodeTopology) -> Workload | None:
+        """What this node is for; None if that is not said."""
+        entry = self._of(node)
+        return None if entry is None else entry.workload
+
+    def _of(self, node: NodeTopology) -> ShapeExpectation | None:
+        return next((entry for entry in self.shapes.values() if entry.match.is_of(node)), None)
 
 
 class _WrittenFile(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from nvtopo.checks import active, cluster, measured, table
+from nvtopo.checks.workload import MATTERS
 from nvtopo.findings import of_health
 from nvtopo.findings.finding import Check
 from nvtopo.model.conclusions.health_kinds import Code
@@ -23,8 +24,13 @@ is neither a pass nor a failure.
 Exit codes: 0 ready, 1 not ready, 3 it can't be known. `--policy FILE` adds what an operator expects
 (docs/operations.md), and `--write-policy` writes such a file from a good node. A node that no shape of the policy is of
 can't be known to be ready. `--against FILE` lists what changed since a capture: driver, kernel, firmware, links and
-all other facts. `--nodes FILE` compares the labels of Node objects, as `kubectl get nodes -o json` prints them, with
-what the nodes show.
+all other facts. `--nodes FILE` compares labels and GPUs of Node objects, as `kubectl get nodes -o json` prints them,
+with what the nodes show.
+
+A shape of the policy may say what its machines are for: `workload: batch`, `real-time` or `streaming`, beside `match`
+and `expect`. Some findings that are an info elsewhere are a warning there:
+
+{workloads}
 
 `--sign KEY FILE` signs the bytes that are printed and writes the signature, in base64, to FILE. The key is a PEM of
 `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` or `-algorithm ED25519`; it needs the package
@@ -100,7 +106,10 @@ def document() -> str:
     runs = ((one, one.severity, "the file", "the link's rate or the nodes are not known") for one in measured.CHECKS)
     probes = ((one, one.severity, "the network", _NOT_TRIED) for one in active.CHECKS)
     tables = ((_HEALTH, health), (_NODE, node), (_CLUSTER, many), (_MEASURED, runs), (_ACTIVE, probes))
-    return _HEAD + "".join(f"{heading}{_table(rows)}" for heading, rows in tables)
+    rows = (f"- `{name}`: {', '.join(f'`{one}`' for one in sorted(ids)) or 'none'}" for name, ids in MATTERS.items())
+    return _HEAD.replace("{workloads}", "\n".join(rows)) + "".join(
+        f"{heading}{_table(rows)}" for heading, rows in tables
+    )
 
 
 def _severity(code: Code) -> str:

@@ -396,6 +396,15 @@ ROWS: Final[dict[str, Row]] = {
     "sriov-vfs-differ": Row(virtual(3, _RAIL), together(virtual(3), hangs("pci")), _RAIL, virtual(3)),
     "sriov-vfs-without-driver": Row(virtual(3, driver=""), virtual(3), _RAIL, virtual(3), from_resource=True),
     "gpudirect-rdma-missing": Row(host(nvidia_open=False, peermem=False), together(without("host"), hangs("host"))),
+    "node-gpus-missing": Row(
+        _same,
+        _same,
+        labels=(
+            NodeLabels({}, {"nvidia.com/gpu": "7"}),
+            NodeLabels({}, {"nvidia.com/gpu": "32"}),
+            NodeLabels({}, {"cpu": "224"}),
+        ),
+    ),
     "rail-mtus-differ": Row(mtu(1500, _RAIL), mtu(None), _RAIL),
     "rail-mtu-small": Row(mtu(1500, _RAIL), mtu(None), _RAIL),
     "rdma-mtu-below-netdev": Row(
