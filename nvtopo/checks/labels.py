@@ -66,7 +66,7 @@ def _compared(found: Mapping[str, str], due: Mapping[str, str]) -> Iterator[Chec
         yield Fits()
 
 
-def _offered(machine: Machine) -> Iterator[Answer]:
+def _offered(machine: Machine) -> Iterator[CheckResult]:
     """Fewer than answer: the device plugin calls some ill, or was started before they came back."""
     if machine.labels is None or not machine.node.gpus or any(gpu.mig for gpu in machine.node.gpus):
         return

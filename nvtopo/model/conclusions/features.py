@@ -137,6 +137,10 @@ def _nic_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
     if ports.none_up(near):
         return found
     _agreed(found, "rdma.mtu", [{str(mtu)} if (mtu := _rdma_mtu(nic)) is not None else set() for nic in near])
+    if found.get("rdma.link-layer") == "Ethernet":
+        _agreed(
+            found, "rdma.netdev-mtu", [{str(nic.mtu_bytes)} if nic.mtu_bytes is not None else set() for nic in near]
+        )
     _agreed(
         found,
         "rdma.gid-index",

@@ -160,6 +160,12 @@ LABELS: Final = (
         "the rails' NICs differ, or it is not known",
     ),
     LabelRow(
+        "nvtopo.io/rdma.netdev-mtu",
+        "integer: MTU in bytes of the rails' network devices, with Ethernet rails",
+        "9000",
+        "the rails' NICs differ, are no Ethernet, or it is not known",
+    ),
+    LabelRow(
         "nvtopo.io/rdma.rate-gbps",
         "integer: the rate of each rail's ports in Gb/s",
         "400",
