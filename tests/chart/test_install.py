@@ -51,7 +51,7 @@ def test_install_upgrade_and_uninstall_leave_nothing(helm: Helm, empty_plane: Co
 @pytest.mark.parametrize(
     ("settings", "refused"),
     [
-        (["image.tag=2"], True),
+        (["image.tag=v2"], True),
         (["image.repository=team/nvtopo"], False),
         (["image.repository=registry.example.com/nvtopo"], False),
         (["image.pullPolicy=Never"], False),
