@@ -24,7 +24,7 @@ from nvtopo.placement.gang import PREFIX
 from nvtopo.placement.gang_steps import Attempt, Figures, Lift, Plan, Result, Step
 from nvtopo.placement.gangs import Gangs
 from nvtopo.placement.ledger import Refused
-from nvtopo.placement.pods import InUse, PodEvent, PodGone, PodsListed
+from nvtopo.placement.pods import Bound, GpuPod, InUse, PodEvent, PodGone, PodsListed
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ PAUSE_SECONDS: Final = 0.05
 READ_SECONDS: Final = 60.0
 """After which the ledger is read again."""
 FAILED_SECONDS: Final = 1.0
+MOST_NAMED: Final = 20_000
+"""Bound pods whose names are kept for metrics."""
 _LONGEST_WAIT_SECONDS: Final = 1.0
 
 
@@ -49,11 +51,18 @@ class CountedPods:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._in_use = InUse()
+        self._bound = Bound(MOST_NAMED)
 
     def fold(self, event: PodEvent) -> bool:
         """What happened; whether a GPU became free by it."""
         with self._lock:
+            self._bound.fold(event)
             return self._in_use.fold(event)
+
+    def bound(self) -> tuple[GpuPod, ...]:
+        """The pods that are bound to nodes."""
+        with self._lock:
+            return self._bound.pods()
 
     def counted(self) -> Mapping[str, Mapping[str, int]]:
         """Node → reservation, or "" → GPUs."""
@@ -90,6 +99,11 @@ class GangKeeper:
         self.applier: Applier[PodChange] = Applier(
             "gangs", lambda path, wanted: pod_changes.write(client, path, wanted), term, limits=limits
         )
+
+    @property
+    def bound(self) -> tuple[GpuPod, ...]:
+        """The pods that are bound to nodes."""
+        return self._counted.bound()
 
     @property
     def figures(self) -> Figures:

@@ -5,7 +5,8 @@ from typing import Final
 
 from nvtopo.aggregator.gang_keeper import GangKeeper
 from nvtopo.placement.gang_steps import Result
-from nvtopo.sinks.metrics.series import Family, Series, counter, declared, gauge
+from nvtopo.placement.pods import GpuPod
+from nvtopo.sinks.metrics.series import Family, Series, counter, declared, gauge, info
 
 _NOT_ASKED: Final = "the aggregator runs without `--gangs`"
 
@@ -55,6 +56,14 @@ MEASURED_STEP = gauge(
     source="the annotation `nvtopo.io/measured-step-seconds` of a pod",
     absent=_NOT_SAID,
 )
+WORKLOAD = info(
+    "nvtopo_pod_workload_info",
+    "What a bound pod with GPUs, claims or a gang is part of; the value is always 1. Joined by `namespace` and `pod`,"
+    " it gives the agents' `nvtopo_pod_…` series the names of job, gang and rank. A name that is not known is absent.",
+    ("namespace", "pod", "node", "job", "gang", "rank"),
+    source="the pods' labels (JobSet, LeaderWorkerSet, Kubeflow, Ray, Job; `nvtopo.io/gang`) and `nvtopo.io/rank`",
+    absent=f"{_NOT_ASKED}; beyond 20,000 pods",
+)
 SERIES = declared(globals())
 _MEASURED: Final[tuple[tuple[Series, Callable[[Result], float | None]], ...]] = (
     (PREDICTED_BUS, lambda result: result.predicted_bus),
@@ -71,7 +80,17 @@ def families(keeper: GangKeeper) -> Iterator[Family]:
     gangs.add(figures.placed, "placed")
     for outcome, count in keeper.applier.figures.outcomes.items():
         writes.add(count, outcome.value)
-    yield from (gangs, writes, *measured(keeper.results))
+    yield from (gangs, writes, workloads(keeper.bound), *measured(keeper.results))
+
+
+def workloads(pods: tuple[GpuPod, ...]) -> Family:
+    """What each pod is part of."""
+    family = Family(WORKLOAD)
+    for pod in sorted(pods, key=lambda one: one.key):
+        gang = f"{pod.gang}/{pod.group}" if pod.group and pod.gang else pod.gang
+        rank = "" if pod.rank is None else str(pod.rank)
+        family.add(1, pod.namespace, pod.name, pod.node, pod.job, gang, rank)
+    return family
 
 
 def measured(results: tuple[Result, ...]) -> Iterator[Family]:

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nvtopo.agent.http.page import Listen
     from nvtopo.agent.nvml_event_listener import NvmlEventListener
     from nvtopo.kube.client import Client
+    from nvtopo.model.records.node import NodeTopology
     from nvtopo.sinks.publish.events import EventSink
     from nvtopo.sinks.publish.sink import Sink
     from nvtopo.sources.machine import Machine
@@ -97,6 +98,7 @@ def command(  # noqa: PLR0913 - one for each group of options, and which machine
         stopping(agent.stop),
         asking,
         _hearing(machine, agent),
+        _telling(agent, publish.dranet_socket),
         _served(agent, machine, listen, listener, driver.sample_interval, rdma),
     ):
         freeze_startup()
@@ -196,6 +198,19 @@ def _hearing(machine: "Machine", agent: "Agent") -> Iterator[None]:
     machine.lldp.wake(agent.wake)
     with machine.lldp:
         yield
+
+
+def _telling(agent: "Agent", path: Path | None) -> AbstractContextManager[object]:
+    """Tell dranet what belongs with each NIC, on a socket of that path."""
+    if path is None:
+        return nullcontext()
+    from nvtopo.agent.http.provider import Provider
+
+    def latest() -> "NodeTopology | None":
+        observation = agent.latest()
+        return None if observation is None else observation.topology
+
+    return Provider(path, latest)
 
 
 @contextmanager

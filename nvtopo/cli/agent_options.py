@@ -20,6 +20,7 @@ class SinkOptions(NamedTuple):
     features_dir: Path = Path("/etc/kubernetes/node-feature-discovery/features.d")
     label_lifetime: float = 900.0
     product_labels: bool = False
+    dranet_socket: Path | None = None
     resource: bool = True
     events: bool | None = None
     node_feature: bool = False
@@ -109,6 +110,11 @@ sink_options = option_group(
         default=_SINKS.allocations,
         show_default=True,
         help="Write the NodeAllocation resource: which pods hold which GPUs and NICs. This takes the kubelet's socket.",
+    ),
+    click.option(
+        "--dranet-socket",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Unix socket on which dranet, as its webhook provider, is told each NIC's rail, plane, leaf and complex.",
     ),
     kubeconfig_option,
     click.option(

@@ -76,7 +76,7 @@ class Publisher:
             return
         documents = {one["metadata"]["name"]: one for one in slices(self._node, found)}
         wanted = {name: own_slices.content(document) for name, document in documents.items()}
-        of = {one.name: one for one in (*found.gpus, *found.nics)}
+        of = {one.name: one for one in (*found.nodes, *found.gpus, *found.nics)}
         self._board.put(
             tuple(
                 _health(one["spec"]["pool"]["name"], of[device["name"]])

@@ -18,7 +18,7 @@ _LONGEST_NAME: Final = 253
 
 def slices(node: str, found: Shadows) -> tuple[dict[str, Any], ...]:
     """The slices without generation and owner; none for a node that has nothing to say."""
-    parts = (("gpus", found.gpus), ("nics", found.nics))
+    parts = (("gpus", found.gpus), ("nics", found.nics), ("node", found.nodes))
     return tuple(one for kind, devices in parts for one in _of_kind(node, kind, devices))
 
 

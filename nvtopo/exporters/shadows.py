@@ -1,16 +1,17 @@
 """Shadows: devices of our own DRA driver that say of a GPU or NIC of another driver what it belongs with.
 
 A claim ties a shadow to the GPU by its PCI address, and shadows to one another. What is not known is not published,
-so that no claim matches by it. A GPU in MIG mode has no shadow: its parts are devices, and they share its address.
+so that no claim matches by it. A GPU in MIG mode has no shadow: its parts are devices, and they share its address. One
+more device stands for the whole node, since the scheduler takes seconds over as many shadows as a whole node has.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
-from nvtopo.model.conclusions import health_words, meshes, rails
+from nvtopo.model.conclusions import fabric, health_words, meshes, rails
 from nvtopo.model.conclusions.complexes import Complex, complexes
 from nvtopo.model.conclusions.distance import Distances
-from nvtopo.model.conclusions.health import Health, of
+from nvtopo.model.conclusions.health import Health, NodeHealth, of
 from nvtopo.model.conclusions.health_kinds import ILL, KINDS, Level, Reason
 from nvtopo.model.formats import cpulist
 from nvtopo.model.records.node import Gpu, Nic, NodeTopology
@@ -51,6 +52,8 @@ class Shadow(NamedTuple):
 class Shadows(NamedTuple):
     """Of one node."""
 
+    nodes: tuple[Shadow, ...] = ()
+    """The whole node; none if it has no GPUs, or parts of GPUs."""
     gpus: tuple[Shadow, ...] = ()
     nics: tuple[Shadow, ...] = ()
 
@@ -63,7 +66,23 @@ def shadows(node: NodeTopology) -> Shadows:
     together = complexes(node, distances)
     gpus = sorted(_gpus(node, together, numbers, judged.gpus), key=lambda one: one.name)
     nics = sorted(_nics(node, together, numbers, judged.nics), key=lambda one: one.name)
-    return Shadows(tuple(gpus), tuple(nics))
+    return Shadows(tuple(_nodes(node, judged)), tuple(gpus), tuple(nics))
+
+
+def _nodes(node: NodeTopology, judged: NodeHealth) -> Iterator[Shadow]:
+    if not node.gpus or any(gpu.mig for gpu in node.gpus):
+        return
+    groups = meshes.meshes(node)
+    products = {gpu.name for gpu in node.gpus}
+    own: dict[str, str | int | None] = {
+        "type": "node-shadow",
+        "gpus": len(node.gpus),
+        "nvlinkGroups": None if groups is None else len(groups),
+        "clique": fabric.domain(node),
+        "product": products.pop() if len(products) == 1 else None,
+    }
+    bad = (reason for reason in judged.reasons if KINDS[reason.code].ready is False)
+    yield Shadow("node", _known(own), ill=_worst(bad), known=judged.level not in _NOT_KNOWN)
 
 
 def _gpus(

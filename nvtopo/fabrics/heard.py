@@ -1,6 +1,6 @@
 """What the agents hear by LLDP, of all nodes together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from nvtopo.cluster.claims import Reading
 from nvtopo.fabrics import lldp, lldp_fabric
@@ -17,6 +17,12 @@ def reading(nodes: Mapping[str, tuple[Neighbor, ...]]) -> dict[str, Reading]:
     if not any(one.switches or one.unclear for one in heard):
         return {}
     return {NAME: lldp_fabric.reading(heard, Known({}, frozenset(nodes)))}
+
+
+def switches(said: Sequence[Neighbor]) -> dict[str, str]:
+    """Network device of one node → the switch that it is cabled to; what is not clear is left out."""
+    heard = lldp.heard("", [_neighbour(one) for one in said])
+    return {port: one.name or one.chassis for port, one in heard.switches.items()}
 
 
 def _neighbour(one: Neighbor) -> Neighbour:

@@ -1,4 +1,4 @@
-"""Pods that ask for GPUs or belong to a gang, of all namespaces, followed at the API server.
+"""Pods that ask for GPUs, claim devices or belong to a gang, of all namespaces, followed at the API server.
 
 The API server can't select pods by what they ask for, so all of them come by; nothing is kept of the others.
 """
@@ -27,6 +27,15 @@ _LARGEST_COUNT: Final = 5
 _LONGEST_MEASURE: Final = 32
 _GROUP: Final = "leaderworkerset.sigs.k8s.io/group-index"
 _OUTER: Final = "jobset.sigs.k8s.io/job-global-index"
+#: The label of whoever made the pod, outermost first: a JobSet's Job is a Job too.
+_JOBS: Final = (
+    "jobset.sigs.k8s.io/jobset-name",
+    "leaderworkerset.sigs.k8s.io/name",
+    "training.kubeflow.org/job-name",
+    "trainer.kubeflow.org/trainjob-name",
+    "ray.io/cluster",
+    "batch.kubernetes.io/job-name",
+)
 _INNER: Final = (
     "batch.kubernetes.io/job-completion-index",
     "leaderworkerset.sigs.k8s.io/worker-index",
@@ -59,6 +68,10 @@ class _Gate(Record, frozen=True, kw_only=True):
     name: str = ""
 
 
+class _Claim(Record, frozen=True, kw_only=True):
+    name: str = ""
+
+
 class _Terms(Record, frozen=True, kw_only=True):
     node_selector_terms: list[dict[str, Any]] | None = None
 
@@ -77,6 +90,7 @@ class _Spec(Record, frozen=True, kw_only=True):
     node_name: str = ""
     priority: int | None = None
     scheduling_gates: list[_Gate] | None = None
+    resource_claims: list[_Claim] | None = None
     affinity: _Affinity | None = None
 
 
@@ -153,7 +167,7 @@ def decoded(content: bytes | msgspec.Raw) -> GpuPod | None:
 def _kept(pod: _Pod) -> GpuPod | None:
     gpus, labels, notes = _gpus(pod.spec), pod.metadata.labels or {}, pod.metadata.annotations or {}
     gang = labels.get(pods.GANG, "")
-    if not pod.metadata.name or not (gpus or gang):
+    if not pod.metadata.name or not (gpus or gang or pod.spec.resource_claims):
         return None
     required = pod.spec.affinity and pod.spec.affinity.node_affinity and pod.spec.affinity.node_affinity.required
     return GpuPod(
@@ -165,6 +179,7 @@ def _kept(pod: _Pod) -> GpuPod | None:
         ended=pod.status.phase in ("Succeeded", "Failed"),
         leaving=pod.metadata.deletion_timestamp is not None,
         gates=tuple(gate.name for gate in pod.spec.scheduling_gates or ()),
+        job=next((labels[name] for name in _JOBS if labels.get(name)), ""),
         gang=gang,
         size=labels.get(pods.SIZE, ""),
         group=labels.get(_GROUP, ""),

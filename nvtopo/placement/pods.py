@@ -36,6 +36,8 @@ class GpuPod(Record, frozen=True, kw_only=True):
     leaving: bool = False
     """It is being deleted."""
     gates: tuple[Name, ...] = ()
+    job: Name = ""
+    """What made it, by the labels of the usual controllers; empty if none says so."""
     gang: Name = ""
     size: Name = ""
     """Of its gang, as it says."""
@@ -86,6 +88,35 @@ class PodGone(NamedTuple):
 
 
 PodEvent = PodsListed | PodSeen | PodGone
+
+
+class Bound:
+    """The pods that are bound to a node and have not ended, at most so many."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._pods: dict[tuple[str, str], GpuPod] = {}
+
+    def fold(self, event: PodEvent) -> None:
+        """What happened."""
+        match event:
+            case PodsListed(pods):
+                self._pods.clear()
+                for pod in pods:
+                    self._put(pod)
+            case PodSeen(pod):
+                self._pods.pop(pod.key, None)
+                self._put(pod)
+            case PodGone(namespace, name):
+                self._pods.pop((namespace, name), None)
+
+    def pods(self) -> tuple[GpuPod, ...]:
+        """They, in no order."""
+        return tuple(self._pods.values())
+
+    def _put(self, pod: GpuPod) -> None:
+        if pod.node and not pod.ended and len(self._pods) < self._most:
+            self._pods[pod.key] = pod
 
 
 class InUse:

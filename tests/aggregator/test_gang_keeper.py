@@ -15,7 +15,7 @@ from nvtopo.errors import ApiError
 from nvtopo.kube.client import Client
 from nvtopo.kube.reservations import Reservations
 from nvtopo.placement.gang_steps import Result
-from nvtopo.placement.pods import GATE, GpuPod, PodEvent, PodGone, PodSeen, PodsListed
+from nvtopo.placement.pods import GATE, Bound, GpuPod, PodEvent, PodGone, PodSeen, PodsListed
 from tests.aggregator.running import PATIENCE
 from tests.cluster import machines
 from tests.kube.config_map import ConfigMapServer
@@ -139,3 +139,29 @@ def test_what_a_job_measured_is_a_series() -> None:
         "nvtopo_aggregator_gang_predicted_seconds": [(labels, 0.25)],
         "nvtopo_aggregator_gang_measured_step_seconds": [(labels, 1.5)],
     }
+
+
+def test_what_bound_pods_are_part_of_is_a_series_to_join_the_audit_with() -> None:
+    bound = GpuPod(namespace="team", name="g-1", uid="u", gpus=8, node="a", job="train", gang="g", group="2", rank=1)
+    plain = GpuPod(namespace="team", name="a", uid="v", gpus=1, node="b")
+    (family,) = [gang_metrics.workloads((bound, plain))]
+    assert family.series.name == "nvtopo_pod_workload_info"
+    assert family.samples == [
+        ('{namespace="team",pod="a",node="b"}', 1),
+        ('{namespace="team",pod="g-1",node="a",job="train",gang="g/2",rank="1"}', 1),
+    ]
+
+
+def test_pods_that_are_bound_and_run_are_named_and_no_more_than_there_is_room_for() -> None:
+    def one(name: str, **more: Any) -> GpuPod:
+        return GpuPod(**{"namespace": "team", "name": name, "uid": name, "gpus": 1, "node": "n", **more})
+
+    bound = Bound(2)
+    bound.fold(PodsListed((one("a"), one("b", node=""), one("c", ended=True), one("d"), one("e"))))
+    assert [pod.name for pod in bound.pods()] == ["a", "d"]
+    bound.fold(PodSeen(one("a", ended=True)))
+    bound.fold(PodSeen(one("b")))
+    bound.fold(PodGone("team", "d"))
+    assert [pod.name for pod in bound.pods()] == ["b"]
+    bound.fold(PodsListed(()))
+    assert bound.pods() == ()

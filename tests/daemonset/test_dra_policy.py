@@ -191,7 +191,10 @@ def test_the_publisher_creates_changes_and_deletes_with_these_rights(control_pla
             assert {one: present.content for one, present in found.items()} == wanted
             return sorted((one.partition(".")[0], present.generation) for one, present in found.items())
 
-        assert written("h100-sxm-8gpu-8cx7") == [("dra-a-gpus", 1), ("dra-a-nics", 1)]
-        assert written("h100-sxm-8gpu-8cx7") == [("dra-a-gpus", 1), ("dra-a-nics", 1)]
-        assert written("h100-one-link-down") == [("dra-a-gpus", 2), ("dra-a-nics", 2)]
+        def each(generation: int) -> list[tuple[str, int]]:
+            return [(f"dra-a-{kind}", generation) for kind in ("gpus", "nics", "node")]
+
+        assert written("h100-sxm-8gpu-8cx7") == each(1)
+        assert written("h100-sxm-8gpu-8cx7") == each(1)
+        assert written("h100-one-link-down") == each(2)
         assert written("laptop-no-gpu") == []

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 REPOSITORY: Final = DAEMONSET.parent
 #: Everything at once, but for what contradicts: the rules below hold for any choice.
 CHOICES: Final = [(), *((name,) for name in COMPONENTS), COMPONENTS]
+SOCKETS: Final = "/var/run/nvtopo"
 KINDS: Final = {
     "Namespace": 1,
     "CustomResourceDefinition": 1,
@@ -79,10 +80,10 @@ def test_every_container_is_confined(names: tuple[str, ...]) -> None:
         assert context["capabilities"]["drop"] == ["ALL"], name
         capabilities = {"acs": "SYS_ADMIN", "lldp": "NET_RAW"}
         added = [capabilities[one] for one in names if one in capabilities] if name == "nvtopo-agent/agent" else []
-        added = ["CHOWN"] if name == "nvtopo-agent/features-dir" else added
+        added = ["CHOWN"] if name in ("nvtopo-agent/features-dir", "nvtopo-agent/dranet-dir") else added
         assert context["capabilities"].get("add", []) == added, name
         reads_as_root = name == "nvtopo-agent/agent" and {"acs", "lldp", "pods"} & set(names)
-        root = name in ("nvtopo-agent/features-dir", "nvtopo-dra/dra") or bool(reads_as_root)
+        root = name in ("nvtopo-agent/features-dir", "nvtopo-agent/dranet-dir", "nvtopo-dra/dra") or bool(reads_as_root)
         assert (context["runAsNonRoot"], context["runAsUser"] == 0) == (not root, root), name
 
 
@@ -110,14 +111,16 @@ def test_pods_share_nothing_with_the_host_but_the_agent_its_network(names: tuple
 
 
 @choices
-def test_one_directory_of_the_host_can_be_written(names: tuple[str, ...]) -> None:
+def test_only_the_directories_of_features_and_of_a_socket_can_be_written(names: tuple[str, ...]) -> None:
     pod = shipped.pod_of(shipped.one(shipped.with_components(names), "DaemonSet", "nvtopo-agent"))
     of_host = {volume["name"]: volume["hostPath"] for volume in pod["volumes"] if "hostPath" in volume}
     for container in (*pod["initContainers"], *pod["containers"]):
         writable = [
             mount for mount in container["volumeMounts"] if mount["name"] in of_host and not mount.get("readOnly")
         ]
-        assert [mount["mountPath"] for mount in writable] == [str(FEATURES_D)]
+        own = {"features-dir": [str(FEATURES_D)], "dranet-dir": [SOCKETS]}
+        both = [str(FEATURES_D), SOCKETS] if "dranet-provider" in names else [str(FEATURES_D)]
+        assert [mount["mountPath"] for mount in writable] == own.get(container["name"], both)
     assert of_host["features"] == {"path": str(FEATURES_D), "type": "DirectoryOrCreate"}
 
 

@@ -26,7 +26,7 @@ from nvtopo.runtime.backoff import Backoff
 from tests.exporters.test_shadows import machine
 
 NODE = "node-1"
-SLICES = (f"{NODE}-gpus.topo.nvtopo.io", f"{NODE}-nics.topo.nvtopo.io")
+SLICES = tuple(f"{NODE}-{kind}.topo.nvtopo.io" for kind in ("gpus", "nics", "node"))
 Json = dict[str, Any]
 
 
@@ -137,7 +137,7 @@ def ill(node: NodeTopology) -> NodeTopology:
     return replace(node, gpus=(replace(node.gpus[0], recovery_action="gpu-reset"), *node.gpus[1:]))
 
 
-def test_both_slices_are_written_once_and_go_with_the_node(node: Node) -> None:
+def test_all_slices_are_written_once_and_go_with_the_node(node: Node) -> None:
     assert node.settle() == list(SLICES)
     assert node.settle() == []
     written = node.server.slice(SLICES[0])
@@ -147,10 +147,10 @@ def test_both_slices_are_written_once_and_go_with_the_node(node: Node) -> None:
     assert written["spec"]["pool"] == {"name": f"{NODE}/gpus", "generation": 1, "resourceSliceCount": 1}
 
 
-def test_only_the_slice_that_changed_is_written_in_one_step_as_the_next_generation(node: Node) -> None:
+def test_only_what_changed_is_written_in_one_step_as_the_next_generation(node: Node) -> None:
     node.settle()
     node.is_read(ill(machine("h100-sxm-8gpu-8cx7")))
-    assert node.settle() == [SLICES[0]]
+    assert node.settle() == [SLICES[0], SLICES[2]], "the GPU, and the node that is not ready by it"
     spec = node.server.slice(SLICES[0])["spec"]
     assert spec["pool"]["generation"] == 2
     (taint,) = spec["devices"][0]["taints"]
@@ -197,7 +197,8 @@ def test_the_health_of_each_device_is_told_with_the_links_that_are_down(node: No
     assert devices is not None
     sick = [one for one in devices if one.state != "healthy"]
     assert [(one.pool, one.device, one.state, one.words) for one in sick] == [
-        (f"{NODE}/gpus", "gpu-0000-3b-00-0", "unhealthy", "GPU2 has 17 of 18 NVLinks; down: 7")
+        (f"{NODE}/gpus", "gpu-0000-3b-00-0", "unhealthy", "GPU2 has 17 of 18 NVLinks; down: 7"),
+        (f"{NODE}/node", "node", "unhealthy", "GPU2 has 17 of 18 NVLinks"),
     ]
     node.is_read(None)
     assert node.board.now.devices is None

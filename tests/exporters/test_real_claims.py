@@ -142,6 +142,20 @@ def test_four_of_one_group_and_not_two_pairs(api: kube.Api, node: str) -> None:
     assert got(api, pod) == {"gpu-0", "gpu-1", "gpu-2", "gpu-3"}
 
 
+def test_a_whole_node_is_one_that_is_free_and_ready(api: kube.Api, node: str) -> None:
+    publish_gpus(api, node, PAIRS)
+    attributes_of = attributes({"type": "node-shadow", "gpus": 4})
+    taint = [{"key": "topo.nvtopo.io/degraded", "effect": "NoSchedule"}]
+    device = {"name": "node", "attributes": attributes_of}
+    whole = f"{node}-whole"
+    publish(api, "topo.nvtopo.io", whole, [{**device, "taints": taint}], nodeName=node)
+    pod = ask(api, "nvtopo-node-4")
+    waits(api, pod)
+    publish(api, "topo.nvtopo.io", whole, [device], nodeName=node)
+    assert got(api, pod) == {"gpu-0", "gpu-1", "gpu-2", "gpu-3"}
+    waits(api, ask_plainly(api, 1))
+
+
 def publish_with_nics(api: kube.Api, node: str, attribute: str, places: Sequence[str | int]) -> None:
     """A GPU and a NIC in each place, that share no PCIe root; only the shadows say which of them belong together."""
     bus_id, nic_address = "resource.kubernetes.io/pciBusID", "dra.net/pciAddress"

@@ -16,6 +16,7 @@ from nvtopo.exporters.resource_slices import MOST_DEVICES, slices
 from nvtopo.exporters.shadows import BUS_ID, DRIVER, Shadow, Shadows, shadows
 from nvtopo.kube import resource_slices
 from nvtopo.model.conclusions import health, nvlink
+from nvtopo.model.conclusions.derive import derive
 from nvtopo.model.records.expected import Expected, PcieExpectation
 from nvtopo.model.records.node import GpuPair, NodeTopology
 from tests import golden
@@ -43,7 +44,7 @@ def test_all_machines() -> None:
     lines = list[str]()
     for name in MACHINES:
         found = shadows(machine(name))
-        lines += [f"{name}:", *(f"  {line(one)}" for one in (*found.gpus, *found.nics)), ""]
+        lines += [f"{name}:", *(f"  {line(one)}" for one in (*found.nodes, *found.gpus, *found.nics)), ""]
     golden.check("\n".join(lines), GOLDEN / "machines.txt")
 
 
@@ -70,6 +71,18 @@ def test_two_of_a_group_are_joined_by_nvlink(name: str) -> None:
 
 def test_a_gpu_in_mig_mode_has_no_shadow() -> None:
     assert shadows(machine("a100-mig-on")).gpus == ()
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_whole_node_is_avoided_as_long_as_it_is_not_ready(name: str) -> None:
+    node = machine(name)
+    found = shadows(node).nodes
+    if not node.gpus or any(gpu.mig for gpu in node.gpus):
+        assert found == ()
+        return
+    (whole,) = found
+    assert whole.attributes["gpus"] == len(node.gpus)
+    assert (whole.ill is not None) == (derive(node).health.ready is False)
 
 
 def test_both_gpus_of_one_sided_links_are_tainted() -> None:

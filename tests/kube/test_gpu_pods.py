@@ -236,3 +236,28 @@ def test_what_a_job_measured_is_a_positive_number_or_not_known(
     pod = read(document)
     assert pod is not None
     assert pod.measured == found
+
+
+@pytest.mark.parametrize(
+    ("labels", "job"),
+    [
+        ({}, ""),
+        ({"batch.kubernetes.io/job-name": "train"}, "train"),
+        ({"batch.kubernetes.io/job-name": "set-w-0", "jobset.sigs.k8s.io/jobset-name": "set"}, "set"),
+        ({"leaderworkerset.sigs.k8s.io/name": "serve"}, "serve"),
+        ({"ray.io/cluster": ""}, ""),
+    ],
+)
+def test_a_pod_s_job_is_what_its_outermost_controller_calls_it(labels: dict[str, str], job: str) -> None:
+    document = written()
+    document["metadata"]["labels"] = labels
+    found = read(document)
+    assert found is not None
+    assert found.job == job
+
+
+def test_a_pod_that_claims_devices_is_kept_though_it_asks_for_no_gpu() -> None:
+    assert read(written(gpus=0)) is None
+    found = read(written(gpus=0, resourceClaims=[{"name": "gpus", "resourceClaimName": "c"}]))
+    assert found is not None
+    assert found.gpus == 0

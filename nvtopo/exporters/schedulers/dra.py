@@ -39,6 +39,10 @@ def documents(view: View, nodes: Mapping[str, GraphNode], name: str) -> list[dic
         found.append(_class(name, "nic", f'device.driver == "{NIC_DRIVER}" && {rdma}'))
         if "complex" in ties or numbers:
             found.append(_class(name, "nic-shadow", f'device.driver == "{DRIVER}" && {_has("type", "nic-shadow")}'))
+    whole = sorted({len(topology.gpus) for topology in topologies if not any(gpu.mig for gpu in topology.gpus)} - {1})
+    if whole:
+        found.append(_class(name, "node", f'device.driver == "{DRIVER}" && {_has("type", "node-shadow")}'))
+    found += [_template(name, f"node-{count}", _whole_node(name, count)) for count in whole]
     found += [_template(name, shape, _group(name, size)) for shape, size in _SIZES.items() if _joined(topologies, size)]
     found += [_template(name, f"gpu-nic-{tie}", _with_nic(name, tie)) for tie in _TIES if tie in ties]
     found += [_template(name, f"rail-{rail}", _on_rail(name, rail)) for rail in sorted(numbers)]
@@ -139,6 +143,16 @@ def _group(name: str, size: int) -> dict[str, Any]:
     entries = [entry for number in range(size) for entry in _shadowed(name, number)]
     shadows = [f"shadow-{number}" for number in range(size)]
     return _devices([*entries, ("constraints", _match(f"{DRIVER}/nvlinkGroup", *shadows))])
+
+
+def _whole_node(name: str, count: int) -> dict[str, Any]:
+    """All GPUs of a node of so many, and the device that stands for it: a node with a fault in a job's way is avoided.
+
+    Nothing ties GPUs and node but that both are of one node, and there all are taken.
+    """
+    gpus = {"name": "gpus", "exactly": {"deviceClassName": _GPU_CLASS, "count": count}}
+    exact = f'device.attributes["{DRIVER}"].?gpus.orValue(0) == {count}'
+    return {"requests": [gpus, _request("node", object_name(name, "node"), exact)]}
 
 
 def _with_nic(name: str, tie: Tie) -> dict[str, Any]:
