@@ -26,7 +26,10 @@ TEAM = ROOT / "docs/recipes/team/quota-and-priority.yaml"
 
 
 #: Command of a console block that no test runs here -> who holds its output.
-ELSEWHERE = {"nvtopo pods": "tests/daemonset/test_real_cluster.py"}
+ELSEWHERE = {
+    "nvtopo pods": "tests/daemonset/test_real_cluster.py",
+    "kubectl get ntopo": "tests/kube/test_real_api_server.py",
+}
 
 
 def fenced(page: Path | str) -> list[tuple[str, str]]:

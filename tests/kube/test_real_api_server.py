@@ -11,18 +11,24 @@ import yaml
 from msgspec.structs import replace
 
 import nvtopo
-from nvtopo.cluster.inventory import Applied, Deleted, Listed
+from nvtopo.aggregator.status import status_of
+from nvtopo.cluster.graph import build
+from nvtopo.cluster.inventory import Applied, Deleted, Inventory, Listed, fold
 from nvtopo.errors import ApiError, Forbidden, Gone, NotFound
 from nvtopo.kube import client as client_module
 from nvtopo.kube.client import Client
 from nvtopo.kube.store import KubeStore
 from nvtopo.kube.v1alpha1 import API_VERSION, COLLECTION, path, spec_document
 from nvtopo.kube.v1alpha1_status import Condition, Envelope, Status, status_document
+from nvtopo.model.conclusions.assemble import assemble
 from nvtopo.model.records.expected import Expectation
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.model.records.nvlinks import NvLinkBundle
 from nvtopo.model.records.spec import expand
 from nvtopo.model.records.standing import Standing
+from nvtopo.sources.capture import read_capture
+from tests import golden
+from tests.hosts.recorded import FIXTURES
 from tests.kube.following import Following
 from tests.kube.machines import hgx, small
 from tests.lab import kube
@@ -31,6 +37,9 @@ from tests.lab.control_plane import ControlPlane
 pytestmark = pytest.mark.lab
 
 DAEMONSET = Path(nvtopo.__file__).resolve().parents[1] / "daemonset"
+#: Machines of the docs, and the columns that are there without ``-o wide`` (but for the age).
+SHOWN = ("gb200-nvl72-tray", "h100-one-link-down")
+COLUMNS = ("Name", "GPUs", "GPU", "NVLink", "NICs", "Domain", "Driver", "Ready")
 STATUS = Status(
     gpus=8,
     nics=9,
@@ -292,3 +301,30 @@ def _printed(plane: ControlPlane, name: str) -> dict[str, Any]:
     """The row of one object."""
     (row,) = plane.api().table(path(name))
     return row
+
+
+def test_people_see_what_the_docs_show(plane: ControlPlane, admin: Client) -> None:
+    """The block below ``$ kubectl get ntopo``: the API server's columns, aligned as kubectl aligns them."""
+    store, machines = KubeStore(admin), {}
+    for host in SHOWN:
+        node = assemble(read_capture(FIXTURES / "hosts" / host / "capture.json"))
+        name = {"h100-one-link-down": "h100-0001", "gb200-nvl72-tray": "nvl72-r01-t04"}[host]
+        kube.create_node(plane.api(), name)
+        machines[name] = node
+        store.apply(name, node)
+    try:
+        for name, seen in build(fold(Inventory(), Listed(machines, {}))).nodes.items():
+            store.set_status(name, status_of(seen))
+        rows = [_printed(plane, name) for name in sorted(machines)]
+    finally:
+        for name in machines:
+            plane.api().delete(f"/api/v1/nodes/{name}")
+            plane.api().delete(path(name))
+    names = [name for name in rows[0] if name in COLUMNS]
+    cells = [[name.upper() for name in names]]
+    cells += [["" if row[name] is None else str(row[name]) for name in names] for row in rows]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(names))]
+    text = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    readme = DAEMONSET / "README.md"
+    before, command, after = readme.read_text(encoding="utf-8").partition("$ kubectl get ntopo\n")
+    golden.check(before + command + "\n".join(text) + after[after.index("\n```") :], readme)
