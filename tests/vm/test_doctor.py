@@ -18,8 +18,9 @@ PLACES: Final = layout.places()
 #: RDMA device → the NIC that it stands on, below a GPU's own switch, and its address.
 RAILS: Final = {"rail0": ("cx0", "10.1.0.1"), "rail1": ("cx1", "10.1.1.1")}
 MTU: Final = 9000
-#: Bridges on the way from GPU0 and GPU1 to their NIC.
+#: Bridges on the way from GPU0 and GPU1 to their NIC, and on that of the others.
 BRIDGES: Final = tuple(PLACES[name].address for name in ("root0", "slot0", "slot1", "slot2"))
+OTHERS: Final = tuple(PLACES[name].address for name in ("root2", "slot4", "slot5", "slot6", "slot7"))
 _REDIRECTS: Final = 0x1D
 _CODES: Final = (0, 1, 3)
 Findings = set[tuple[str, str]]
@@ -40,9 +41,10 @@ def rails(vm: Vm, netdevs: dict[str, str]) -> Iterator[None]:
     with ExitStack() as stack:
         for rail, netdev in netdevs.items():
             stack.enter_context(_linked(vm, rail, netdev, RAILS[rail][1]))
-        before = acs(vm, 0)
+        before = acs(vm, 0, *BRIDGES, *OTHERS)
         assert before, "no bridge of the machine has ACS"
-        stack.callback(acs, vm, max(before.values()))
+        for address, value in before.items():
+            stack.callback(acs, vm, value, address)
         wait_until_active(vm, list(netdevs))
         yield
 
@@ -60,9 +62,9 @@ def _linked(vm: Vm, rail: str, netdev: str, address: str) -> Iterator[None]:
         vm.run("ip", "link", "set", netdev, "mtu", "1500", "down")
 
 
-def acs(vm: Vm, value: int) -> dict[str, int]:
-    """Write the ACS control of the bridges; what it was before."""
-    written = vm.json("tests.vm.guest.acs", hex(value), *BRIDGES)
+def acs(vm: Vm, value: int, *bridges: str) -> dict[str, int]:
+    """Write the ACS control of the bridges; what it was before. The kernel sets it where an IOMMU is on."""
+    written = vm.json("tests.vm.guest.acs", hex(value), *(bridges or BRIDGES))
     return {address: before for address, (before, _) in written.items()}
 
 
@@ -108,6 +110,7 @@ def test_mtu_gid_and_acs_are_found_within_one_run(vm: Vm, well: Any, netdevs: di
         ("acs-redirect", "GPU0"),
         ("acs-redirect", "GPU1"),
     } <= findings(found) - findings(well)
+    assert ("acs-redirect", "GPU2") not in findings(found), "no bridge of its path redirects"
 
 
 def test_a_rail_that_is_down_is_found(vm: Vm, well: Any, netdevs: dict[str, str]) -> None:
