@@ -80,7 +80,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     kind: str,
     name: str,
     namespace: str,
-    gangs: int,
+    gangs_per_domain: int,
     block_sizes: str | None,
     slurm_names: Path | None,
     previous: Path | None,
@@ -99,7 +99,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     before = (previous or output) if kind in _KEEP_PLACES else None
     asked = _Asked(_sizes(block_sizes), slurm_names, before)
     export = _export(source.checked("export"), kind, name, namespace, asked)
-    text = kinds.text(kind, export._replace(gangs=gangs))
+    text = kinds.text(kind, export._replace(gangs=gangs_per_domain))
     if output is None:
         click.echo(text, nl=False)
     elif check:

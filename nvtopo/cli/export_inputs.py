@@ -17,7 +17,6 @@ _LABEL: Final = "slurm.node.name"
 
 gangs_option = click.option(
     "--gangs-per-domain",
-    "gangs",
     type=click.IntRange(1, 1024),
     default=1,
     show_default=True,

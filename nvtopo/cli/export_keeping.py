@@ -21,7 +21,7 @@ class ApplyOptions(NamedTuple):
     """What is kept applied."""
 
     applied: tuple[str, ...] = ()
-    gangs: int = 1
+    gangs_per_domain: int = 1
 
 
 apply_options = option_group(
@@ -56,5 +56,5 @@ def kept_applied(
     from nvtopo.exporters.schedulers.owned import Owner
 
     kinds, owner = tuple(dict.fromkeys(keep.applied)), Owner(namespace, "nvtopo")
-    keeper = ExportKeeper(aggregator, client, term, kinds, owner, gangs=keep.gangs)
+    keeper = ExportKeeper(aggregator, client, term, kinds, owner, gangs=keep.gangs_per_domain)
     return KeptApplied((keeper.run, keeper.applier.run), (partial(export_metrics.families, keeper),))

@@ -51,6 +51,13 @@ def test_format_is_o_too_and_choices_have_no_case(verb: str) -> None:
 
 
 @VERBS
+def test_each_option_is_a_parameter_of_its_own(verb: str) -> None:
+    """Two of one name: a value goes to the wrong place, or the verb does not start at all."""
+    names = [option.name for option in command_of(verb).params]
+    assert sorted(set(names), key=str) == sorted(names, key=str)
+
+
+@VERBS
 def test_asking_twice_for_a_verb_changes_nothing(verb: str) -> None:
     once = [(option.opts, option.envvar) for option in options_of(verb)]
     assert [(option.opts, option.envvar) for option in options_of(verb)] == once
