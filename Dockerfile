@@ -7,13 +7,15 @@
 #
 # Two builds of one commit differ in what Debian changed between them and in nothing else: each Python package is accepted
 # by its hash only (image/requirements.txt), byte code is checked by content and not by time, and all files bear the
-# commit's time. BASE by digest pins the base too; BUILD_BASE is the base of the machine that builds.
-ARG BASE=debian:bookworm-slim
+# commit's time. BASE has no default, and what has no digest is refused; BUILD_BASE is the base of the machine that builds.
+ARG BASE
 ARG BUILD_BASE=${BASE}
 
 FROM --platform=$BUILDPLATFORM ${BUILD_BASE} AS build
+ARG BUILD_BASE
 ARG SOURCE_DATE_EPOCH=0
-RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-pip python3-venv
+RUN test "${BUILD_BASE#*@sha256:}" != "${BUILD_BASE}" \
+    && apt-get update && apt-get install --yes --no-install-recommends python3 python3-pip python3-venv
 COPY image/requirements.txt image/requirements-build.txt /src/
 # What builds nvtopo's own wheel.
 RUN python3 -m venv /build \
@@ -41,10 +43,12 @@ RUN /build/bin/pip wheel --no-cache-dir --disable-pip-version-check --no-build-i
     && find /opt/nvtopo -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 
 FROM ${BASE}
+ARG BASE
 ARG SOURCE_DATE_EPOCH=0
 # What installing leaves behind names the time of the build, and nobody reads it; files made meanwhile get the commit's.
 # Nothing in here needs to become another user.
-RUN touch /began \
+RUN test "${BASE#*@sha256:}" != "${BASE}" \
+    && touch /began \
     && apt-get update \
     && apt-get install --yes --no-install-recommends python3 python3-pyverbs libudev1 \
     && apt-get clean \

@@ -1,10 +1,12 @@
 """The image's base where no registry is asked: Debian's minimal system, put together from Debian's packages.
 
-It bears the name that the Dockerfile asks for, and has the packages and the missing manual pages of that image.
+It has the packages and the missing manual pages of Debian's image of that name. The Dockerfile gets it by digest.
 """
 
 import hashlib
+import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,7 @@ from image.tools import Buildah, ImageError, run
 
 _NAME: Final = "docker.io/library/debian:bookworm-slim"
 SUITE: Final = "bookworm"
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _MMDEBSTRAP: Final = (
     "mmdebstrap",
     "--quiet",
@@ -29,8 +32,16 @@ _MMDEBSTRAP: Final = (
 
 
 def name(platform: Platform) -> str:
-    """What it is called in the store: this machine's as the Dockerfile calls it."""
+    """What it is called in the store."""
     return _NAME if platform == HOST else f"localhost/debian-{platform.architecture}:{SUITE}-slim"
+
+
+def reference(buildah: Callable[..., str], platform: Platform) -> str:
+    """The one in the store by the digest of its manifest: NAME@sha256:…, which the Dockerfile demands."""
+    found = buildah("inspect", "--type", "image", "--format", "{{.FromImageDigest}}", name(platform))
+    if not _DIGEST.fullmatch(found):
+        raise ImageError(f"{name(platform)}: expected the digest of the base, got {found!r}")
+    return f"{name(platform).rpartition(':')[0]}@{found}"
 
 
 def digest() -> str:

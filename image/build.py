@@ -108,7 +108,7 @@ def rebuilt(image: Image, report: Report) -> tuple[str, str]:
     if not memory.is_file() and HOST is not None:
         with locked("image", "the image", report), _timed("image from nothing", report):
             store = _store(report, HOST)
-            arguments = (*_arguments(image.figures.source_date_epoch, HOST), "--no-cache")
+            arguments = (*_arguments(store, image.figures.source_date_epoch, HOST), "--no-cache")
             first, second = image.figures.image_id, store.build(REPOSITORY, *arguments)
             if first != second:
                 first, second = second, store.build(REPOSITORY, *arguments)
@@ -138,10 +138,10 @@ def _built(store: Buildah, platform: Platform, epoch: int) -> str:
     Debian's buildah has one machine for all stages of a build. So for another machine, the stage that builds is built
     as this machine's, is then called the other's, and stands in for the stage of its name.
     """
-    arguments = _arguments(epoch, platform)
+    arguments = _arguments(store, epoch, platform)
     if platform != HOST and HOST is not None:
         native = ("--build-arg", f"TARGETARCH={platform.architecture}", "--target", "build")
-        stage = store.build(REPOSITORY, *_arguments(epoch, HOST), *native)
+        stage = store.build(REPOSITORY, *_arguments(store, epoch, HOST), *native)
         name = f"localhost/nvtopo-build-{platform.architecture}"
         container = store("from", "--pull-never", stage)
         try:
@@ -170,12 +170,12 @@ def _store(report: Report, *platforms: Platform) -> Buildah:
     return store
 
 
-def _arguments(epoch: int, platform: Platform) -> tuple[str, ...]:
+def _arguments(store: Buildah, epoch: int, platform: Platform) -> tuple[str, ...]:
     return (
         *platform.words,
         *("--timestamp", str(epoch), "--build-arg", f"SOURCE_DATE_EPOCH={epoch}"),
-        *("--build-arg", f"BASE={base.name(platform)}"),
-        *(("--build-arg", f"BUILD_BASE={base.name(HOST)}") if HOST else ()),
+        *("--build-arg", f"BASE={base.reference(store, platform)}"),
+        *(("--build-arg", f"BUILD_BASE={base.reference(store, HOST)}") if HOST else ()),
         # Over a folder that the base has: a mount leaves nothing behind in a layer.
         *("--volume", f"{_home()}:/root:ro"),
     )

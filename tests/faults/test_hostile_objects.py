@@ -26,6 +26,7 @@ from nvtopo.kube.v1alpha1 import path, spec_document
 from nvtopo.model.formats import limits
 from nvtopo.model.records.node import NodeTopology
 from tests.cluster import machines
+from tests.hosts.recorded import HOSTS
 from tests.lab import kube
 from tests.lab.control_plane import ControlPlane
 from tests.lab.process import Child, free_port
@@ -40,6 +41,7 @@ SECONDS: Final = 2.0
 LIAR: Final = "hostile-liar"
 ADDRESS: Final = "0000:01:00.0"
 GPU: Final = {"index": 0, "uuid": "GPU-0"}
+OTHER_GPU: Final = {"index": 1, "uuid": "GPU-1"}
 
 
 def gpu(**facts: Any) -> dict[str, Any]:
@@ -61,8 +63,15 @@ BEYOND: Final[dict[str, dict[str, Any]]] = {
             )
         ]
     },
-    "one index twice": {"gpus": [GPU, GPU]},
-    "a pair in reverse": {"gpus": [GPU, gpu(index=1)], "pairs": [{"a": 1, "b": 0}]},
+    "one index twice": {"gpus": [GPU, GPU | {"uuid": "GPU-1"}]},
+    "one GPU's UUID twice": {"gpus": [GPU, gpu(index=1)]},
+    "one GPU's address twice": {"gpus": [gpu(pciBusID=ADDRESS), gpu(index=1, uuid="GPU-1", pciBusID=ADDRESS)]},
+    "one NIC's name twice": {"nics": [{"name": "eth0"}, {"name": "eth1"}, {"name": "eth0"}]},
+    "one controller's name twice": {"nvmes": [{"name": "nvme0", "pciBusID": f"0000:0{n}:00.0"} for n in range(2)]},
+    "one controller's address twice": {"nvmes": [{"name": f"nvme{n}", "pciBusID": ADDRESS} for n in range(2)]},
+    "one accelerator twice": {"accelerators": [{"pciBusID": ADDRESS}] * 2},
+    "one NUMA node twice": {"numa": [{"index": 1}, {"index": 0}, {"index": 1}]},
+    "a pair in reverse": {"gpus": [GPU, OTHER_GPU], "pairs": [{"a": 1, "b": 0}]},
     "a far CPU": {"numa": [{"index": 0, "cpus": "0-1048576"}]},
     "a deep path": {"gpus": [gpu(path="/".join(["x"] * 400))]},
     "a long reason": {"problems": [{"source": "nvml", "subject": "GPU0", "reason": "x" * 100_000}]},
@@ -77,7 +86,14 @@ TAKEN: Final[dict[str, tuple[dict[str, Any], str | None]]] = {
         {"gpus": [gpu(nvlinks=[{"links": "0-63"}, {"links": "0-63", "version": "5.0"}])]},
         "at most 64 NVLinks",
     ),
-    "one name twice": ({"nics": [{"name": "eth0"}, {"name": "eth0"}]}, "each name once"),
+    "one pair twice": ({"gpus": [GPU, OTHER_GPU], "pairs": [{"a": 0, "b": 1}] * 2}, "each pair once"),
+    "sub-functions of one NIC, and GPUs of which nothing tells them apart but their numbers": (
+        {
+            "nics": [{"name": f"mlx5_{n}", "pciBusID": ADDRESS} for n in range(2)],
+            "gpus": [{"index": n, "uuid": ""} for n in range(2)],
+        },
+        None,
+    ),
     "a pair of others": ({"gpus": [GPU], "pairs": [{"a": 0, "b": 7}]}, "two GPUs of this node"),
     "an end that is no address": ({"gpus": [gpu(nvlinks=[{"links": "0", "peers": {"x": "0"}}])]}, "a PCI address"),
     "more than an object": (
@@ -215,3 +231,10 @@ def test_the_honest_nodes_are_right_within_seconds(cluster: Cluster, spec: dict[
 
         assert kube.wait_for(condition, what="its status")["status"] == "Unknown"
     assert cluster.get("/healthz") == {"status": "ok"}
+
+
+def test_what_every_recorded_machine_s_agent_wrote_is_taken(cluster: Cluster) -> None:
+    """Agents of earlier versions go on writing it."""
+    for host in HOSTS:
+        written = json.loads((host / "expected" / "topology.json").read_text(encoding="utf-8"))
+        cluster.write_spec(LIAR, written["spec"])

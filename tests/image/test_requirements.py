@@ -2,6 +2,7 @@
 
 import configparser
 import re
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,9 @@ from typing import Final
 import pytest
 from packaging.requirements import Requirement
 
-from image import build
+from image import base, build
+from image.platforms import ALL, HOST
+from image.tools import ImageError
 
 FILES: Final = ("image/requirements.txt", "image/requirements-build.txt")
 PACKAGE: Final = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)")
@@ -58,12 +61,30 @@ def test_what_the_image_is_built_from_has_both_files() -> None:
         assert "--require-hashes" in install or "--no-index" in install
 
 
-def test_the_base_can_be_named_by_digest() -> None:
-    """Whole: nothing is added to what BASE says, and no stage has a base of its own."""
+def test_the_base_has_to_be_named_by_digest() -> None:
+    """Nothing is added to what BASE says, no stage has a base of its own, and there is no default."""
     dockerfile = Path(build.REPOSITORY / "Dockerfile").read_text()
     stages = re.findall(r"^FROM +(?:--platform=\S+ +)?(\S+)", dockerfile, re.MULTILINE)
     assert stages == ["${BUILD_BASE}", "${BASE}"]
-    assert re.findall(r"^ARG +(?:BUILD_)?BASE=(\S+)", dockerfile, re.MULTILINE) == ["debian:bookworm-slim", "${BASE}"]
+    head, *bodies = re.split(r"^FROM .*$", dockerfile, flags=re.MULTILINE)
+    assert re.findall(r"^ARG +(\S+)", head, re.MULTILINE) == ["BASE", "BUILD_BASE=${BASE}"]
+    for name, body in zip(("BUILD_BASE", "BASE"), bodies, strict=True):
+        assert re.search(rf"^ARG {name}$", body, re.MULTILINE)
+        (step, *_) = re.findall(r"^RUN (.+?)(?: *\\)?$", body, re.MULTILINE)
+        for value, status in ((f"debian@sha256:{'0' * 64}", 0), ("debian:bookworm-slim", 1), ("", 1)):
+            done = subprocess.run(("sh", "-c", step), env={name: value}, check=False)
+            assert done.returncode == status, (step, value)
+
+
+@pytest.mark.skipif(HOST is None, reason="the image is built on amd64 or arm64")
+def test_a_build_of_ours_names_its_bases_by_digest() -> None:
+    assert HOST is not None
+    sha = f"sha256:{'a' * 64}"
+    for platform in ALL:
+        assert base.reference(lambda *_: sha, platform) == f"{base.name(platform).partition(':')[0]}@{sha}"
+        for no_digest in ("", "latest", sha[:-1], f"{sha}\n{sha}"):
+            with pytest.raises(ImageError, match="expected the digest of the base"):
+                base.reference(lambda *_, said=no_digest: said, platform)
 
 
 def _needed(name: str, extras: frozenset[str]) -> set[str]:

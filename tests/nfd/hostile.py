@@ -69,7 +69,7 @@ def _gpus(index: int, stride: int, count: int) -> st.SearchStrategy[Gpu]:
     return st.builds(
         Gpu,
         index=st.just(index * stride),
-        uuid=TEXTS,
+        uuid=TEXTS.map(lambda text: text and f"{text}{index}"),
         name=TEXTS,
         pci_address=st.just(_address(index)),
         numa_node=st.one_of(st.none(), COUNTS),

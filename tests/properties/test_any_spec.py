@@ -102,14 +102,28 @@ def read(spec: dict[str, Any]) -> NodeTopology | str:
 
 def numbered(spec: dict[str, Any]) -> dict[str, Any]:
     """The same, without the contradictions that chance makes most often."""
-    for name, key in (("gpus", "index"), ("numa", "index"), ("nics", "name"), ("nvmes", "name")):
+    for name, key in _KEYS_OF_DEVICES:
         for number, device in enumerate(spec.get(name, ())):
-            device[key] = number if key == "index" else f"{device[key][:8]}{number}"
+            if key in device:
+                device[key] = _numbered(key, device[key], number)
     count = len(spec.get("gpus", ()))
     for pair in spec.get("pairs", ()):
         pair["a"], pair["b"] = sorted((pair["a"] % max(count, 1), pair["b"] % max(count, 1)))
-    spec["pairs"] = [pair for pair in spec.get("pairs", ()) if pair["a"] < pair["b"]]
+    pairs = {(pair["a"], pair["b"]): pair for pair in spec.get("pairs", ()) if pair["a"] < pair["b"]}
+    spec["pairs"] = list(pairs.values())
     return spec
+
+
+_KEYS_OF_DEVICES: Final = (
+    *(("gpus", "index"), ("gpus", "uuid"), ("gpus", "pciBusID"), ("numa", "index"), ("accelerators", "pciBusID")),
+    *(("nics", "name"), ("nvmes", "name"), ("nvmes", "pciBusID")),
+)
+
+
+def _numbered(key: str, value: Any, number: int) -> Any:
+    if key == "index":
+        return number
+    return f"{value[:-1]}{number}" if key == "pciBusID" else f"{value[:8]}{number}"
 
 
 @settings(suppress_health_check=list(HealthCheck))
