@@ -73,7 +73,7 @@ class _Claim(Record, frozen=True, kw_only=True):
 
 
 class _Terms(Record, frozen=True, kw_only=True):
-    node_selector_terms: list[dict[str, Any]] | None = None
+    node_selector_terms: list[dict[str, list[Any] | None]] | None = None
 
 
 class _NodeAffinity(Record, frozen=True, kw_only=True):

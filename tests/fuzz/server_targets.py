@@ -18,13 +18,15 @@ from nvtopo.errors import ParseError
 from nvtopo.exporters import change_records, document, extender, history_document
 from nvtopo.exporters.schedulers.owned import Owner, marked
 from nvtopo.fabrics import labels
-from nvtopo.kube import accepted, admission, cordoned, gpu_pods, label_way
+from nvtopo.kube import accepted, admission, cordoned, gpu_pods, label_way, pod_changes
 from nvtopo.kube.allocations import Allocations
 from nvtopo.kube.client import Client
 from nvtopo.kube.node_labels import NodeLabels
 from nvtopo.kube.reservations import Reservations, decoded
 from nvtopo.placement import gang, trace
 from nvtopo.placement.fleet import Host, fleet
+from nvtopo.placement.gang_steps import Lift
+from nvtopo.placement.result import Rank
 from nvtopo.wire.event_stream import messages
 from tests.fuzz import samples
 
@@ -162,6 +164,13 @@ def _gpu_pods() -> tuple[bytes, ...]:
     return (msgspec.json.encode({"metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}),)
 
 
+def _lifted(body: bytes) -> None:
+    """What is written at the pod is made of what it says."""
+    pod = gpu_pods.decoded(body)
+    if pod is not None:
+        pod_changes.change(Lift(pod, "gang:team/g", Rank(rank=0, node="node-a", gpus=(0, 1))))
+
+
 def _wishes() -> Iterable[bytes]:
     return (
         b"required: leaf\nnodeSelector: {a: b}\ntimeoutSeconds: 60\nonTimeout: open\n",
@@ -263,7 +272,7 @@ def wire(answered: Answered) -> Targets:
         "change": (_changes, _stepped),
         "event-stream": (_streams, lambda body: list(messages(body.splitlines(keepends=True)))),
         "extender": (_extended, _scheduled),
-        "gpu-pods": (_gpu_pods, gpu_pods.decoded),
+        "gpu-pods": (_gpu_pods, _lifted),
         "gang": (_wishes, _ganged),
         "label-way": (_node_feature, lambda body: label_way.read(answered(_one_page(body)), "node-a")),
     }

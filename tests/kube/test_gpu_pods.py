@@ -7,7 +7,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from nvtopo.errors import ApiError, Forbidden
+from nvtopo.errors import ApiError, Forbidden, ParseError
 from nvtopo.kube import gpu_pods, pod_changes
 from nvtopo.kube.client import Client, ListMetadata, ListPage
 from nvtopo.kube.gpu_pods import GpuPods, decoded
@@ -62,7 +62,9 @@ def test_a_pod_says_its_gang_its_place_in_it_and_what_was_written_at_it() -> Non
         schedulingGates=[{"name": "nvtopo.io/placement"}, {"name": "other"}],
         priority=3,
         affinity={
-            "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"a": 1}]}}
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": [1]}]}
+            }
         },
     )
     document["metadata"] |= {
@@ -94,7 +96,7 @@ def test_a_pod_says_its_gang_its_place_in_it_and_what_was_written_at_it() -> Non
         reservation="r",
         priority=3,
         created=60.0,
-        terms=({"a": 1},),
+        terms=({"matchFields": [1]},),
     )
     document["status"]["phase"] = "Failed"
     document["metadata"]["annotations"]["nvtopo.io/rank"] = "-1"
@@ -261,3 +263,16 @@ def test_a_pod_that_claims_devices_is_kept_though_it_asks_for_no_gpu() -> None:
     found = read(written(gpus=0, resourceClaims=[{"name": "gpus", "resourceClaimName": "c"}]))
     assert found is not None
     assert found.gpus == 0
+
+
+def test_terms_that_are_no_terms_are_refused_and_never_written() -> None:
+    def of(term: dict[str, Any]) -> dict[str, Any]:
+        required = {"nodeSelectorTerms": [term]}
+        return written(affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}})
+
+    lift = Lift(cast("GpuPod", read(of({"matchFields": None}))), "gang:team/g", Rank(rank=0, node="a", gpus=(0,)))
+    assert (
+        b'"matchFields":[{"key":"metadata.name","operator":"In","values":["a"]}]' in pod_changes.change(lift).document
+    )
+    with pytest.raises(ParseError):
+        read(of({"matchFields": 5}))
