@@ -82,6 +82,10 @@ BEYOND: Final[dict[str, dict[str, Any]]] = {
 #: What the schema takes, and why nothing is concluded from it; None for what is a node.
 TAKEN: Final[dict[str, tuple[dict[str, Any], str | None]]] = {
     "the largest node": (largest_node.spec(), None),
+    "as many NICs as there may be, with the kernel's longest names": (
+        {"nics": [{"name": f"{n:064}"} for n in range(limits.MOST_NICS)]},
+        None,
+    ),
     "links twice": (
         {"gpus": [gpu(nvlinks=[{"links": "0-63"}, {"links": "0-63", "version": "5.0"}])]},
         "at most 64 NVLinks",
