@@ -25,6 +25,8 @@ _MESSAGES: Final = 1000
 _MESSAGE_BYTES: Final = 65_536
 _MOST_BYTES: Final = 64 << 10
 _LONGEST: Final = 160
+#: Not ``localhost``: a small machine resolves no name.
+_HERE: Final = "127.0.0.1"
 _CONNECT: Final = "Couldn't connect"
 _CONNECT_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.1
@@ -55,7 +57,7 @@ def here(end: End, tcp_port: int = PORT) -> RdmaLoop:
     if (missing := _missing(end.device)) is not None:
         return missing
     with _running(end.arguments(tcp_port)) as server:
-        client = _client(end, "localhost", tcp_port)
+        client = _client(end, _HERE, tcp_port)
         other = _last_line(server) if server.poll() else ""
     said = f"{client.said}; the other end: {other}" if other and not client.passed else client.said
     return RdmaLoop(end.device, False if other else client.passed, said)
