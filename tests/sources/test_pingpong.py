@@ -56,7 +56,7 @@ def test_messages_that_come_back(log: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ends(monkeypatch, "passes")
     assert pingpong.here(END) == ("mlx5_0", True, "52.4 Gb/s, 20.00 µs")
     said = "-d mlx5_0 -i 1 -g 3 -m 4096 -s 65536 -n 1000 -c -p 18515"
-    assert f"{said} -- localhost" in log.read_text().splitlines()
+    assert f"{said} -- 127.0.0.1" in log.read_text().splitlines()
 
 
 def test_messages_that_are_lost_and_what_the_other_end_said(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
