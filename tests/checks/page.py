@@ -81,7 +81,7 @@ Only what is asked for is tried. What it sends, and for how long at most, is sai
 - `nvtopo doctor --probe-mtu [NETDEV=]HOST` sends echo requests that may not be fragmented, of the network device's
   whole MTU and, if that is not answered, of smaller sizes. It needs `CAP_NET_RAW` or `net.ipv4.ping_group_range`.
 - `nvtopo doctor --answer-rdma mlx5_0` on one node and `nvtopo doctor --probe-rdma mlx5_0=HOST` on another run the
-  distribution's `ibv_rc_pingpong`: a thousand messages of 64 KiB to and fro, each compared with what was sent.
+  distribution's `ibv_rc_pingpong`: two hundred messages of 64 KiB to and fro, each compared with what was sent.
   `nvtopo doctor --probe-rdma mlx5_0` runs both ends on this node. GID index and RDMA MTU are those of the port.
 
 No such test decides whether a node is ready.

@@ -21,13 +21,15 @@ PORT: Final = 18515
 MOST_SECONDS: Final = 20.0
 #: How long it waits for the other end, if that is another node.
 SERVER_SECONDS: Final = 120.0
-_MESSAGES: Final = 1000
+_MESSAGES: Final = 200
 _MESSAGE_BYTES: Final = 65_536
 _MOST_BYTES: Final = 64 << 10
 _LONGEST: Final = 160
 #: Not ``localhost``: a small machine resolves no name.
 _HERE: Final = "127.0.0.1"
 _CONNECT: Final = "Couldn't connect"
+#: What it prints of the two ends: in a file it comes after the error, which is not buffered.
+_ADDRESSES: Final = ("local address:", "remote address:")
 _CONNECT_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.1
 _MEGABITS: Final = re.compile(r"seconds = (\d{1,12}\.\d\d) Mbit/sec")
@@ -142,6 +144,7 @@ def _text(process: _Process) -> str:
 
 def _last_line(process: _Process) -> str:
     lines = [line.strip() for line in _text(process).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(_ADDRESSES)] or lines
     return printable(lines[-1][:_LONGEST]) if lines else ""
 
 
