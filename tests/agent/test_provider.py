@@ -107,8 +107,6 @@ def test_what_is_no_request_of_dranet(asking: Asking, method: str, path: str, bo
         b"",
         b"\x16\x03\x01\x00",
         b"DELETE / HTTP/1.1\r\n\r\n",
-        b"GET /health HTTP/1.1\r\n" + b"x" * MOST_BYTES,
-        b"POST /GetDeviceConfig HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n" + b"x" * MOST_BYTES,
     ],
 )
 def test_strangers_get_no_answer_and_are_in_nobody_s_way(tmp_path: Path, asking: Asking, content: bytes) -> None:
@@ -120,6 +118,23 @@ def test_strangers_get_no_answer_and_are_in_nobody_s_way(tmp_path: Path, asking:
         with contextlib.suppress(ConnectionResetError):
             assert stranger.recv(1) == b""
     assert asking.ask("GET", "/health")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"GET /health HTTP/1.1\r\n" + b"x" * MOST_BYTES,
+        b"POST /GetDeviceConfig HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n" + b"x" * MOST_BYTES,
+    ],
+)
+def test_who_sends_more_than_a_request_is_left_at_once(tmp_path: Path, node: Node, content: bytes) -> None:
+    path = tmp_path / "s"
+    with Provider(path, node.latest, connection_seconds=300), socket.socket(socket.AF_UNIX) as stranger:
+        stranger.settimeout(60)
+        stranger.connect(str(path))
+        stranger.sendall(content)
+        with contextlib.suppress(ConnectionResetError):
+            assert stranger.recv(1) == b""
 
 
 def test_who_sends_nothing_is_left_after_the_deadline(tmp_path: Path, node: Node) -> None:

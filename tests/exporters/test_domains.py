@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as struct
 
 from nvtopo.cluster.claims import Claim, Reading
 from nvtopo.cluster.graph import build
@@ -95,3 +96,15 @@ def test_the_slices_select_by_the_label_that_the_agent_gives() -> None:
     (first, *_) = kinds.OBJECTS["dra-domains"](clusters.nvl72())
     (term,) = first["spec"]["nodeSelector"]["nodeSelectorTerms"]
     assert term["matchExpressions"][0]["key"] == dra_domains.LABEL == "nvtopo.io/nvlink.domain"
+
+
+def test_a_domain_that_no_label_can_name_is_none() -> None:
+    node = clusters.host("gb200-nvl72-tray")
+
+    def called(name: str) -> Export:
+        fabrics = [(gpu, gpu.fabric) for gpu in node.gpus]
+        gpus = tuple(struct(gpu, fabric=struct(own, cluster_uuid=name)) for gpu, own in fabrics if own is not None)
+        return export({"a": struct(node, gpus=gpus)})
+
+    assert len(devices(called("7c4f8bcf"))) == 1
+    assert devices(called("not a label")) == {}

@@ -1,7 +1,9 @@
 """Decoders of what the API server keeps for the aggregator, of what clients send it, and of what it says to ours."""
 
 import random
+import socket
 import threading
+import time
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
@@ -10,12 +12,14 @@ from typing import Any, Final
 
 import msgspec
 
+from nvtopo.agent.http import provider
 from nvtopo.aggregator.exported import Exported, is_as_wanted
 from nvtopo.cli import export_inputs
 from nvtopo.cluster import acceptance
 from nvtopo.cluster.accepted import Act
 from nvtopo.errors import ParseError
 from nvtopo.exporters import change_records, document, extender, history_document
+from nvtopo.exporters.nic_attributes import NicAttributes
 from nvtopo.exporters.schedulers.owned import Owner, marked
 from nvtopo.fabrics import labels
 from nvtopo.kube import accepted, admission, cordoned, gpu_pods, label_way, pod_changes
@@ -23,6 +27,7 @@ from nvtopo.kube.allocations import Allocations
 from nvtopo.kube.client import Client
 from nvtopo.kube.node_labels import NodeLabels
 from nvtopo.kube.reservations import Reservations, decoded
+from nvtopo.model.records.node import NodeTopology
 from nvtopo.placement import gang, trace
 from nvtopo.placement.fleet import Host, fleet
 from nvtopo.placement.gang_steps import Lift
@@ -36,6 +41,9 @@ Targets = dict[str, tuple[Callable[[], Iterable[bytes]], Callable[[bytes], objec
 _HYPER: Final = {"apiVersion": "topology.volcano.sh/v1alpha1", "kind": "HyperNode", "metadata": {"name": "a"}}
 _OWNER: Final = Owner("nvtopo", "nvtopo")
 _WANTED: Final = next(iter(marked([{**_HYPER, "spec": {"tier": 1, "members": [{}]}}], "volcano", _OWNER).values()))
+_NICS: Final = NicAttributes(NodeTopology(), {})
+#: What a socket takes that nobody reads yet.
+_ROOM: Final = 64 << 10
 _VIEW: Final = extender.view(fleet([Host("node-a", {"leaf": "l"}, ((0, 1),), ((0, 1),))], ("leaf",)))
 
 
@@ -218,6 +226,26 @@ def _acted(acts: Mapping[str, Act]) -> None:
     acceptance.standing(acts, "2026-01-15T00:00:00Z")
 
 
+def _device() -> Iterable[bytes]:
+    asked = {"mac_address": "02:00:00:00:00:01", "pci_address": "0000:1a:00.0", "name": "rail0"}
+    body = msgspec.json.encode(asked)
+    head = f"POST /GetDeviceAttributes HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    return (head.encode() + body, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+
+def _told(body: bytes) -> None:
+    """The whole request, as it comes over the socket."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(body[:_ROOM])
+        theirs.shutdown(socket.SHUT_WR)
+        request = provider._request(ours, time.monotonic() + 1)
+    if request is None:
+        raise ParseError("no request")
+    if provider.answer(*request, _NICS).status.startswith("4"):
+        raise ParseError("refused")
+
+
 def _first(events: Any, stop: threading.Event) -> Any:
     """What comes first; a refusal of ours if that is nothing."""
     stop.wait = lambda *_: stop.set()  # type: ignore[assignment,method-assign]  # instead of the next attempt
@@ -272,6 +300,7 @@ def wire(answered: Answered) -> Targets:
         "change": (_changes, _stepped),
         "event-stream": (_streams, lambda body: list(messages(body.splitlines(keepends=True)))),
         "extender": (_extended, _scheduled),
+        "dranet": (_device, _told),
         "gpu-pods": (_gpu_pods, _lifted),
         "gang": (_wishes, _ganged),
         "label-way": (_node_feature, lambda body: label_way.read(answered(_one_page(body)), "node-a")),
