@@ -9,6 +9,10 @@ from typing import Any, Final
 import grpc
 import pytest
 
+from nvtopo.model.records.node import Gpu, NodeTopology
+from nvtopo.model.samples import audit
+from nvtopo.model.samples.allocation import allocation
+from nvtopo.reports.pods import text
 from nvtopo.sources.kubelet import pod_resources, pods
 from nvtopo.sources.sysfs import SysfsReader, SysfsRoot
 from tests.kubelet import place
@@ -21,7 +25,7 @@ pytestmark = pytest.mark.kubelet
 _PLUGINS: Final = Path("/var/lib/kubelet/device-plugins")
 _ENDPOINT: Final = "nvtopo-test.sock"
 _RESOURCE: Final = "nvidia.com/gpu"
-_UUIDS: Final = tuple(f"GPU-{digit * 8}-2222-3333-4444-555555555555" for digit in "123")
+_UUIDS: Final = tuple(f"GPU-{digit * 8}-2222-3333-4444-555555555555" for digit in "1234")
 _POD: Final = "train-0"
 
 
@@ -115,6 +119,22 @@ def test_the_kubelet_says_which_container_holds_which_gpus(pod: str) -> None:
     assert len(held.devices) == 2
     assert set(held.devices) < set(_UUIDS)
     assert held.numa_nodes == (0,)
+
+
+def test_the_audit_shows_a_pod_of_two_groups_though_one_was_free(pod: str) -> None:
+    """Which two of the four the kubelet gives is its own choice, so the pairs are laid across it."""
+    del pod
+    reading = pods.read(SysfsRoot())
+    node = NodeTopology(gpus=tuple(Gpu(index=index, uuid=uuid) for index, uuid in enumerate(_UUIDS)))
+    found = allocation(reading.held, node, {})
+    (held,) = found.containers
+    first, second = held.gpus
+    third, fourth = sorted({*range(len(_UUIDS))} - {first, second})
+    across, along = ((first, third), (second, fourth)), ((first, second), (third, fourth))
+    (split,) = audit.pods(found, range(len(_UUIDS)), across, {})
+    assert (split.pod, split.groups, split.fewest_groups, split.split) == (_POD, 2, 1, True)
+    assert audit.pods(found, range(len(_UUIDS)), along, {})[0].split is False
+    assert "its GPUs would fit in 1 group" in text({place.NODE: ([split], "")})
 
 
 def test_its_cgroup_is_found_by_the_link_to_its_log(pod: str) -> None:
