@@ -37,6 +37,12 @@ class Trail:
         #: Both as one, within the limits.
         self._trails: dict[str, History] = {}
         self._gone: dict[str, None] = {}
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """It grows with each change of any trail."""
+        return self._version
 
     def remember(self, histories: Mapping[str, History]) -> None:
         """Takes in what the API server keeps of these nodes."""
@@ -88,7 +94,10 @@ class Trail:
         written, now = self._written.get(name, ()), self._now()
         left = history.unwritten(self._unwritten.get(name, ()), written)
         _put(self._unwritten, name, history.kept(left, self._limits, now))
+        before = self._trails.get(name)
         _put(self._trails, name, history.kept(history.continued(written, left), self._limits, now))
+        if self._trails.get(name) != before:
+            self._version += 1
 
     def _leave(self, name: str) -> None:
         """Of nodes that are gone, the newest are kept."""
@@ -97,6 +106,7 @@ class Trail:
             oldest = next(iter(self._gone))
             for known in (self._gone, self._seen, self._trails, self._written, self._unwritten):
                 known.pop(oldest, None)
+            self._version += 1
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

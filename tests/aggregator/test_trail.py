@@ -1,6 +1,7 @@
 """The trail of each node: from graph to status and API, and back from the API server."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 import pytest
@@ -11,7 +12,7 @@ from nvtopo.aggregator.server import GraphServer
 from nvtopo.aggregator.status import StatusWriter
 from nvtopo.aggregator.trail import Trail
 from nvtopo.cluster.events import Recorded
-from nvtopo.cluster.history import Entry, Limits
+from nvtopo.cluster.history import Entry, History, Limits
 from nvtopo.cluster.inventory import Applied, Listed
 from nvtopo.cluster.nodes import readable, unreadable
 from nvtopo.cluster.records import EMPTY
@@ -143,3 +144,27 @@ def test_the_api_answers_for_a_node_a_rack_and_all(live: tuple[Script, Aggregato
     assert after is not None
     assert after.generation == generation + 1, "a trail is no news of the graph"
     assert aggregator.trail.of("r001-t01") == (other,)
+
+
+@pytest.mark.slow
+def test_a_document_is_made_once_for_each_change_of_a_trail(
+    live: tuple[Script, Aggregator, GraphServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a reader who asks again and again takes no time from others."""
+    _, aggregator, server = live
+    made, of = list[int](), history_document.of
+
+    def counted(trails: Mapping[str, History]) -> history_document.HistoryDocument:
+        made.append(len(trails))
+        return of(trails)
+
+    monkeypatch.setattr(history_document, "of", counted)
+    with ThreadPoolExecutor(4) as threads:
+        bodies = {got.body for got in threads.map(lambda _: get(server, "/v1/history"), range(20))}
+    assert (len(bodies), made) == (1, [1])
+    for number in range(12):
+        get(server, f"/v1/history?node=r001-t{number % 2:02}")
+    assert len(made) == 3
+    aggregator.trail.remember({"r001-t01": (_OLD,)})
+    assert len(history_document.decode(get(server, "/v1/history").body).entries) == 2
+    assert made[3:] == [2]
