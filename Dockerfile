@@ -58,6 +58,10 @@ RUN test "${BASE#*@sha256:}" != "${BASE}" \
         -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} + \
     && rm /began
 COPY --from=build /opt/nvtopo /opt/nvtopo
+# Manual pages of all verbs, for who copies them out or installs man in an image of their own; none names a date.
+RUN PYTHONDONTWRITEBYTECODE=1 /opt/nvtopo/bin/nvtopo man --output /opt/nvtopo/share/man/man1 \
+    && find /opt/nvtopo/share -exec touch --date="@${SOURCE_DATE_EPOCH}" {} + \
+    && touch --date="@${SOURCE_DATE_EPOCH}" /opt/nvtopo
 ENV PATH=/opt/nvtopo/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 ENTRYPOINT ["nvtopo"]

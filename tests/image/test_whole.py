@@ -14,6 +14,8 @@ from image import __main__ as command
 from image import build, platforms, provenance
 from image.layout import Layout
 from image.platforms import Platform
+from nvtopo import cli
+from nvtopo.cli import man
 from tests.image import verify
 
 pytestmark = [pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -69,6 +71,15 @@ def test_both_have_the_same_python_files(whole: Layout) -> None:
     )
     assert len(first) > 1000
     assert first == second
+
+
+def test_both_have_the_same_manual_pages_of_all_verbs(whole: Layout) -> None:
+    first, second = (
+        {name: content for name, content in installed(whole, each) if "/share/man/man1/nvtopo" in name}
+        for each in ELF_MACHINES
+    )
+    assert first == second
+    assert {Path(name).name for name in first} == man.pages(cli.main).keys()
 
 
 @pytest.mark.parametrize("platform", OTHERS, ids=lambda each: each.architecture)
