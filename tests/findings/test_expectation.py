@@ -84,7 +84,7 @@ def test_what_is_not_an_expectation_is_refused_in_one_line(text: str, says: str)
 def test_the_documented_example_is_one() -> None:
     expectations = expectations_in((DOCS / "expectations.yaml").read_bytes(), "expectations.yaml")
     assert expectations.of(_NODE) == Expectation(
-        gpus=8, rails=8, nvlinks_per_gpu=18, mtu_bytes=4200, gid_index=3, pcie=PcieExpectation(width=16, generation=5)
+        gpus=8, rails=8, nvlinks_per_gpu=18, mtu_bytes=9000, gid_index=3, pcie=PcieExpectation(width=16, generation=5)
     )
 
 

@@ -1,4 +1,4 @@
-"""What a policy says its machines are for, and which findings matter more there."""
+"""Policies: those that are shipped, and what one says its machines are for."""
 
 import json
 from pathlib import Path
@@ -7,12 +7,32 @@ import pytest
 from click.testing import CliRunner
 
 from nvtopo import cli
+from nvtopo.checks.check import Machine
+from nvtopo.checks.policy import due
+from nvtopo.checks.report import of_node
 from nvtopo.checks.table import CHECKS
 from nvtopo.checks.workload import MATTERS
 from nvtopo.errors import ParseError
 from nvtopo.findings.expectation import WORKLOADS, expectations_in
+from nvtopo.model.conclusions.assemble import assemble
+from tests.checks.recorded import snapshot_of
 from tests.hosts.recorded import FIXTURES
 
+SHIPPED = (FIXTURES.parent / "docs" / "expectations.yaml").read_bytes()
+#: A healthy machine of each shape that is shipped.
+SHAPES = {
+    "hgx-h100": "h100-sxm-8gpu-8cx7",
+    "gb200-nvl72": "gb200-nvl72-tray",
+    "gb300-nvl72": "gb300-nvl72-tray",
+    "gh200": "gh200-single",
+    "hgx-b200": "hgx-b200-8gpu",
+    "hgx-h200": "hgx-h200-8gpu",
+    "hgx-a100-80gb": "hgx-a100-8gpu",
+    "dgx-1": "dgx1-v100-cube-mesh",
+    "dgx-2": "dgx2-v100-16gpu",
+    "h100-nvl": "h100-nvl-pairs",
+    "l40s": "l40s-8gpu-pcie",
+}
 CAPTURE = FIXTURES / "hosts" / "h100-sxm-8gpu-8cx7" / "capture.json"
 
 
@@ -36,6 +56,22 @@ def test_a_setting_that_disturbs_is_a_warning_for_real_time(
     found = json.loads(done.stdout)
     assert [one["severity"] for one in found["findings"] if one["id"] == "numa-balancing-on"] == [severity]
     assert (found["verdict"], done.exit_code) == ("ready", 0)
+
+
+def test_each_shipped_shape_has_a_machine() -> None:
+    assert list(expectations_in(SHIPPED, "docs").shapes) == list(SHAPES)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_healthy_machine_meets_the_shipped_policy_of_its_shape(shape: str) -> None:
+    """And is of no other shape before it."""
+    policy, snapshot = expectations_in(SHIPPED, "docs"), snapshot_of(SHAPES[shape])
+    node = due(assemble(snapshot), snapshot, policy)
+    assert node is not None
+    assert next(name for name, one in policy.shapes.items() if one.match.is_of(node)) == shape
+    report = of_node(Machine(node, snapshot))
+    assert report.verdict == "ready"
+    assert [one for one in report.findings if one.severity != "info"] == []
 
 
 def test_a_workload_that_there_is_not_is_refused_in_one_line() -> None:
