@@ -19,7 +19,8 @@ from nvtopo.model.conclusions.features import features
 from nvtopo.model.conclusions.health import gpu_nvlink_degraded
 from nvtopo.model.conclusions.health_kinds import ILL, Level
 from nvtopo.model.conclusions.hierarchy import functions_of
-from nvtopo.model.records.node import Gpu, NodeTopology
+from nvtopo.model.records.facts import PcieLink
+from nvtopo.model.records.node import Gpu, GpuPair, NodeTopology
 from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sinks.document import derived as derived_document
 from nvtopo.sinks.metrics import health as health_metrics
@@ -306,6 +307,27 @@ def test_lines_of_the_tree_are_the_health_s(machine: Machine) -> None:
 
 
 @_each
+def test_nics_in_pictures_are_the_health_s(machine: Machine) -> None:
+    functions = functions_of(machine.snapshot)
+    root = ET.fromstring(svg.render(machine.node, machine.derived, functions))  # noqa: S314
+    tiles = [
+        (tile.get("class", "").split(), tile.findtext(f"{_SVG}title", "").split(", ")[0])
+        for tile in root.iter(f"{_SVG}g")
+    ]
+    boxes = re.findall(r'"Nic ([^" ]+) [^"]*" \[label="[^"]*", fillcolor="(#\w+)"', dot.render(*machine[2:], functions))
+    text = tree.render(*machine[2:], functions, style=lambda text, mood: f"<{mood}>{text}")
+    drawn = {name: classes[2] for classes, name in tiles if classes[:2] == ["tile", "nic"]}
+    coloured, lines = dict(boxes), {name: mood for mood, name in re.findall(r"<(\w+)>(\S+) ", text)}
+    ill = {name: nic.level for name, nic in machine.derived.health.nics.items() if nic.level != "ok"}
+    for name, level in ill.items():
+        assert (drawn[name], coloured[name], lines[name]) == (_CLASSES[level], _COLOURS[level], _MOODS[level])
+    well = [nic.name for nic in machine.node.nics if nic.name not in ill]
+    assert {drawn[name] for name in well} <= {"ok", "quiet", "unknown"}
+    assert not {coloured[name] for name in well} & {_COLOURS["fault"], _COLOURS["degraded"]}
+    assert {lines[name] for name in well} <= {"ok", "quiet"}
+
+
+@_each
 def test_pairs_on_the_metrics_page_are_the_health_s(machine: Machine) -> None:
     (degraded,) = (
         family for family in pairs.families(machine.node, machine.derived) if family.series is pairs.DEGRADED
@@ -353,6 +375,42 @@ def test_what_makes_a_gpu_ill_is_a_warning_and_its_recovery_is_none(machine: Mac
             event.type for event in found if re.search("NVLink(Down|Up)|Fabric|Recover|Repair|PCIeLink", event.reason)
         }
         assert types == {kind}
+
+
+def _rail(**facts: object) -> NodeTopology:
+    """An H100 host, with other facts of its first rail."""
+    node = MACHINES["h100-sxm-8gpu-8cx7"].node
+    name = min(MACHINES["h100-sxm-8gpu-8cx7"].derived.rails)
+    return replace(node, nics=tuple(replace(nic, **facts) if nic.name == name else nic for nic in node.nics))
+
+
+_BEST: Final = PcieLink(generation=5, width=16, max_generation=5, max_width=16)
+_WITHOUT_ACCESS: Final = (GpuPair(a=0, b=1, nvlink_p2p="NS"),)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reasons"),
+    [
+        (_rail(link=_BEST), _rail(link=replace(_BEST, width=8)), ("PCIeLinkNarrowed", "PCIeLinkWidened")),
+        (_rail(link=_BEST), _rail(link=replace(_BEST, generation=3)), ("NICChanged", "NICChanged")),
+        (_rail(), _rail(ports=()), ("NICChanged", "NICChanged")),
+        (_rail(), replace(_rail(), pairs=_WITHOUT_ACCESS), ("NodeChanged", "NodeChanged")),
+    ],
+    ids=["lanes", "generation", "no ports", "peer access"],
+)
+def test_a_change_that_makes_something_ill_is_a_warning_and_its_end_is_none(
+    before: NodeTopology, after: NodeTopology, reasons: tuple[str, str]
+) -> None:
+    fell, rose = (node_events.of_changes(*sides, changes(*sides)) for sides in ((before, after), (after, before)))
+    assert [event.reason for event in fell if event.type == "Warning"] == [reasons[0]]
+    assert {event.type for event in rose} == {"Normal"}
+    assert reasons[1] in [event.reason for event in rose]
+
+
+def test_a_change_of_what_was_ill_before_is_none() -> None:
+    before, after = _rail(ports=()), _rail(ports=(), firmware="20.99.1")
+    (event,) = node_events.of_changes(before, after, changes(before, after))
+    assert (event.type, event.reason) == ("Normal", "NICChanged")
 
 
 def test_a_rail_without_a_port_is_ill_and_leaves_the_node_ready() -> None:

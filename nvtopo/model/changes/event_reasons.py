@@ -12,7 +12,7 @@ from nvtopo.model.changes.change import Change
 from nvtopo.model.conclusions import health, names, presence
 from nvtopo.model.conclusions.distance import Distances
 from nvtopo.model.conclusions.health import Health, NodeHealth
-from nvtopo.model.conclusions.health_kinds import ILL
+from nvtopo.model.conclusions.health_kinds import ILL, KINDS, Reason
 from nvtopo.model.conclusions.rails import roles
 from nvtopo.model.formats.cpulist import parse_cpulist
 from nvtopo.model.records.node import NodeTopology
@@ -25,6 +25,8 @@ _UP: Final = ("ACTIVE", "ACTIVE_DEFER", "up")
 _NOT_KNOWN: Final = ("", "unknown", None)
 _USABLE: Final = ("active", "sleep")
 _NARROW: Final = ("pcie-below-best", "pcie-below-expected")
+#: Reasons of two GPUs, which the facts of their pair give.
+_OF_PAIRS: Final = ("nvlinks-missing", "nvlinks-down", "nvlink-p2p-refused")
 #: Things that come and go → how a reason begins that is about them.
 _THINGS: Final = {"gpus": "GPU", "nics": "NIC", "nvmes": "NVMe", "nvswitches": "NVSwitch"}
 #: Facts whose name says enough, whichever way they changed.
@@ -86,7 +88,7 @@ def verdict(change: Change, sides: Sides) -> Verdict:
     if change.path in _REASONS:
         return ("Normal", _REASONS[change.path])
     special = {"gpus": _of_gpu(change, sides), "nics": _of_nic(change, sides)}.get(change.kind, iter(()))
-    return next(special, ("Normal", f"{thing}Changed"))
+    return next(special, ("Warning" if _makes_ill(change, sides) else "Normal", f"{thing}Changed"))
 
 
 def _of_gpu(change: Change, sides: Sides) -> Iterator[Verdict]:
@@ -94,10 +96,7 @@ def _of_gpu(change: Change, sides: Sides) -> Iterator[Verdict]:
         yield ("Normal", "NVLinksTraining" if change.after else "NVLinksTrained")
     if change.path == "fabricOverdue":
         yield ("Warning", "FabricInProgress") if change.after else ("Normal", "FabricChanged")
-    if change.path == "link.width" and change.before is not None and change.after is not None:
-        narrower = change.after < change.before
-        ill = narrower and _is_narrow(_health(change.subject, sides.now))
-        yield ("Warning" if ill else "Normal", "PCIeLinkNarrowed" if narrower else "PCIeLinkWidened")
+    yield from _of_width(change, _health(change.subject, sides.now))
     if change.path == "recoveryAction":
         yield ("Warning", "RecoveryNeeded") if change.after else ("Normal", "Recovered")
     if change.path == "memoryRepair":
@@ -106,6 +105,14 @@ def _of_gpu(change: Change, sides: Sides) -> Iterator[Verdict]:
         yield from _of_links(change.before, change.after, _health(change.subject, sides.now))
     if change.within("fabric"):
         yield from _of_fabric(_health(change.subject, sides.was), _health(change.subject, sides.now))
+
+
+def _of_width(change: Change, now: Health | None) -> Iterator[Verdict]:
+    """Lanes of the PCIe link of a GPU or a NIC, where both numbers are known."""
+    if change.path == "link.width" and change.before is not None and change.after is not None:
+        narrower = change.after < change.before
+        ill = narrower and _is_narrow(now)
+        yield ("Warning" if ill else "Normal", "PCIeLinkNarrowed" if narrower else "PCIeLinkWidened")
 
 
 def _of_links(before: dict[str, Any], after: dict[str, Any], now: Health | None) -> Iterator[Verdict]:
@@ -136,6 +143,21 @@ def _of_nic(change: Change, sides: Sides) -> Iterator[Verdict]:
         nic = sides.now.nics.get(change.subject)
         ill = nic is None or nic.level in ILL
         yield ("Normal", "PortUp") if change.after in _UP else ("Warning" if ill else "Normal", "PortDown")
+    yield from _of_width(change, sides.now.nics.get(change.subject, Health()))
+
+
+def _makes_ill(change: Change, sides: Sides) -> bool:
+    """Whether a GPU or NIC that the change is about has a reason to be ill that it did not have before."""
+    was, now = sides.was.reasons, sides.now.reasons
+    found = (one for one in now if KINDS[one.code].level in ILL and one not in was)
+    return any(_is_about(change, one) for one in found)
+
+
+def _is_about(change: Change, reason: Reason) -> bool:
+    if change.kind == "nics":
+        return reason.nic == change.subject
+    about = reason.gpu is not None and names.gpu(reason.gpu) in change.subject.split(", ")
+    return about and (change.kind == "gpus" or (change.kind == "pairs" and reason.code in _OF_PAIRS))
 
 
 def _judged(node: NodeTopology) -> NodeHealth:
