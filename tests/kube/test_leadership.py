@@ -1,6 +1,8 @@
 """The requests of the election, on a server of real HTTP."""
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -122,3 +124,41 @@ def test_who_can_not_do_the_work_gives_the_lease_up_and_takes_it_no_more(
     clock.now += 60
     one.attempt()
     assert (one.term, spec(api_server)) == (None, ("", 0))
+
+
+class Slow:
+    """A client whose requests take two seconds each, and which notes how long each may take."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client, self._clock = client, clock
+        self.seconds: list[float | None] = []
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        def send(*arguments: Any, seconds: float | None = None) -> Any:
+            self.seconds.append(seconds)
+            try:
+                return getattr(self._client, verb)(*arguments, seconds=seconds)
+            finally:
+                self._clock.now += 2
+
+        return send
+
+
+def test_no_request_may_take_as_long_as_the_lease(client: Client, api_server: FakeApiServer, clock: Clock) -> None:
+    slow = Slow(client, clock)
+    one = leadership(slow, clock)  # type: ignore[arg-type]
+    one.attempt(), one.attempt()
+    one.release()
+    assert api_server.requests.count("lease-write") == 3, "made, renewed, released"
+    assert slow.seconds == [Timing().request] * 6
+
+
+def test_a_term_counts_from_when_the_bid_was_sent(client: Client, api_server: FakeApiServer, clock: Clock) -> None:
+    assert api_server.lease is None
+    one = leadership(Slow(client, clock), clock)  # type: ignore[arg-type]
+    one.attempt()
+    sent = 2.0
+    clock.now = sent + Timing().renew_deadline - 0.1
+    assert one.term == 1
+    clock.now = sent + Timing().renew_deadline
+    assert one.term is None
