@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from nvtopo.aggregator.exported import Change, Exported, is_as_wanted
+from nvtopo.aggregator.exported import Exported, PlannedWrite, is_as_wanted
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ApiError, ParseError
@@ -59,7 +59,7 @@ class ExportKeeper:
         self._clock = clock
         self._wall_clock = wall_clock
         self._exported = {kind: Exported(client, kind, owner) for kind in wanted}
-        self.applier: Applier[tuple[str, Change]] = Applier("exports", self._write, term)
+        self.applier: Applier[tuple[str, PlannedWrite]] = Applier("exports", self._write, term)
         """Its ``run`` runs beside ours."""
         self.objects: dict[str, int] = {}
         """Kind → how many objects there should be."""
@@ -127,7 +127,7 @@ class ExportKeeper:
         self._unread.discard(kind)
         for path in dict.fromkeys((*wanted, *found)):
             if path not in wanted:
-                self._want(kind, path, Change(None, known=True), term)
+                self._want(kind, path, PlannedWrite(None, known=True), term)
             elif path not in found or not is_as_wanted(found[path], wanted[path]):
                 self._want(kind, path, _change(wanted[path], known=path in found), term)
 
@@ -135,16 +135,16 @@ class ExportKeeper:
         before = self._before[kind]
         for path in dict.fromkeys((*wanted, *before)):
             if path not in wanted:
-                self._want(kind, path, Change(None, known=False), term)
+                self._want(kind, path, PlannedWrite(None, known=False), term)
             elif wanted[path] != before.get(path):
                 self._want(kind, path, _change(wanted[path], known=False), term)
 
-    def _want(self, kind: str, path: str, change: Change, term: int) -> None:
+    def _want(self, kind: str, path: str, change: PlannedWrite, term: int) -> None:
         """Even if it was written before: it is not there any more as it was."""
         self.applier.forget(path)
         self.applier.want(path, (kind, change), term)
 
-    def _write(self, path: str, wanted: tuple[str, Change]) -> None:
+    def _write(self, path: str, wanted: tuple[str, PlannedWrite]) -> None:
         kind, change = wanted
         try:
             self._exported[kind].write(path, change)
@@ -159,5 +159,5 @@ class ExportKeeper:
         self.failed_at[kind] = self._wall_clock()
 
 
-def _change(wanted: dict[str, Any], *, known: bool) -> Change:
-    return Change(msgspec.json.encode(wanted), known)
+def _change(wanted: dict[str, Any], *, known: bool) -> PlannedWrite:
+    return PlannedWrite(msgspec.json.encode(wanted), known)

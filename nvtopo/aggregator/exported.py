@@ -18,7 +18,7 @@ _OBJECT: Final = Json(dict[str, Any], "an object")
 Object = dict[str, Any]
 
 
-class Change(NamedTuple):
+class PlannedWrite(NamedTuple):
     """What is to become of one object."""
 
     document: bytes | None
@@ -56,7 +56,7 @@ class Exported:
                     if owned.is_ours(found, self._kind, self._owner):
                         yield f"{path}/{found['metadata'].get('name', '')}", found
 
-    def write(self, path: str, change: Change) -> None:
+    def write(self, path: str, change: PlannedWrite) -> None:
         """Apply it, or delete it. An object of that name that is not ours is left as it is.
 
         Raises:
@@ -73,7 +73,7 @@ class Exported:
             return
         self._client.apply(path, change.document, manager=MANAGER)
 
-    def _is_free_or_ours(self, path: str, change: Change) -> bool:
+    def _is_free_or_ours(self, path: str, change: PlannedWrite) -> bool:
         if change.known:
             return True
         try:
@@ -105,5 +105,5 @@ def prune(client: Client, kind: str, owner: Owner) -> int:
     exported = Exported(client, kind, owner)
     found = exported.list()
     for path in found:
-        exported.write(path, Change(None, known=True))
+        exported.write(path, PlannedWrite(None, known=True))
     return len(found)

@@ -78,7 +78,7 @@ class _Collected:
         self._nodes: dict[str, NodeTopology] = {}
         self._origins: dict[str, Path] = {}
         self._unreadable: dict[str, str] = {}
-        self._sources: list[recognise.Part] = []
+        self._sources: list[recognise.Recognised] = []
         self._refused: dict[str, ReadError] = {}
 
     def add(self, file: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 MOST_CHANGE_BYTES: Final = 1 << 20
 
 
-class Change(NamedTuple):
-    """One event."""
+class SentEvent(NamedTuple):
+    """One event of the change stream, as its bytes were sent."""
 
     previous: int
     generation: int
@@ -29,12 +29,12 @@ class Ring:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._changes: deque[Change] = deque()
+        self._changes: deque[SentEvent] = deque()
         self._size = 0
         self._whole: int | None = None
         self._latest: int | None = None
 
-    def put(self, change: Change) -> None:
+    def put(self, change: SentEvent) -> None:
         """The change that follows the latest one."""
         if change.previous != self._latest:
             self.clear(change.previous)
@@ -53,7 +53,7 @@ class Ring:
         self._size = 0
         self._whole = self._latest = generation
 
-    def after(self, generation: int) -> list[Change] | None:
+    def after(self, generation: int) -> list[SentEvent] | None:
         """All changes after a generation that was published; None if some of them are not kept."""
         oldest = self._changes[0].previous if self._changes else self._latest
         if oldest is None or generation < oldest:

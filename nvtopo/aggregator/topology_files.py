@@ -18,7 +18,7 @@ from nvtopo.cluster.findings import NodeFinding, found
 from nvtopo.errors import ReadError, reason_of
 from nvtopo.fabrics import documents, recognise
 from nvtopo.fabrics.fabric import NOTHING, Known
-from nvtopo.fabrics.recognise import NEEDS_NODES, Given, Part
+from nvtopo.fabrics.recognise import NEEDS_NODES, Given, Recognised
 from nvtopo.fabrics.refused import Refused
 from nvtopo.model.formats.printable import printable
 from nvtopo.wire.files import read_file
@@ -42,11 +42,11 @@ class _File:
     """A file as it was read last."""
 
     version: Version
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Recognised, ...] = ()
     """What it holds now."""
     unusable: str | None = None
     """Why it could not be read at all."""
-    good: tuple[Part, ...] = ()
+    good: tuple[Recognised, ...] = ()
     """What it held when it was last good."""
 
 
@@ -141,7 +141,7 @@ class TopologyFiles:
     def _judge(self, known: Known | None) -> dict[str, Reading]:
         """What the files say, each by its last good version."""
         findings: list[NodeFinding] = []
-        in_force: list[Part] = []
+        in_force: list[Recognised] = []
         for name, file in sorted(self._files.items()):
             parts = _waiting(file.parts, known)
             reason = file.unusable or _refusal(parts, known or NOTHING)
@@ -167,18 +167,18 @@ def _unknown(text: str) -> str:
     return "expected a source of the network (docs/topology-files.md), got something else"
 
 
-def _waiting(parts: Iterable[Part], known: Known | None) -> list[Part]:
+def _waiting(parts: Iterable[Recognised], known: Known | None) -> list[Recognised]:
     """The parts that can be read now: without those that wait for the nodes."""
     return [part for part in parts if known is not None or part.kind not in NEEDS_NODES]
 
 
-def _refusal(parts: Iterable[Part], known: Known) -> str | None:
+def _refusal(parts: Iterable[Recognised], known: Known) -> str | None:
     """Why a file can't be used; None if it can."""
     refusals = (reading.refused for reading in _said(list(parts), known).values())
     return next((refused for refused in refusals if refused is not None), None)
 
 
-def _said(parts: Sequence[Part], known: Known) -> dict[str, Reading]:
+def _said(parts: Sequence[Recognised], known: Known) -> dict[str, Reading]:
     try:
         return recognise.read(parts, known)
     except Exception as error:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from nvtopo.aggregator.documents import Document
-from nvtopo.aggregator.ring import Change, Limits, Ring
+from nvtopo.aggregator.ring import Limits, Ring, SentEvent
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.exporters import change_records
 from nvtopo.runtime.guard import Failed, Guard
@@ -118,12 +118,12 @@ class Subscribers:
         self._closed = True
         self._call(self._ring_all)
 
-    def _change(self, before: ClusterGraph, graph: ClusterGraph) -> Change | None:
+    def _change(self, before: ClusterGraph, graph: ClusterGraph) -> SentEvent | None:
         found = self._guard.call("graph", "change", lambda: change_records.encode(change_records.step(before, graph)))
         if isinstance(found, Failed):
             return None
         event = b"event: change\nid: %s\ndata: %s\n\n" % (self._id(graph.generation), found)
-        return Change(before.generation, graph.generation, event)
+        return SentEvent(before.generation, graph.generation, event)
 
     def _newer(self, generation: int | None) -> ClusterGraph | None:
         graph = self._graph()
@@ -148,7 +148,7 @@ class Subscribers:
         known = graph is not None and generation <= graph.generation and self._after(generation) is not None
         return generation if known else None
 
-    def _after(self, generation: int) -> list[Change] | None:
+    def _after(self, generation: int) -> list[SentEvent] | None:
         with self._lock:
             return self._ring.after(generation)
 
@@ -182,7 +182,7 @@ def _generation(generation: int) -> bytes:
     return f'event: generation\ndata: {{"generation":{generation}}}\n\n'.encode()
 
 
-def _joined(changes: list[Change]) -> list[bytes]:
+def _joined(changes: list[SentEvent]) -> list[bytes]:
     """Short events together, so that a burst is few writes."""
     pieces, size = [bytearray()], 0
     for change in changes:

@@ -43,7 +43,7 @@ class Index(NamedTuple):
     """The domains that differ from the index before, by ID."""
 
 
-class Change(NamedTuple):
+class MovedNode(NamedTuple):
     """A node as it was in its domains, and as it is."""
 
     name: str
@@ -51,7 +51,7 @@ class Change(NamedTuple):
     now: Member | None
 
 
-def moved(index: Index, changes: Iterable[Change]) -> Index:
+def moved(index: Index, changes: Iterable[MovedNode]) -> Index:
     """The index after nodes changed; the same object if none did."""
     real = [change for change in changes if change.before != change.now]
     if not real:
@@ -87,7 +87,7 @@ class _Draft:
         self._serials: set[str] = set()
         self._births = index.births
 
-    def move(self, change: Change) -> None:
+    def move(self, change: MovedNode) -> None:
         """Take a node out of where it was, and put it where it is."""
         name, before, now = change
         for home in _homes(before):

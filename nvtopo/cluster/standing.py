@@ -14,7 +14,7 @@ from nvtopo.cluster import nodes as concluding
 from nvtopo.cluster import records as recording
 from nvtopo.cluster.claims import NVLINK_DOMAIN, Reading, Tier
 from nvtopo.cluster.disputes import Claimants, Ruling
-from nvtopo.cluster.domain_index import Change, Home, Index
+from nvtopo.cluster.domain_index import Home, Index, MovedNode
 from nvtopo.cluster.domains import Member
 from nvtopo.cluster.findings import NodeFinding
 from nvtopo.cluster.inventory import Inventory
@@ -85,7 +85,7 @@ def step(before: Standing, inventory: Inventory, context: Context) -> Step:
     rulings = disputes.rulings(before.rulings, claimants, records, touched)
     placed, moved = membership.step(before.placed, Locals(before.local, local, touched), readings)
     members = _members(before.members, {*touched, *moved}, local, placed, records)
-    seats = (Change(name, before.members.get(name), members.get(name)) for name in {*touched, *moved})
+    seats = (MovedNode(name, before.members.get(name), members.get(name)) for name in {*touched, *moved})
     index = domain_index.moved(before.domains, seats)
     numbers, records, noted = _numbers(before, Cluster(index, local, records), members, {*touched, *moved}, now)
     same = rulings is before.rulings and index is before.domains and placed is before.placed

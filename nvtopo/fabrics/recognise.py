@@ -43,7 +43,7 @@ class Given(NamedTuple):
     text: str
 
 
-class Part(NamedTuple):
+class Recognised(NamedTuple):
     """Something of a kind that is known here."""
 
     kind: str
@@ -60,43 +60,43 @@ def text_of(content: bytes) -> str:
     return "" if b"\0" in content[:4096] else content.decode("utf-8", "replace")
 
 
-def parts(given: Given) -> list[Part]:
+def parts(given: Given) -> list[Recognised]:
     """What the file is; nothing if it is no source of the network."""
     if ibnetdiscover.looks_like(given.text):
-        return [Part("ibnetdiscover", given.name, given.text)]
+        return [Recognised("ibnetdiscover", given.name, given.text)]
     if topo_file.looks_like(given.text):
-        return [Part("topo file", given.name, given.text)]
+        return [Recognised("topo file", given.name, given.text)]
     is_json = given.text.lstrip()[:1] in ("{", "[")
     if not is_json and slurm_conf.looks_like(given.text) and not documents.looks_like_yaml(given.text):
-        return [Part("slurm.conf", given.name, given.text)]
+        return [Recognised("slurm.conf", given.name, given.text)]
     if not is_json and not documents.looks_like_yaml(given.text):
         return []
     try:
         found = documents.load(given.text)
     except Refused as error:
-        return [Part("broken", given.name, str(error))] if _SURE.search(given.text) else []
+        return [Recognised("broken", given.name, str(error))] if _SURE.search(given.text) else []
     return [part for document in found for part in _of_document(document, given.name)]
 
 
-def _of_document(document: Any, name: str) -> Iterator[Part]:
+def _of_document(document: Any, name: str) -> Iterator[Recognised]:
     for kind, looks_like in _DOCUMENTS:
         if looks_like(document):
-            yield Part(kind, name, document)
+            yield Recognised(kind, name, document)
             return
     items = document.get("items") if isinstance(document, dict) else None
     for item in items[:_MOST_ITEMS] if isinstance(items, list) else [document]:
         for kind, looks_like in _ITEMS:
             if looks_like(item):
-                yield Part(kind, name, item)
+                yield Recognised(kind, name, item)
         if isinstance(item, dict) and item.get("kind") == "ConfigMap" and isinstance(item.get("data"), dict):
             for key, text in item["data"].items():
                 if isinstance(text, str):
                     yield from parts(Given(f"{name} {key}", text))
 
 
-def read(found: Sequence[Part], known: Known = NOTHING) -> dict[str, Reading]:
+def read(found: Sequence[Recognised], known: Known = NOTHING) -> dict[str, Reading]:
     """Source or file → what it says. Files of one source are read together; a refused one stands by itself."""
-    by_kind: dict[str, list[Part]] = {}
+    by_kind: dict[str, list[Recognised]] = {}
     for part in found:
         by_kind.setdefault(part.kind, []).append(part)
     should = [*by_kind.pop("expected", []), *by_kind.pop("topo file", [])]
@@ -115,7 +115,7 @@ def read(found: Sequence[Part], known: Known = NOTHING) -> dict[str, Reading]:
     return readings | _expected(should, readings)
 
 
-def _guids(several: Sequence[Part]) -> dict[str, tuple[str, str]]:
+def _guids(several: Sequence[Recognised]) -> dict[str, tuple[str, str]]:
     """What operators' files say of GUIDs; one that is refused is refused where it is read."""
     found: dict[str, tuple[str, str]] = {}
     for part in several:
@@ -126,7 +126,7 @@ def _guids(several: Sequence[Part]) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _expected(several: Sequence[Part], readings: Mapping[str, Reading]) -> dict[str, Reading]:
+def _expected(several: Sequence[Recognised], readings: Mapping[str, Reading]) -> dict[str, Reading]:
     """Expected cabling against what all other sources see."""
     refused: dict[str, Reading] = {}
     cables: list[expected.Expected] = []
@@ -138,7 +138,7 @@ def _expected(several: Sequence[Part], readings: Mapping[str, Reading]) -> dict[
     return refused | ({expected.SOURCE: expected.compared(cables, readings.values())} if cables else {})
 
 
-def _ibnetdiscover(several: Sequence[Part], known: Known) -> dict[str, Reading]:
+def _ibnetdiscover(several: Sequence[Recognised], known: Known) -> dict[str, Reading]:
     readings: dict[str, Reading] = {}
     fabrics = []
     for part in several:
@@ -154,7 +154,7 @@ def _ibnetdiscover(several: Sequence[Part], known: Known) -> dict[str, Reading]:
     return readings
 
 
-def _lldp(several: Sequence[Part], known: Known) -> dict[str, Reading]:
+def _lldp(several: Sequence[Recognised], known: Known) -> dict[str, Reading]:
     readings: dict[str, Reading] = {}
     heard = []
     for part in several:
@@ -168,7 +168,7 @@ def _lldp(several: Sequence[Part], known: Known) -> dict[str, Reading]:
     return readings
 
 
-def _managed(read_: Callable[[Any, Known], Fabric], several: Sequence[Part], known: Known) -> dict[str, Reading]:
+def _managed(read_: Callable[[Any, Known], Fabric], several: Sequence[Recognised], known: Known) -> dict[str, Reading]:
     readings: dict[str, Reading] = {}
     fabrics = []
     for part in several:
@@ -179,14 +179,14 @@ def _managed(read_: Callable[[Any, Known], Fabric], several: Sequence[Part], kno
     return readings | ({fabrics[0].source: conclude.of(joined(fabrics))} if fabrics else {})
 
 
-def _volcano(several: Sequence[Part], known: Known) -> dict[str, Reading]:
+def _volcano(several: Sequence[Recognised], known: Known) -> dict[str, Reading]:
     try:
         return {volcano.SOURCE: volcano.read([part.content for part in several], known.nodes)}
     except Refused as error:
         return {several[0].name: Reading(refused=str(error))}
 
 
-def _labels(several: Sequence[Part], _known: Known) -> dict[str, Reading]:
+def _labels(several: Sequence[Recognised], _known: Known) -> dict[str, Reading]:
     found = labels.read([part.content for part in several])
     if found:
         return dict(found)
@@ -221,7 +221,7 @@ _ITEMS: Final[tuple[tuple[str, Callable[[Any], bool]], ...]] = (
     ("own file", own_file.looks_like),
     ("expected", expected.looks_like),
 )
-_TOGETHER: Final[Mapping[str, Callable[[Sequence[Part], Known], dict[str, Reading]]]] = {
+_TOGETHER: Final[Mapping[str, Callable[[Sequence[Recognised], Known], dict[str, Reading]]]] = {
     "ibnetdiscover": _ibnetdiscover,
     "lldp": _lldp,
     "hypernode": _volcano,

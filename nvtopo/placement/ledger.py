@@ -58,7 +58,7 @@ class Unknown(Refused):
     """No reservation has this ID: it never had one, expired, or was released."""
 
 
-class Change(NamedTuple):
+class ReservationChange(NamedTuple):
     """A reservation that came, or went."""
 
     reservation: Reservation
@@ -78,7 +78,7 @@ class Ledger:
         """
         self._reservations: dict[str, Reservation] = {}
         self._holders: dict[Gpu, str] = {}
-        self.log: list[Change] = []
+        self.log: list[ReservationChange] = []
         """What came and went, in order, here and in those that this is a copy of: who has seen a part of the very same
         list need only look at the rest."""
         for reservation in reservations:
@@ -174,10 +174,10 @@ class Ledger:
                 raise Held(f"reservation {reservation.id}: GPU {gpu[1]} of {gpu[0]} is held by reservation {holder}")
         self._reservations[reservation.id] = reservation
         self._holders.update(dict.fromkeys(gpus, reservation.id))
-        self.log.append(Change(reservation, came=True))
+        self.log.append(ReservationChange(reservation, came=True))
 
     def _drop(self, key: str) -> None:
         gone = self._reservations.pop(key)
         for gpu in gone.gpus():
             del self._holders[gpu]
-        self.log.append(Change(gone, came=False))
+        self.log.append(ReservationChange(gone, came=False))

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 
 from nvtopo.placement.fleet import Host
-from nvtopo.placement.ledger import Change, Ledger, Reservation
+from nvtopo.placement.ledger import Ledger, Reservation, ReservationChange
 
 Held = Mapping[str, Collection[int]]
 """Node → indices of GPUs."""
@@ -23,7 +23,7 @@ class Occupied:
     """Kept up with a ledger and with what else is in use; each change tells which nodes it was on."""
 
     def __init__(self) -> None:
-        self._log: list[Change] = []
+        self._log: list[ReservationChange] = []
         self._seen = 0
         self._reservations: dict[str, Reservation] = {}
         self._reserved: dict[str, dict[int, str]] = {}

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvtopo.aggregator.ring import MOST_CHANGE_BYTES, Change, Limits, Ring
+from nvtopo.aggregator.ring import MOST_CHANGE_BYTES, Limits, Ring, SentEvent
 
 FEW = Limits(changes=3, size=100)
 
 
 def chain(ring: Ring, sizes: list[int], first: int = 0) -> None:
     for generation, size in enumerate(sizes, first):
-        ring.put(Change(generation, generation + 1, b"x" * size))
+        ring.put(SentEvent(generation, generation + 1, b"x" * size))
 
 
 def test_every_change_after_a_generation_in_order() -> None:

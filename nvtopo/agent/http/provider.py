@@ -44,32 +44,32 @@ class _Device(msgspec.Struct, frozen=True):
 _DEVICE: Final = Json(_Device, "a device", most_bytes=MOST_BYTES)
 
 
-class Answer(NamedTuple):
-    """A response."""
+class DranetResponse(NamedTuple):
+    """What dranet is answered."""
 
     status: str
     document: Mapping[str, object]
 
 
-def answer(method: str, path: str, body: bytes, known: NicAttributes | None) -> Answer:
+def answer(method: str, path: str, body: bytes, known: NicAttributes | None) -> DranetResponse:
     """What dranet is told; ``known`` is None before the first reading."""
     if path not in _METHODS:
-        return Answer("404 Not Found", {"error": f"known paths: {' '.join(_METHODS)}"})
+        return DranetResponse("404 Not Found", {"error": f"known paths: {' '.join(_METHODS)}"})
     if method != _METHODS[path]:
-        return Answer("405 Method Not Allowed", {"error": f"expected {_METHODS[path]}"})
+        return DranetResponse("405 Method Not Allowed", {"error": f"expected {_METHODS[path]}"})
     if path == _ATTRIBUTES:
         return _attributes(body, known)
-    return Answer("200 OK", _CAPABILITIES if path == _HEALTH else {})  # MTU and routes stay what the host has
+    return DranetResponse("200 OK", _CAPABILITIES if path == _HEALTH else {})  # MTU and routes stay what the host has
 
 
-def _attributes(body: bytes, known: NicAttributes | None) -> Answer:
+def _attributes(body: bytes, known: NicAttributes | None) -> DranetResponse:
     try:
         device = _DEVICE.read(body)
     except ParseError as error:
-        return Answer("400 Bad Request", {"error": str(error)})
+        return DranetResponse("400 Bad Request", {"error": str(error)})
     if known is None:
-        return Answer("503 Service Unavailable", {"error": "this node has not been read yet"})
-    return Answer("200 OK", known.of(Asked(device.pci_address, device.name)))
+        return DranetResponse("503 Service Unavailable", {"error": "this node has not been read yet"})
+    return DranetResponse("200 OK", known.of(Asked(device.pci_address, device.name)))
 
 
 class Provider:
