@@ -23,6 +23,10 @@
     {{- end -}}
   {{- else if eq $object.kind "Deployment" -}}
     {{- include "nvtopo.workload" (dict "object" $object "of" $values.aggregator "context" .context) -}}
+    {{- with $values.aggregator.clusterName -}}
+      {{- $container := first $object.spec.template.spec.containers -}}
+      {{- $_ := set $container "args" (append $container.args (printf "--cluster-name=%s" .)) -}}
+    {{- end -}}
     {{- with $values.aggregator.replicas -}}
       {{- $_ := set $object.spec "replicas" . -}}
     {{- end -}}

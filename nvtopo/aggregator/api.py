@@ -26,6 +26,7 @@ from nvtopo.aggregator.headers import Guarded
 from nvtopo.aggregator.history_api import HistoryApi
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.aggregator.node_documents import NodeDocuments
+from nvtopo.aggregator.site import Site
 from nvtopo.aggregator.stream import Stream
 from nvtopo.aggregator.watch import Subscribers
 from nvtopo.cluster.graph import ClusterGraph
@@ -53,6 +54,7 @@ _PAGE: Final = {
     "icon.svg": "image/svg+xml",
 }
 _RETRY_SECONDS: Final = "5"
+_NOWHERE: Final = Site()
 
 
 def application(  # noqa: PLR0913, PLR0917 - what it serves, each with a default
@@ -62,13 +64,14 @@ def application(  # noqa: PLR0913, PLR0917 - what it serves, each with a default
     parts: Sequence[Part] = (),
     alive: Callable[[], bool] = lambda: True,
     more: Sequence[Route] = (),
+    site: Site = _NOWHERE,
 ) -> Starlette:
     """The ASGI application over a loop and its watchers. Without ``access`` everybody may read.
 
     ``parts`` of the metrics page come beside those of the graph; ``alive`` answers ``/healthz``; ``more`` are routes
-    that change something.
+    that change something; ``site`` is the cluster.
     """
-    api = _Api(aggregator, watch, parts, alive)
+    api = _Api(aggregator, watch, (*parts, site.families), alive, site)
     endpoints: dict[str, Endpoint] = {
         "/": api.front,
         "/page/{file}": api.page,
@@ -101,15 +104,16 @@ class _Api:
     """One method for each path."""
 
     def __init__(
-        self, aggregator: Aggregator, watch: Subscribers, parts: Sequence[Part], alive: Callable[[], bool]
+        self, aggregator: Aggregator, watch: Subscribers, parts: Sequence[Part], alive: Callable[[], bool], site: Site
     ) -> None:
         self._alive = alive
+        self._site = site
         self._aggregator = aggregator
         self._watch = watch
         self._parts = parts
         self._documents = Documents(
             lambda: aggregator.graph,
-            {**bodies.MAKERS, "metrics": _graph_metrics},
+            {**bodies.makers(site.name), "metrics": _graph_metrics},
         )
         self._nodes = NodeDocuments(aggregator.guard)
         self._description = msgspec.json.encode(openapi.description())
@@ -132,7 +136,7 @@ class _Api:
             _known(graph.domains, selection.domain, "domain")
         if selection.node is not None:
             _known(graph.nodes, selection.node, "node")
-        return await self._part(request, graph, partial(bodies.selected, selection))
+        return await self._part(request, graph, partial(bodies.selected, selection, self._site.name))
 
     async def domains(self, request: Request) -> Response:
         return await self._document(request, bodies.DOMAINS)
@@ -199,7 +203,8 @@ class _Api:
         if same := unchanged(request, etag(graph.generation)):
             return same
         latest = await self._documents.get(name, graph)
-        return either(request, latest, openapi.JSON, headers={"ETag": latest.etag, "Cache-Control": "no-cache"})
+        headers = {"ETag": latest.etag, "Cache-Control": "no-cache", **self._site.headers}
+        return either(request, latest, openapi.JSON, headers=headers)
 
     async def _part(self, request: Request, graph: ClusterGraph, make: Make) -> Response:
         """Of which there are as many as domains and nodes: none is kept."""

@@ -1,9 +1,11 @@
 """The documents of a graph as bytes, by name; and those of a part of it, of which none is kept."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from nvtopo.aggregator.served import DomainDocument, DomainsDocument, DriftDocument, NodesDocument
 from nvtopo.cluster.graph import ClusterGraph
@@ -14,10 +16,6 @@ GRAPH: Final = "graph"
 NODES: Final = "nodes"
 DOMAINS: Final = "domains"
 DRIFT: Final = "drift"
-
-
-def _graph(graph: ClusterGraph) -> bytes:
-    return document.encode(document.of(graph))
 
 
 def _nodes(graph: ClusterGraph) -> bytes:
@@ -35,18 +33,18 @@ def _drift(graph: ClusterGraph) -> bytes:
     return msgspec.json.encode(DriftDocument(generation=graph.generation, drift=found))
 
 
-MAKERS: Final[Mapping[str, Callable[[ClusterGraph], bytes]]] = {
-    GRAPH: _graph,
-    NODES: _nodes,
-    DOMAINS: _domains,
-    DRIFT: _drift,
-}
-"""Each is built at most once for a generation."""
+def makers(cluster: str | None) -> Mapping[str, Callable[[ClusterGraph], bytes]]:
+    """Of the cluster of this name. Each document is built at most once for a generation."""
+    return {GRAPH: partial(_graph, cluster), NODES: _nodes, DOMAINS: _domains, DRIFT: _drift}
 
 
-def selected(wanted: Selection, graph: ClusterGraph) -> bytes:
+def _graph(cluster: str | None, graph: ClusterGraph) -> bytes:
+    return document.encode(replace(document.of(graph), cluster=cluster))
+
+
+def selected(wanted: Selection, cluster: str | None, graph: ClusterGraph) -> bytes:
     """A part of the graph."""
-    return document.encode(selection.of_graph(graph, wanted))
+    return document.encode(replace(selection.of_graph(graph, wanted), cluster=cluster))
 
 
 def domain(identifier: str, graph: ClusterGraph) -> bytes:

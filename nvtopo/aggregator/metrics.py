@@ -11,6 +11,7 @@ from nvtopo.aggregator import (
     export_metrics,
     gang_metrics,
     rack_metrics,
+    site,
     writer_metrics,
 )
 from nvtopo.aggregator.loop import Figures
@@ -102,6 +103,7 @@ SERIES = (
     *admission_watch.SERIES,
     *drift_watch.SERIES,
     *event_writer.SERIES,
+    *site.SERIES,
 )
 
 

@@ -18,6 +18,7 @@ from nvtopo.aggregator.guest import Guest
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.aggregator.own_host import OwnHost
 from nvtopo.aggregator.reception import LIMITS, Reception
+from nvtopo.aggregator.site import Site
 from nvtopo.aggregator.watch import HEARTBEAT_SECONDS, Subscribers
 from nvtopo.auth.hosts import is_loopback
 from nvtopo.auth.review_budget import client_of
@@ -29,6 +30,7 @@ from nvtopo.runtime.visit import Visit
 from nvtopo.sinks.metrics import connections
 from nvtopo.sinks.metrics.series import Part
 
+_NOWHERE: Final = Site()
 #: How long an answer under way may take to end when the server does.
 _GRACE_SECONDS: Final = 2
 
@@ -47,13 +49,14 @@ class GraphServer:
         tls: Callable[[], ssl.SSLContext] | None = None,
         alive: Callable[[], bool] = lambda: True,
         more: Sequence[Route] = (),
+        site: Site = _NOWHERE,
         limits: Limits = LIMITS,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         """Binds at once. Without ``access`` everybody may read; ``tls`` gives each connection its context.
 
         ``parts`` of the metrics page come beside those of the graph; ``alive`` answers ``/healthz``; ``more`` are
-        routes of their own (``Placements.routes``).
+        routes of their own (``Placements.routes``); ``site`` is the cluster.
 
         Raises:
             ReadError: the address cannot be bound.
@@ -66,7 +69,7 @@ class GraphServer:
         self._watch = Subscribers(lambda: aggregator.graph, heartbeat_seconds=heartbeat_seconds)
         seats = Seats(limits)
         all_parts = (*parts, lambda: connections.families(len(seats), seats.dropped))
-        application = api.application(aggregator, self._watch, access, all_parts, alive, more)
+        application = api.application(aggregator, self._watch, access, all_parts, alive, more, site)
         config = uvicorn.Config(
             OwnHost(application) if access is None and is_loopback(address) else application,
             http="h11",

@@ -14,6 +14,7 @@ import click
 
 from nvtopo.auth.hosts import is_loopback
 from nvtopo.cli import logs
+from nvtopo.cli.cluster_name import cluster_name_option
 from nvtopo.cli.common_options import kubeconfig_option
 from nvtopo.cli.export_keeping import ApplyOptions, apply_options, kept_applied
 from nvtopo.cli.listen import parse_listen
@@ -46,6 +47,7 @@ logger = logging.getLogger(__name__)
     show_default=True,
     help="Namespace of the leader election's Lease and of the agents' pods.",
 )
+@cluster_name_option
 @click.option(
     "--require-token/--anonymous",
     default=None,
@@ -99,6 +101,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     kubeconfig: Path | None,
     listen: str,
     namespace: str,
+    cluster_name: str | None,
     require_token: bool | None,
     audiences: tuple[str, ...],
     stale_after: float,
@@ -122,6 +125,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from nvtopo.aggregator.loop import Aggregator
     from nvtopo.aggregator.server import GraphServer
     from nvtopo.aggregator.signs_of_life import SignsOfLife
+    from nvtopo.aggregator.site import Site
     from nvtopo.aggregator.status import StatusWriter
     from nvtopo.auth.authorizer import Authorizer
     from nvtopo.auth.reviews import Reviewer
@@ -178,6 +182,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
                     parts=(figures, admitted.families, drift.families, *kept.families, *placing.families),
                     tls=tls,
                     alive=threads.all_run,
+                    site=Site(cluster_name, lambda: store.away_seconds),
                     more=enter(placing.placements(access)).routes,
                 )
             )

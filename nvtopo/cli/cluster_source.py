@@ -1,5 +1,6 @@
 """Where a command gets the cluster from: files, an aggregator, or the API server."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
@@ -11,6 +12,7 @@ import click
 
 from nvtopo.cli.common_options import kubeconfig_option
 from nvtopo.errors import ParseError, ReadError, UsageError
+from nvtopo.model.formats.elapsed import elapsed
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -27,6 +29,7 @@ _LARGEST_BYTES = 64 << 20
 _PIECE_BYTES = 1 << 16
 _LONGEST_REFUSAL = 1 << 12
 _LARGEST_TOKEN_BYTES = 1 << 16
+_AGE = re.compile("[0-9]{1,9}")
 
 _FROM = click.option(
     "--from",
@@ -81,9 +84,13 @@ class ClusterSource(NamedTuple):
 
 
 def document(source: ClusterSource) -> "GraphDocument":
-    """The graph as a document."""
+    """The graph as a document. If it is old, standard error says so."""
     if source.server:
-        return _fetched(source.server, token(source.token_file))
+        dated = fetched(source.server, token(source.token_file))
+        if dated.age_seconds:
+            since = elapsed(dated.age_seconds)
+            click.echo(f"nvtopo: {source.server}: stale: its API server has not answered for {since}", err=True)
+        return dated.graph
     from nvtopo.exporters.document import of
 
     return of(_with_drift(graph(source)))
@@ -141,12 +148,22 @@ def get(source: ClusterSource, path: str) -> tuple[str, bytes]:
     return url, _get(url, token(source.token_file))
 
 
-def _fetched(server: str, token: str) -> "GraphDocument":
+class Dated(NamedTuple):
+    """A graph that an aggregator serves, and how old it may be: for as long as its API server has not answered."""
+
+    graph: "GraphDocument"
+    age_seconds: int
+    """0: it is followed."""
+
+
+def fetched(server: str, token: str) -> Dated:
     """The graph that an aggregator serves."""
     from nvtopo.exporters import document
 
     url = f"{server.rstrip('/')}/v1/graph"
-    return document.decode(_get(url, token), url)
+    with opened(url, token) as answer:
+        age = answer.headers.get("Age", "")
+        return Dated(document.decode(_body(url, answer), url), int(age) if _AGE.fullmatch(age) else 0)
 
 
 def _get(url: str, token: str) -> bytes:

@@ -1,21 +1,21 @@
 """Several aggregators, each of a cluster of its own: all are asked at once, and who does not answer keeps nobody."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from nvtopo.cli import cluster_source
-from nvtopo.cli.cluster_source import ClusterSource
+from nvtopo.cli.cluster_source import Dated
 from nvtopo.errors import NvtopoError, ReadError, UsageError
 from nvtopo.exporters import selection
 from nvtopo.exporters.clusters_document import ClusterEntry, ClustersDocument
 from nvtopo.exporters.document import GraphDocument
 from nvtopo.exporters.selection import Selection
+from nvtopo.model.formats.cluster_name import is_name
+from nvtopo.model.formats.elapsed import elapsed
 from nvtopo.model.formats.printable import printable
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _MOST: Final = 64
 _AT_ONCE: Final = 16
 
@@ -47,7 +47,7 @@ def _pairs(option: str, what: str, given: Iterable[str]) -> Iterator[tuple[str, 
     seen = set[str]()
     for one in given:
         name, _, value = one.partition("=")
-        if not _NAME.fullmatch(name) or not value:
+        if not is_name(name) or not value:
             raise UsageError(f"{option}: expected NAME={what}, got {one!r}")
         if name in seen:
             raise UsageError(f"{option}: expected {name} once, got it twice")
@@ -63,7 +63,7 @@ def asked(clusters: Sequence[Cluster], wanted: Selection) -> ClustersDocument:
     """
     with ThreadPoolExecutor(min(_AT_ONCE, len(clusters))) as threads:
         answers = dict(zip(clusters, threads.map(_answer, clusters), strict=True))
-    graphs = {one: answer for one, answer in answers.items() if isinstance(answer, GraphDocument)}
+    graphs = {one: answer.graph for one, answer in answers.items() if isinstance(answer, Dated)}
     if not graphs:
         raise ReadError("; ".join(f"{one.name}: {answer}" for one, answer in answers.items()))
     lacking = {one: reason for one, graph in graphs.items() if (reason := _lacks(graph, wanted)) is not None}
@@ -72,10 +72,10 @@ def asked(clusters: Sequence[Cluster], wanted: Selection) -> ClustersDocument:
     return ClustersDocument(clusters={one.name: _entry(one, answer, wanted) for one, answer in answers.items()})
 
 
-def _answer(one: Cluster) -> GraphDocument | str:
+def _answer(one: Cluster) -> Dated | str:
     """Its graph, or why there is none."""
     try:
-        return cluster_source.document(ClusterSource(None, one.url, one.token_file, None))
+        return cluster_source.fetched(one.url, cluster_source.token(one.token_file))
     except UsageError:
         raise
     except NvtopoError as error:
@@ -90,12 +90,14 @@ def _lacks(graph: GraphDocument, wanted: Selection) -> str | None:
     return None
 
 
-def _entry(one: Cluster, answer: GraphDocument | str, wanted: Selection) -> ClusterEntry:
+def _entry(one: Cluster, answer: Dated | str, wanted: Selection) -> ClusterEntry:
     if isinstance(answer, str):
-        return ClusterEntry(server=one.url, error=answer, graph=None)
-    if _lacks(answer, wanted) is None:
-        wanted = selection.resolved(answer, wanted)
-    return ClusterEntry(server=one.url, error=None, graph=selection.of_document(answer, wanted))
+        return ClusterEntry(server=one.url, error=answer, graph=None, stale=True, age_seconds=None)
+    graph, age = answer
+    if _lacks(graph, wanted) is None:
+        wanted = selection.resolved(graph, wanted)
+    part = selection.of_document(graph, wanted)
+    return ClusterEntry(server=one.url, error=None, graph=part, stale=age > 0, age_seconds=age)
 
 
 def text(document: ClustersDocument, picture: Callable[[GraphDocument], str], style: Callable[[str, str], str]) -> str:
@@ -103,10 +105,18 @@ def text(document: ClustersDocument, picture: Callable[[GraphDocument], str], st
     return "\n".join(
         style(f"{name}  {printable(entry.server)}", "head")
         + "\n"
-        + (
-            style(f"not reached: {printable(entry.error or '')}", "trouble") + "\n"
-            if entry.graph is None
-            else picture(entry.graph)
-        )
+        + "".join(style(printable(said), "trouble") + "\n" for said in _notes(name, entry))
+        + ("" if entry.graph is None else picture(entry.graph))
         for name, entry in document.clusters.items()
     )
+
+
+def _notes(name: str, entry: ClusterEntry) -> Iterator[str]:
+    """What keeps its graph from being true, or this cluster's."""
+    if entry.graph is None:
+        yield f"not reached: {entry.error or ''}"
+        return
+    if entry.age_seconds:
+        yield f"stale: its API server has not answered for {elapsed(entry.age_seconds)}"
+    if entry.graph.cluster not in {None, name}:
+        yield f"its aggregator calls itself {entry.graph.cluster}"

@@ -14,6 +14,10 @@ class ClusterEntry(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Why its graph is not there; null if it is."""
     graph: GraphDocument | None
     """Null if the aggregator did not answer: nothing is known of the cluster now."""
+    stale: bool
+    """Whether the graph is not there, or may be older than the cluster: its API server does not answer."""
+    age_seconds: int | None
+    """For how long it has not; 0 while the graph is followed, null where there is none."""
 
 
 class ClustersDocument(Record, frozen=True, kw_only=True, omit_defaults=False):

@@ -164,6 +164,8 @@ class GraphDocument(Record, frozen=True, kw_only=True, omit_defaults=False):
     """The cluster's graph at one generation."""
 
     generation: int
+    cluster: str | None = None
+    """What the operator calls the cluster; null if nobody named it."""
     nodes: dict[str, NodeEntry]
     domains: dict[str, DomainEntry]
     edges: tuple[Edge, ...] = ()

@@ -67,6 +67,14 @@ class KubeStore(KubeTopologyWriter):
         self._backoff = backoff
         self._clock = clock
         self._reader: Reader | None = None
+        self._heard: float | None = None
+        self._away = False
+
+    @property
+    def away_seconds(self) -> float:
+        """How long ``events`` has not been told anything by the API server; 0 while it follows."""
+        heard = self._heard
+        return self._clock() - heard if self._away and heard is not None else 0.0
 
     @property
     def foreign(self) -> frozenset[str] | None:
@@ -99,15 +107,22 @@ class KubeStore(KubeTopologyWriter):
         while not stop.is_set():
             try:
                 if reader.lost:
-                    yield reader.list()
+                    listed = reader.list()
+                    self._follows()
+                    yield listed
                 for event in self._watched(reader, stop):
                     attempts.worked()
+                    self._follows()
                     if event is not None:
                         yield event
             except (ApiError, ParseError) as error:
                 if isinstance(error, ParseError) or error.status in _LIST_AGAIN:
                     reader.lose()
+                self._away = True
                 stop.wait(attempts.failed(error))
+
+    def _follows(self) -> None:
+        self._heard, self._away = self._clock(), False
 
     def _watched(self, reader: Reader, stop: threading.Event) -> Iterator[Event | None]:
         """One watch; None is a sign of life without news. Silent to its end is one, unless the end came at once."""

@@ -12,6 +12,7 @@ from nvtopo.aggregator.api import application
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.aggregator.reception import LIMITS
 from nvtopo.aggregator.server import GraphServer
+from nvtopo.aggregator.site import Site
 from nvtopo.aggregator.watch import Subscribers
 from nvtopo.cluster.inventory import Applied, Listed
 from nvtopo.errors import ReadError
@@ -86,6 +87,27 @@ def test_the_etag_is_the_generation_and_saves_the_body(server: GraphServer, path
     else:
         assert len(first.body) < 1024
     assert compressed.headers["vary"] == "Accept-Encoding"
+
+
+def test_the_graph_has_the_name_of_the_cluster_and_its_age(aggregator: Aggregator) -> None:
+    away = [0.4]
+    with GraphServer(aggregator, site=Site("east", lambda: away[0])) as named:
+        fresh = get(named, "/v1/graph")
+        away[0] = 75.9
+        old = get(named, "/v1/graph")
+        part = get(named, "/v1/graph?tier=rack")
+        page = get(named, "/metrics").body.decode()
+    assert [one.json["cluster"] for one in (fresh, old, part)] == ["east", "east", "east"]
+    assert ("age" in fresh.headers, old.headers["age"]) == (False, "75")
+    assert 'nvtopo_cluster_info{cluster="east"} 1' in page
+    assert "nvtopo_aggregator_api_server_away_seconds 75.9" in page
+
+
+def test_a_cluster_that_nobody_named_has_no_name(server: GraphServer) -> None:
+    assert get(server, "/v1/graph").json["cluster"] is None
+    page = get(server, "/metrics").body.decode()
+    assert "nvtopo_cluster_info{" not in page
+    assert "nvtopo_aggregator_api_server_away_seconds 0" in page
 
 
 def test_a_change_has_a_new_etag(live: GraphServer, script: Script) -> None:

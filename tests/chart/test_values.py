@@ -53,6 +53,11 @@ EFFECTS: Final[dict[str, tuple[str, Callable[[list[Json]], Any], Any]]] = {
         {"maxUnavailable": "25%", "maxSurge": 0},
     ),
     "runtime": ('agent.runtimeClassName="nvidia-cdi"', _pod(_agent, "runtimeClassName"), "nvidia-cdi"),
+    "cluster-name": (
+        'aggregator.clusterName="east"',
+        lambda objects: _container(_aggregator, "args")(objects)[-1],
+        "--cluster-name=east",
+    ),
     "agent-arguments": (
         'agent.extraArgs=["--interval=30"]',
         _container(_agent, "args"),

@@ -12,11 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from nvtopo.cli import clusters
 from nvtopo.cli.graph import command
 from nvtopo.errors import ReadError, UsageError
 from nvtopo.exporters import document
+from nvtopo.model.formats.elapsed import elapsed
 from tests.cluster import machines
 
 EAST = document.encode(document.of(machines.graph(machines.racks(1))))
@@ -26,13 +28,15 @@ WEST = document.encode(document.of(machines.graph({"hgx-7": machines.hgx()})))
 class _Handler(BaseHTTPRequestHandler):
     """Answers with one graph, and notes which tokens it was shown."""
 
-    def __init__(self, body: bytes, shown: list[str | None], *arguments: Any) -> None:
-        self._body, self._shown = body, shown
+    def __init__(self, body: bytes, shown: list[str | None], age: str, *arguments: Any) -> None:
+        self._body, self._shown, self._age = body, shown, age
         super().__init__(*arguments)
 
     def do_GET(self) -> None:
         self._shown.append(self.headers["Authorization"])
         self.send_response(200)
+        if self._age:
+            self.send_header("Age", self._age)
         self.send_header("Content-Length", str(len(self._body)))
         self.end_headers()
         self.wfile.write(self._body)
@@ -42,8 +46,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def served(body: bytes, shown: list[str | None] | None = None) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, body, [] if shown is None else shown))
+def served(body: bytes, shown: list[str | None] | None = None, age: str = "") -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, body, [] if shown is None else shown, age))
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -75,6 +79,38 @@ def test_each_cluster_is_below_its_name_and_one_that_is_not_reached_says_so() ->
     assert (found["east"]["error"], found["east"]["server"]) == (None, east)
     assert found["edge"]["graph"] is None
     assert "refused" in found["edge"]["error"]
+    assert [(one["stale"], one["ageSeconds"]) for one in found.values()] == [(False, 0), (True, None), (False, 0)]
+
+
+@pytest.mark.slow
+def test_a_graph_that_may_be_old_is_stale_and_says_since_when() -> None:
+    with served(EAST, age="754") as east, served(WEST, age="-3, soon") as west:
+        given = [f"--cluster=east={east}", f"--cluster=west={west}"]
+        text = graph(*given)
+        found = msgspec.json.decode(graph(*given, "--format", "json"))["clusters"]
+        alone = CliRunner().invoke(command, [f"--server={east}"], catch_exceptions=False)
+    assert f"east  {east}\nstale: its API server has not answered for 12 min\n18 nodes" in text
+    assert f"west  {west}\n1 node" in text, "what is no age is none"
+    assert [(one["stale"], one["ageSeconds"]) for one in found.values()] == [(True, 754), (False, 0)]
+    assert alone.exit_code == 0
+    assert alone.stderr == f"nvtopo: {east}: stale: its API server has not answered for 12 min\n"
+
+
+@pytest.mark.slow
+def test_an_aggregator_of_another_cluster_says_so() -> None:
+    named = replace(document.decode(WEST), cluster="west")
+    with served(document.encode(named)) as url:
+        text = graph(f"--cluster=east={url}", f"--cluster=west={url}")
+    assert f"east  {url}\nits aggregator calls itself west\n1 node" in text
+    assert f"west  {url}\n1 node" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172_800, "2 d")],
+)
+def test_what_has_lasted_is_said_in_its_largest_unit(seconds: int, said: str) -> None:
+    assert elapsed(seconds) == said
 
 
 @pytest.mark.slow

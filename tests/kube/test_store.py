@@ -337,6 +337,28 @@ class TestFollowing:
             "the API server answers again",
         ]
 
+    def test_how_long_the_server_has_not_answered(self, client: Client, api_server: FakeApiServer) -> None:
+        now = [1000.0]
+        store = KubeStore(
+            client, backoff=lambda: Backoff(first_seconds=0.002, longest_seconds=0.02), clock=lambda: now[0]
+        )
+        assert store.away_seconds == 0, "before it has listed"
+        with Following(store) as following:
+            following.next()
+            api_server.await_requests("watch", 1)
+            api_server.put("node-b", SPEC)
+            following.next()
+            now[0] = 1060
+            assert store.away_seconds == 0, "a watch without news is followed"
+            api_server.refuse("watch", 500, times=30)
+            api_server.end_watches()
+            api_server.await_requests("watch", 4)
+            now[0] = 1100
+            assert store.away_seconds == 40
+            api_server.put("node-a", SPEC)
+            following.next()
+            assert store.away_seconds == 0
+
     def test_a_server_that_ends_every_watch_at_once_is_not_hammered(
         self, client: Client, api_server: FakeApiServer
     ) -> None:

@@ -28,6 +28,7 @@ export async function follow(graph, touched, changed, say) {
         if (event?.event !== "reset" && event?.event !== "change") continue;
         last = ""; // what can't be applied is followed by the whole
         const told = JSON.parse(event.data);
+        if (event.event === "reset") graph.cluster = told.cluster ?? null;
         graph.apply(event.event === "reset" ? graph.changeTo(told) : told, touched);
         last = event.id;
         say("live", "live");

@@ -12,6 +12,7 @@ const LEVELS = ["fault", "degraded", "unknown", "stale", "registering", "ok"];
 
 export class Graph {
   generation = null;
+  cluster = null; // what the operator calls it
   nodes = table(); // by name
   domains = table(); // by ID
   totals = { domains: 0, nodes: 0, gpus: 0, ill: 0, trouble: 0 };

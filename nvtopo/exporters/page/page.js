@@ -46,6 +46,8 @@ function draw() {
   drawIll();
   drawFigures();
   write($("nothing"), nothing());
+  write($("cluster"), graph.cluster ?? "");
+  write(document.querySelector("title"), ["nvtopo", graph.cluster].filter(Boolean).join(" · "));
   write($("generation"), `· generation ${graph.generation}`);
   if (held && !graph.nodes[held]) held = null;
   const shown = $("facts").dataset.node;
