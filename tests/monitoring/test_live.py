@@ -55,6 +55,9 @@ BY_PROMTOOL: Final = {
     "NvtopoFabricInProgress",
     "NvtopoForeignOwner",
     "NvtopoGraphBehind",
+    "NvtopoPfcStorm",
+    "NvtopoRdmaCongested",
+    "NvtopoSlowRail",
 }
 PATIENCE_SECONDS: Final = 240
 

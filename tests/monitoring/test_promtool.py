@@ -61,6 +61,12 @@ def test_rules_do_what_their_unit_tests_say(path: Path, promtool: str) -> None:
     run(promtool, "test", "rules", str(path))
 
 
+def test_the_recipe_of_rack_sensors_does_what_its_unit_tests_say(promtool: str) -> None:
+    folder = shipped.REPOSITORY / "docs/recipes/racks"
+    run(promtool, "check", "rules", str(folder / "sensors.yaml"))
+    run(promtool, "test", "rules", str(folder / "sensors.test.yaml"))
+
+
 def test_every_alert_fires_in_some_unit_test() -> None:
     tests = "".join(path.read_text(encoding="utf-8") for path in shipped.RULE_TESTS)
     assert set(re.findall(r'alertname="(\w+)"', tests)) == {alert["alert"] for alert in shipped.alerts()}
