@@ -104,6 +104,15 @@ def test_the_first_answer_may_take_as_long_as_the_driver_does(clock: Clock) -> N
     assert clock.policy.state.reasons == {"hang"}
 
 
+def test_so_may_the_first_answer_of_the_worker_that_follows_a_hang(clock: Clock) -> None:
+    clock.until(1000.5)
+    clock.hangs = True
+    clock.until(1024.9)
+    assert (clock.starts, clock.policy.state.restarts) == ([0, 5], 1)
+    clock.until(1025.1)
+    assert clock.policy.state.restarts == 2
+
+
 def test_a_scrape_shows_the_samples_while_they_are_fresh(clock: Clock) -> None:
     clock.until(1002.5)
     assert clock.shown() == (2, set())

@@ -69,6 +69,29 @@ class Term:
         return self.now
 
 
+class Clock:
+    """Stands still until the test moves it, and says how often it was asked since."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.now = 0.0
+        self.asked = 0
+
+    def __call__(self) -> float:
+        with self.changed:
+            self.asked += 1
+            self.changed.notify_all()
+            return self.now
+
+    def move(self, now: float) -> None:
+        with self.changed:
+            self.now, self.asked = now, 0
+
+    def await_asked(self, count: int) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.asked >= count, PATIENCE)
+
+
 def test_what_is_wanted_is_written() -> None:
     store = Store()
     applier = Applier("test", store.write, Term())
@@ -105,6 +128,23 @@ def test_an_outage_of_2000_objects_is_said_once_and_its_end_too(caplog: pytest.L
         ("WARNING", "cannot write, trying on"),
         ("INFO", "writes work again"),
     ]
+
+
+def test_a_server_that_is_busy_is_asked_when_it_says() -> None:
+    store, clock = Store(), Clock()
+    store.errors = [Throttled("too many requests", status=429, retry_after=60)]
+    limits, backoff = Limits(in_flight=1), Backoff(0.001, 0.001)
+    applier = Applier("test", store.write, Term(), limits=limits, backoff=backoff, clock=clock)
+    applier.want("a", "1", 1)
+    with running(applier):
+        clock.await_asked(4)  # for the write, its end, the next one, and how long to wait for it
+        clock.move(59)
+        applier.want("b", "1", 1)
+        clock.await_asked(2)
+        assert store.entered == 1
+        clock.move(61)
+        applier.want("c", "1", 1)
+        store.await_written(3)
 
 
 def test_objects_that_are_refused_are_said_once(caplog: pytest.LogCaptureFixture) -> None:

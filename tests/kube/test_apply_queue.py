@@ -223,6 +223,36 @@ def test_what_an_earlier_term_concluded_or_wrote_late_does_not_count_in_the_next
     assert said(sent(asked, term=2)) == [("a", "2")]
 
 
+def test_what_an_earlier_term_wrote_late_is_written_again_in_the_next() -> None:
+    asked = queue()
+    asked.want("a", "1", 1)
+    (late,) = sent(asked, term=1)
+    asked.want("a", "1", 2)
+    asked.done(late, WRITTEN, 0)
+    assert said(sent(asked, term=2)) == [("a", "1")], "another leader may have written something else"
+
+
+def test_a_document_that_was_refused_does_not_follow_a_newer_one() -> None:
+    asked = queue()
+    asked.want("a", "1", 1)
+    (old,) = sent(asked)
+    asked.want("a", "2", 1)
+    asked.done(old, REFUSED, 0)
+    assert (asked.refused, settled(asked)) == (0, [("a", "2")])
+    assert settled(asked, now=1000) == []
+
+
+def test_a_failure_after_a_success_pauses_for_the_shortest_time_again() -> None:
+    asked, pauses = queue(Limits(in_flight=1)), []
+    asked.want("a", "1", 1)
+    for moment, outcome in ((0, UNAVAILABLE), (10, UNAVAILABLE), (20, WRITTEN), (30, UNAVAILABLE)):
+        asked.want("a", str(moment), 1)
+        (write,) = sent(asked, now=moment)
+        asked.done(write, outcome, moment)
+        pauses.append(0.0 if asked.available else asked.seconds_until_next(moment))
+    assert pauses == [1, 2, 0, 1]
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
