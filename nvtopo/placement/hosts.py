@@ -14,7 +14,7 @@ from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.cluster.nodes import GraphNode
 from nvtopo.model.conclusions import nvlink
 from nvtopo.model.conclusions.health import NodeHealth
-from nvtopo.model.conclusions.health_kinds import KINDS
+from nvtopo.model.conclusions.health_kinds import KINDS, USABLE
 from nvtopo.model.records.node import Gpu, NodeTopology
 from nvtopo.placement.fleet import Fleet, Host, fleet
 
@@ -129,7 +129,7 @@ def _is_usable(node: GraphNode, gpu: Gpu, *, degraded: bool) -> bool:
     """Whether a job may have the GPU: a narrow PCIe link stands in no job's way, and is not well all the same."""
     level = node.health.get(gpu.key)
     if level != "degraded" or degraded or node.judged is None:
-        return level in ("ok", "degraded")
+        return level in USABLE
     return all(KINDS[reason.code].ready for reason in node.judged.gpus[gpu.index].reasons)
 
 

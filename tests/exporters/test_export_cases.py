@@ -1,9 +1,10 @@
 """Exports of clusters that trip schedulers: other people's cases, and others of the same kinds."""
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pytest
 import yaml
@@ -14,12 +15,15 @@ from hypothesis import strategies as st
 import nvtopo
 from nvtopo.cli import main
 from nvtopo.cluster.claims import TIERS
+from nvtopo.cluster.nodes import readable
 from nvtopo.exporters.document import DomainEntry, GraphDocument, NodeEntry
-from nvtopo.exporters.schedulers import kinds, nfd, slurm, view, volcano
+from nvtopo.exporters.schedulers import kinds, koordinator, nfd, nrt, slurm, view, volcano
 from nvtopo.exporters.schedulers.slurm_kept import Before, Switch
 from nvtopo.fabrics import slurm_conf, slurm_yaml
+from nvtopo.model.conclusions.health_kinds import Level
 from tests.exporters import clusters, schemas
 from tests.exporters.clusters import NOWHERE
+from tests.hosts.test_health import MACHINES
 
 CASES: Final = Path(nvtopo.__file__).resolve().parents[2] / "shared" / "cases" / "second" / "cluster"
 Tiers = Mapping[str, str]
@@ -220,6 +224,18 @@ def test_numa_minus_one_is_no_place() -> None:
     assert not any("topology" in one for one in device["spec"]["devices"])
     (zones,) = (one["zones"] for one in kinds.OBJECTS["nrt"](export) if one["metadata"]["name"] == "flat")
     assert "nvidia.com/gpu" not in {resource["name"] for zone in zones for resource in zone["resources"]}
+
+
+@pytest.mark.parametrize("level", get_args(Level))
+def test_exports_that_say_which_gpus_may_be_used_agree(level: Level) -> None:
+    """One of which nobody knows how it is, or of a node that is not heard any more, is none."""
+    node = readable("a", MACHINES["hgx-h200-8gpu"].node)
+    nodes = {"a": dataclasses.replace(node, health=dict.fromkeys(node.health, level))}
+    ((device,), (zones,)) = koordinator.devices(nodes), [one["zones"] for one in nrt.documents(nodes)]
+    well = [one["health"] for one in device["spec"]["devices"] if one["type"] == "gpu"]
+    offered = [int(one["available"]) for zone in zones for one in zone["resources"] if one["name"] == "nvidia.com/gpu"]
+    assert well == [level in ("ok", "degraded")] * 8
+    assert sum(offered) == sum(well)
 
 
 def test_claims_on_domains_always_say_how_large() -> None:

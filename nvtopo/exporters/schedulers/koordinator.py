@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from nvtopo.cluster.nodes import GraphNode
 from nvtopo.exporters.schedulers.view import LABELS, View
+from nvtopo.model.conclusions.health_kinds import USABLE
 from nvtopo.model.conclusions.ports import is_up
 from nvtopo.model.records.node import Gpu, Nic
 
@@ -23,7 +24,6 @@ _LAYERS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 _NODES: Final = "NodeTopologyLayer"
-_HEALTHY: Final = ("ok", "degraded")
 _MEBI: Final = 1 << 20
 #: What Koordinator's agent writes for a socket that it does not know.
 _NO_SOCKET: Final = -1
@@ -73,7 +73,7 @@ def _devices(node: GraphNode) -> Iterator[dict[str, Any]]:
             "id": gpu.uuid,
             "minor": gpu.index,
             **({} if gpu.module_id is None else {"moduleID": gpu.module_id}),
-            "health": node.health.get(gpu.key) in _HEALTHY,
+            "health": node.health.get(gpu.key) in USABLE,
             "resources": {"koordinator.sh/gpu-core": "100", **memory},
             **_topology(gpu),
         }

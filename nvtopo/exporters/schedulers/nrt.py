@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nvtopo.cluster.nodes import GraphNode
+from nvtopo.model.conclusions.health_kinds import USABLE
 from nvtopo.model.formats.cpulist import count
 from nvtopo.model.records.facts import NumaNode
 from nvtopo.model.records.node import NodeTopology
-
-_UNUSABLE = ("fault", "registering")
 
 
 def documents(nodes: Mapping[str, GraphNode]) -> list[dict[str, Any]]:
@@ -56,7 +55,7 @@ def _resources(numa: NumaNode, topology: NodeTopology, node: GraphNode) -> Itera
         yield _resource("memory", numa.memory_bytes)
     own = [gpu for gpu in topology.gpus if gpu.numa_node == numa.index]
     if own:
-        usable = sum(1 for gpu in own if node.health.get(gpu.key) not in _UNUSABLE)
+        usable = sum(1 for gpu in own if node.health.get(gpu.key) in USABLE)
         yield _resource("nvidia.com/gpu", len(own), usable)
 
 

@@ -8,6 +8,8 @@ Level = Literal["ok", "unknown", "registering", "degraded", "fault", "stale"]
 
 WORST_LAST: Final[tuple[Level, ...]] = ("ok", "unknown", "registering", "degraded", "fault", "stale")
 ILL: Final[frozenset[Level]] = frozenset(("degraded", "fault"))
+#: Of a GPU that a job can use. One that is not known, or not heard of any more, is none.
+USABLE: Final[frozenset[Level]] = frozenset(("ok", "degraded"))
 
 #: Source of problems that are known by comparing hosts of one input.
 SIBLINGS: Final = "sibling hosts"
