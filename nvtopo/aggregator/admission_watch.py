@@ -48,7 +48,7 @@ class AdmissionWatch:
         self._missing: Mapping[str, bool] = MappingProxyType({})
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop`` is set."""
+        """Run until ``stop`` is set."""
         said: tuple[Mapping[str, bool], str] = {}, ""
         named: frozenset[str] = frozenset()
         while not stop.is_set():
@@ -68,7 +68,7 @@ class AdmissionWatch:
             stop.wait(self._seconds)
 
     def families(self) -> Iterator[Family]:
-        """Of the latest look."""
+        """The metric families, from the latest look."""
         missing = Family(MISSING)
         for policy, absent in sorted(self._missing.items()):
             missing.add(float(absent), policy)

@@ -73,7 +73,7 @@ def tagged(request: Request, body: bytes, tag: str) -> Response:
 
 
 def as_json(body: bytes) -> Response:
-    """JSON of this moment."""
+    """A response with JSON that must not be cached."""
     return Response(body, media_type=openapi.JSON, headers={"Cache-Control": "no-store"})
 
 

@@ -58,7 +58,7 @@ class Document(NamedTuple):
         return (self.body, more)
 
     def gzip_pieces(self, more: bytes = b"") -> tuple[bytes, ...]:
-        """The same as gzip."""
+        """The same text, compressed with gzip."""
         return (_GZIP_HEAD, self.compressed.blocks, self.compressed.end(more))
 
 

@@ -99,7 +99,7 @@ class DriftWatch:
             self._aggregator.drifted(found)
 
     def families(self) -> Iterator[Family]:
-        """What drifts now."""
+        """The metric families of what drifts now."""
         family = Family(DRIFTING)
         for (kind, fact), count in sorted(self._counts.items()):
             family.add(count, kind, fact)

@@ -81,7 +81,7 @@ class EventWriter:
         return 0.0
 
     def families(self) -> Iterator[Family]:
-        """What waits now."""
+        """The metric families of the Events that wait now."""
         yield one(WAITING, self.waiting)
 
     def _leads(self) -> bool:

@@ -74,7 +74,7 @@ class ExportKeeper:
         self._changed = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop`` is set."""
+        """Run until ``stop`` is set."""
         end_listening = self._aggregator.listen(self._changed.set)
         try:
             while not stop.is_set():

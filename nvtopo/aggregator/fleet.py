@@ -31,7 +31,7 @@ _EXPECTED: Final = "captures (by `nvtopo capture`), resources, other tools' outp
 
 
 class Fleet(NamedTuple):
-    """What the files hold."""
+    """The nodes that a folder of files holds."""
 
     listed: Listed
     readings: Mapping[str, Reading] = MappingProxyType({})

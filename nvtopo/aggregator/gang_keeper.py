@@ -118,7 +118,7 @@ class GangKeeper:
             return self._gangs.results
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop`` is set."""
+        """Run until ``stop`` is set."""
         reader = threading.Thread(target=self._read, args=(stop,), name="gpu-pods", daemon=True)
         reader.start()
         while self._wait():

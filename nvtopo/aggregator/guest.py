@@ -62,7 +62,7 @@ class Guest(H11Protocol):
             self.data_received(bytes(self._visit.head))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Gone."""
+        """The client closed the connection, or it broke."""
         self._seats.leave(self._visit)
         super().connection_lost(exc)
 
@@ -87,7 +87,7 @@ class Guest(H11Protocol):
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """The client takes bytes again."""
         self._seats.flowing(self._visit)
         super().resume_writing()
 

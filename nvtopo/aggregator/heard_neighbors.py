@@ -32,7 +32,7 @@ class HeardNeighbors:
         self._published: Mapping[str, Reading] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop`` is set."""
+        """Run until ``stop`` is set."""
         while not stop.wait(self._seconds):
             self.look()
 

@@ -36,7 +36,7 @@ class Holdings:
             return self._use
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop`` is set."""
+        """Run until ``stop`` is set."""
         for event in self._source.events(stop):
             self._take(event)
             if stop.is_set():

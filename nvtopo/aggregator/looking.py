@@ -21,13 +21,13 @@ class Looking(ABC):
         self._said = ""
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop`` is set."""
+        """Run until ``stop`` is set."""
         while not stop.is_set():
             self.step()
             stop.wait(self._seconds)
 
     def step(self) -> None:
-        """One look."""
+        """Look once, and log a new reason why it failed."""
         reason = self.look()
         if reason and reason != self._said:
             logger.warning(self._warning, extra={"reason": reason})

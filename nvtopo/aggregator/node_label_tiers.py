@@ -40,7 +40,7 @@ class NodeLabelTiers:
         self._over = False
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop`` is set."""
+        """Run until ``stop`` is set."""
         reader = threading.Thread(target=self._read, args=(stop,), name="node-labels", daemon=True)
         reader.start()
         published: Mapping[str, Reading] = {}

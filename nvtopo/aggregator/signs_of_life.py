@@ -27,7 +27,7 @@ class PodSource(Protocol):
 
 
 def now() -> Moment:
-    """The moment."""
+    """The time now, by the monotonic clock and as Unix seconds."""
     return Moment(time.monotonic(), time.time())
 
 
@@ -50,7 +50,7 @@ class SignsOfLife:
         self._events: queue.Queue[PodEvent] = queue.Queue(_MOST_EVENTS)
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop`` is set."""
+        """Run until ``stop`` is set."""
         reader = threading.Thread(target=self._read, args=(stop,), name="agent-pods", daemon=True)
         reader.start()
         state, published = Silence(), dict[str, float | None]()

@@ -52,7 +52,7 @@ class SliceWatch:
         self._told: Mapping[str, Reading] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop`` is set."""
+        """Run until ``stop`` is set."""
         reader = threading.Thread(target=self._read, args=(stop,), name="resource-slices", daemon=True)
         end_listening = self._aggregator.listen(self._heard)
         reader.start()

@@ -71,7 +71,7 @@ class TopologyFiles:
         self._published: Mapping[str, Reading] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop`` is set."""
+        """Run until ``stop`` is set."""
         while not stop.is_set():
             self.look()
             stop.wait(self._seconds)

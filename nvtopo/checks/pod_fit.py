@@ -24,12 +24,12 @@ class Expression(Record, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """As people read it."""
+        """The expression in words."""
         return f"{self.key} {self.operator} {', '.join(self.values)}".rstrip()
 
 
 class Term(Record, frozen=True, kw_only=True):
-    """All of it must hold."""
+    """A term of a node selector: all its expressions must hold."""
 
     match_expressions: tuple[Expression, ...] = ()
     match_fields: tuple[Expression, ...] = ()

@@ -25,8 +25,9 @@ def command(before: str, after: str, form: str) -> int:
     """Show what differs between BEFORE and AFTER, one change on each line.
 
     Each file is a capture, a NodeTopology (`kubectl get ntopo NODE -o json` or yaml), the output of
-    `nvtopo dump --format json`, or another tool's output; '-' is standard input. Exits 0 if nothing differs, 1 if
-    something does.
+    `nvtopo dump --format json`, or another tool's output; '-' is standard input. Only what a
+    NodeTopology holds is compared: not counters, nor the port of an NVSwitch at which an NVLink ends. Exits 0 if
+    nothing differs, 1 if something does.
     """
     if before == after == "-":
         raise UsageError("diff: expected at most one '-': standard input can be read only once")

@@ -44,7 +44,7 @@ class _Held(NamedTuple):
 
 
 class _Watched:
-    """One node or group."""
+    """What is kept of one node, rack or domain."""
 
     def __init__(self, grace_until: float) -> None:
         self.grace_until = grace_until

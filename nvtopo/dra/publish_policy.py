@@ -30,7 +30,7 @@ class Create(NamedTuple):
 
 
 class Replace(NamedTuple):
-    """It says another thing."""
+    """The slice exists with other content."""
 
     name: str
     present: Present

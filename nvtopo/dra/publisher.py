@@ -90,7 +90,7 @@ class Publisher:
             self._changed.notify_all()
 
     def follow_topology(self, source: ChangeStream, stop: threading.Event) -> None:
-        """Until ``stop`` is set."""
+        """Run until ``stop`` is set."""
         for event in source.events(stop):
             if isinstance(event, Listed):
                 self.topology(event.objects.get(self._node))
@@ -98,7 +98,7 @@ class Publisher:
                 self.topology(event.value)
 
     def follow_slices(self, source: ChangeStream, stop: threading.Event) -> None:
-        """Until ``stop`` is set."""
+        """Run until ``stop`` is set."""
         for event in source.events(stop):
             with self._changed:
                 if isinstance(event, Listed):
@@ -121,7 +121,7 @@ class Publisher:
             self._do(action, document)
 
     def wake(self) -> None:
-        """Let ``run`` look."""
+        """Wake ``run``, which looks for what changed."""
         with self._changed:
             self._changed.notify_all()
 

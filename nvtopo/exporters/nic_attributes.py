@@ -27,7 +27,7 @@ class Asked(NamedTuple):
 
 
 class NicAttributes:
-    """Of one node."""
+    """The attributes that dranet publishes of the NICs of one node."""
 
     def __init__(self, node: NodeTopology, leaves: Mapping[str, str]) -> None:
         """``leaves``: network device → the switch that it is cabled to, as far as it is known."""

@@ -19,7 +19,7 @@ from nvtopo.wire.documents import Json
 
 
 def main() -> None:
-    """Answer and end."""
+    """Resolve the connection and write it to the descriptor that the first argument names."""
     descriptor, kubeconfig, context = Json(tuple[int, str | None, str | None], "a question").read(sys.argv[1].encode())
     with open(descriptor, "wb") as answer:  # noqa: PTH123 - it has no path
         answer.write(msgspec.json.encode(resolved(kubeconfig, context)))

@@ -36,7 +36,7 @@ class Occurrence(NamedTuple):
 
 
 class Reporter(NamedTuple):
-    """Who tells."""
+    """Who reports an Event."""
 
     instance: str
     """The agent's node, or the aggregator's replica."""

@@ -139,7 +139,7 @@ class Leadership:
         self._client.replace(self._path, body, seconds=self._timing.request)
 
     def _say_answered(self, error: NvtopoError | None) -> None:
-        """Transitions only."""
+        """Log when requests begin to fail and when they work again."""
         before, self._answered = self._answered, error is None
         if before and error is not None:
             logger.warning("cannot renew the lease, trying on", extra={"reason": str(error)})

@@ -25,7 +25,7 @@ class Present(NamedTuple):
     version: str
     """Its resource version."""
     generation: int
-    """Of its pool."""
+    """The generation of its pool."""
     content: bytes
     """What it says, without generation and without what the API server adds."""
 

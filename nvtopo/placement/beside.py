@@ -28,7 +28,7 @@ class Beside(Record, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
-    """All runs."""
+    """The comparison of all runs."""
 
     runs: tuple[Beside, ...]
     unmatched: tuple[str, ...]

@@ -58,7 +58,7 @@ class Result(NamedTuple):
     predicted_bus: int | None
     measured_bus: float | None
     predicted_seconds: float
-    """The whole cost."""
+    """The whole cost of the placement, as predicted."""
     measured_step: float | None
 
 

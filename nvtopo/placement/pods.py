@@ -75,7 +75,7 @@ class PodsListed(NamedTuple):
 
 
 class PodSeen(NamedTuple):
-    """A pod is so now."""
+    """A pod was added or changed."""
 
     pod: GpuPod
 
@@ -98,7 +98,7 @@ class Bound:
         self._pods: dict[tuple[str, str], GpuPod] = {}
 
     def fold(self, event: PodEvent) -> None:
-        """What happened."""
+        """Apply one event to the pods."""
         match event:
             case PodsListed(pods):
                 self._pods.clear()
@@ -111,7 +111,7 @@ class Bound:
                 self._pods.pop((namespace, name), None)
 
     def pods(self) -> tuple[GpuPod, ...]:
-        """They, in no order."""
+        """The pods, in no order."""
         return tuple(self._pods.values())
 
     def _put(self, pod: GpuPod) -> None:

@@ -13,7 +13,7 @@ _CLUSTER = "cluster"
 
 
 def render(report: FleetReport) -> str:
-    """The file."""
+    """The JUnit XML file."""
     suites = [_suite(name, one) for name, one in report.nodes.items()]
     if report.findings:
         suites.append(_shared(report.findings))
@@ -78,5 +78,5 @@ def _by_id(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
 
 
 def of_node(report: NodeReport, name: str) -> str:
-    """The file of one node."""
+    """The JUnit XML file of one node."""
     return render(fleet.of_fleet({name: report}))

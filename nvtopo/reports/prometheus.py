@@ -29,7 +29,7 @@ _CLUSTER: Final = "cluster"
 
 
 def render(report: FleetReport) -> str:
-    """The page."""
+    """The page in Prometheus text format."""
     ready, counts, found, unknown = map(Family, SERIES)
     for name, one in report.nodes.items():
         ready.add(None if one.verdict == "cannot-know" else int(one.verdict == "ready"), name)

@@ -15,7 +15,7 @@ _CLUSTER: Final = "cluster"
 
 
 def render(report: FleetReport) -> bytes:
-    """The file."""
+    """The SARIF file."""
     found = list(_findings(report))
     rules = list(dict.fromkeys(finding.id for _, finding in found))
     driver = {"name": "nvtopo doctor", "version": __version__, "rules": [_rule(one, found) for one in rules]}

@@ -18,7 +18,7 @@ class Figures(Record, frozen=True, kw_only=True, omit_defaults=False):
 
     policy: str
     gangs: int
-    """That ran."""
+    """How many gangs ran."""
     impossible: int
     """Larger than the whole cluster: they never ran."""
     restarts: int
@@ -61,7 +61,7 @@ def _figures(policy: str, run: Run) -> Figures:
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """None of nothing."""
+    """The arithmetic mean; None where there are no values."""
     return sum(values) / len(values) if values else None
 
 

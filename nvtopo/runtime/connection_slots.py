@@ -209,7 +209,7 @@ class ConnectionSlots(Generic[K]):
             seat.stalled = now + self._limits.unread
 
     def flowing(self, key: K) -> None:
-        """It reads again."""
+        """The client takes bytes again."""
         if seat := self._seats.get(key):
             seat.stalled = _NEVER
 

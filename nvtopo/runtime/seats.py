@@ -67,7 +67,7 @@ class Seats:
         self._decide(lambda now: self._slots.stalled(visit, now))
 
     def flowing(self, visit: Visit) -> None:
-        """It reads again."""
+        """The client takes bytes again."""
         self._decide(lambda _: self._slots.flowing(visit))
 
     def leave(self, visit: Visit) -> None:

@@ -65,7 +65,7 @@ class RdmaPorts:
             return Read(seen, answers.hanging, time.monotonic() - began)
 
     def _log(self, hanging: dict[str, Sequence[int]]) -> None:
-        """Transitions only."""
+        """Log devices that begin to hang, and those that answer again."""
         for name in sorted(hanging.keys() - self._hanging.keys()):
             logger.warning("device hangs", extra={"source": "rdma", "subject": name})
         for name in sorted(self._hanging.keys() - hanging.keys()):

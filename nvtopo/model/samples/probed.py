@@ -10,7 +10,7 @@ class PathMtu(NamedTuple):
     netdev: str
     """The network device that they left by; empty if that is not known."""
     mtu_bytes: int | None
-    """Its MTU."""
+    """The MTU of that device; None if it is not known."""
     passed_bytes: int | None
     """The largest packet that was answered; None if none was."""
     problem: str = ""
@@ -29,7 +29,7 @@ class RdmaLoop(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """All that was tried."""
+    """The results of all probes."""
 
     paths: tuple[PathMtu, ...] = ()
     loops: tuple[RdmaLoop, ...] = ()
