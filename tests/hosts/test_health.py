@@ -21,6 +21,7 @@ from nvtopo.model.conclusions.health_kinds import ILL, Level
 from nvtopo.model.conclusions.hierarchy import functions_of
 from nvtopo.model.records.facts import PcieLink
 from nvtopo.model.records.node import Gpu, GpuPair, NodeTopology
+from nvtopo.model.records.record import Problem
 from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sinks.document import derived as derived_document
 from nvtopo.sinks.metrics import health as health_metrics
@@ -116,6 +117,12 @@ def _with_unknown_link(machine: Machine) -> Machine:
     return machine_of("links-unknown", machine.snapshot, node)
 
 
+def _other(name: str, **facts: object) -> Machine:
+    """An H200 host with other facts of the node."""
+    machine = MACHINES["hgx-h200-8gpu"]
+    return machine_of(name, machine.snapshot, replace(machine.node, **facts))
+
+
 MACHINES: Final = {machine.name: machine for machine in _every()}
 #: Made from recorded ones: what no folder shows yet.
 MADE: Final = (
@@ -128,6 +135,12 @@ MADE: Final = (
         MACHINES["l40s-8gpu-pcie"].snapshot,
         replace(MACHINES["l40s-8gpu-pcie"].node, nvlink_hidden=True),
     ),
+    _other("peer-access-refused", pairs=(GpuPair(a=0, b=1, nvlink_p2p="NS"),)),
+    _other("peer-access-unknown", pairs=(GpuPair(a=0, b=1, nvlink_p2p="U"),)),
+    _other("gpu-problem", problems=(Problem(source="nvml", subject="GPU0", reason="Unknown Error"),)),
+    _other("pair-problem", problems=(Problem(source="nvml", subject="GPU0-GPU1", reason="Unknown Error"),)),
+    _other("nics-hang", problems=(Problem(source="rdma", subject="mlx5_0", reason="no answer in time"),)),
+    _other("not-shown", unseen=("nics",)),
 )
 ALL: Final = (*MACHINES.values(), *MADE)
 
@@ -154,6 +167,12 @@ def test_the_table_names_machines_that_are_there() -> None:
         ("mixed-clique", False, "ok"),
         ("links-unknown", None, "unknown"),
         ("links-hidden", None, "unknown"),
+        ("peer-access-refused", False, "fault"),
+        ("peer-access-unknown", None, "unknown"),
+        ("gpu-problem", False, "fault"),
+        ("pair-problem", False, "degraded"),
+        ("nics-hang", None, "ok"),
+        ("not-shown", None, "ok"),
     ],
 )
 def test_what_each_machine_made_here_is(name: str, ready: bool | None, first: Level) -> None:
@@ -368,13 +387,15 @@ def well(gpu: Gpu) -> Gpu:
 def test_what_makes_a_gpu_ill_is_a_warning_and_its_recovery_is_none(machine: Machine) -> None:
     ill = {index for index, gpu in machine.derived.health.gpus.items() if gpu.level in ILL}
     gpus = tuple(well(gpu) if gpu.index in ill else gpu for gpu in machine.node.gpus)
-    before = replace(machine.node, gpus=gpus, problems=())
+    pairs = tuple(replace(pair, nvlink_p2p=None) for pair in machine.node.pairs)
+    before = replace(machine.node, gpus=gpus, problems=(), pairs=pairs)
     for one, other, kind in ((before, machine.node, "Warning"), (machine.node, before, "Normal")):
         found = node_events.of_changes(one, other, changes(one, other))
-        types = {
+        of_gpus = {
             event.type for event in found if re.search("NVLink(Down|Up)|Fabric|Recover|Repair|PCIeLink", event.reason)
         }
-        assert types == {kind}
+        assert of_gpus <= {kind}
+        assert (kind == "Warning") == any(event.type == "Warning" for event in found)
 
 
 def _rail(**facts: object) -> NodeTopology:
