@@ -1,6 +1,7 @@
 """A signal that comes when the main thread can't run a handler, or holds the very lock that stopping needs."""
 
 import os
+import re
 import select
 import signal
 import threading
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nvtopo.runtime import stop_signals
 from nvtopo.runtime.stop_signals import stopping
 
 _SECONDS = 10
@@ -60,3 +62,12 @@ def test_handlers_are_as_they_were_afterwards() -> None:
         assert [signal.getsignal(number) for number in _SIGNALS] != before
     assert [signal.getsignal(number) for number in _SIGNALS] == before
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_nobody_else_handles_a_signal() -> None:
+    """``fork_server`` ignores two in processes of its own; a handler elsewhere would be lost as described above."""
+    own = {"stop_signals.py", "fork_server.py"}
+    asks = re.compile(r"\bsignal\.(signal|set_wakeup_fd)\(")
+    package = Path(stop_signals.__file__).resolve().parents[1]
+    found = {path.name for path in package.rglob("*.py") if asks.search(path.read_text(encoding="utf-8"))}
+    assert found == own
