@@ -176,10 +176,14 @@ def bring_up(cluster: Cluster) -> Shipped:
 
 
 def roll(cluster: Cluster, shipped: Shipped) -> Rolled:
-    """Apply the overlay; watch the old pod go and the new one come."""
+    """Apply the overlay; watch the old pod go and the new one come.
+
+    A finalizer keeps the old pod's object until its end has been seen: the kubelet deletes it at once.
+    """
     place.RECORDED.mkdir(parents=True)
     sysfs_text.unpack((place.MACHINE / "sys.txt").read_text(encoding="utf-8"), place.RECORDED)
-    uid = shipped.agent["metadata"]["uid"]
+    uid, name = shipped.agent["metadata"]["uid"], shipped.agent["metadata"]["name"]
+    _finalizers(cluster, name, ["nvtopo.io/seen"])
     cluster.node.kubectl("apply", "--kustomize", str(OVERLAY))
     old, at_once, began, ended = shipped.agent, 1, 0.0, 0.0
     while True:
@@ -189,8 +193,9 @@ def roll(cluster: Cluster, shipped: Shipped) -> Rolled:
         old = mine[0] if mine else old
         if not began and (not mine or "deletionTimestamp" in mine[0]["metadata"]):
             began = time.monotonic()
-        if not mine or not _running(mine[0]):
-            ended = ended or time.monotonic()
+        if not ended and (not mine or not _running(mine[0])):
+            ended = time.monotonic()
+            _finalizers(cluster, name, [])
         if not mine:
             break
         time.sleep(0.05)
@@ -217,6 +222,11 @@ def roll(cluster: Cluster, shipped: Shipped) -> Rolled:
         usage=wait_for(lambda: _usage(cluster, agent), what="the kubelet's figures of the agent"),
         rotation=rotation,
     )
+
+
+def _finalizers(cluster: Cluster, pod: str, names: list[str]) -> None:
+    patch = json.dumps({"metadata": {"finalizers": names}})
+    cluster.node.kubectl("patch", "pod", pod, "--namespace", HOME, "--type", "merge", "--patch", patch)
 
 
 def walk(cluster: Cluster, component: str) -> tuple[Step, Step]:
