@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvtopo.model.records.nvlinks import REMOTE_ADDRESS, NvLink, NvLinkBundle, NvLinkFacts, fold, unfold
+from tests.hosts.recorded import FIXTURES
 from tests.model.machines import address
 
 #: For each fact that a bundle and a link share, two values that differ.
@@ -70,3 +71,10 @@ def test_a_new_fact_of_a_link_is_folded_and_unfolded_unasked() -> None:
         {"links": "2", "laneCount": 1},
     ]
     assert {number: facts["laneCount"] for number, facts in unfold(folded).items()} == {0: 2, 1: 2, 2: 1}
+
+
+def test_the_states_that_traffic_can_use_are_listed_once() -> None:
+    """And in the NVML worker, which imports no record."""
+    package = FIXTURES.parent / "nvtopo"
+    found = [path for path in package.rglob("*.py") if '("active", "sleep")' in path.read_text(encoding="utf-8")]
+    assert {str(path.relative_to(package)) for path in found} == {"model/records/nvlinks.py", "sources/nvml/links.py"}

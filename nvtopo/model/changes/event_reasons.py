@@ -16,6 +16,7 @@ from nvtopo.model.conclusions.health_kinds import ILL, KINDS, Reason
 from nvtopo.model.conclusions.rails import roles
 from nvtopo.model.formats.cpulist import parse_cpulist
 from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.nvlinks import USABLE_STATES
 
 Type = Literal["Normal", "Warning"]
 Verdict = tuple[Type, str]
@@ -23,7 +24,6 @@ Verdict = tuple[Type, str]
 
 _UP: Final = ("ACTIVE", "ACTIVE_DEFER", "up")
 _NOT_KNOWN: Final = ("", "unknown", None)
-_USABLE: Final = ("active", "sleep")
 _NARROW: Final = ("pcie-below-best", "pcie-below-expected")
 #: Reasons of two GPUs, which the facts of their pair give.
 _OF_PAIRS: Final = ("nvlinks-missing", "nvlinks-down", "nvlink-p2p-refused")
@@ -117,9 +117,9 @@ def _of_width(change: Change, now: Health | None) -> Iterator[Verdict]:
 
 def _of_links(before: dict[str, Any], after: dict[str, Any], now: Health | None) -> Iterator[Verdict]:
     """Links whose state is not known neither fell nor rose."""
-    if _in(before, *_USABLE) - _in(after, *_USABLE, None):
+    if _in(before, *USABLE_STATES) - _in(after, *USABLE_STATES, None):
         yield ("Warning" if now is None or health.gpu_nvlink_degraded(now) else "Normal", "NVLinkDown")
-    elif _in(after, *_USABLE) - _in(before, *_USABLE, None):
+    elif _in(after, *USABLE_STATES) - _in(before, *USABLE_STATES, None):
         yield ("Normal", "NVLinkUp")
 
 

@@ -4,12 +4,12 @@ from typing import Any, Final
 
 from nvtopo.model.changes.change import Change
 from nvtopo.model.formats.cpulist import parse_cpulist
+from nvtopo.model.records.nvlinks import USABLE_STATES
 
 FULL: Final = "full"
 """The link of a NIC that uses all that both ends support."""
 
 _UP: Final = ("ACTIVE", "ACTIVE_DEFER", "up")
-_USABLE: Final = ("active", "sleep")
 #: Numbers that name something: a larger one is not more.
 _NAMES: Final = ("gidIndex", "ucxGidIndex", "index", "moduleId", "numaNode", "memoryNumaNode")
 #: Facts that are there only while something is wrong.
@@ -49,4 +49,4 @@ def _less(before: Any, after: Any) -> bool:
 def _usable(states: Any, *also: str | None) -> set[int]:
     """The links that can carry traffic, or are in another of these states."""
     items = states.items() if isinstance(states, dict) else ()
-    return {link for links, state in items if state in (*_USABLE, *also) for link in parse_cpulist(links)}
+    return {link for links, state in items if state in (*USABLE_STATES, *also) for link in parse_cpulist(links)}

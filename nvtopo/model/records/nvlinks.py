@@ -16,6 +16,8 @@ from nvtopo.model.records.record import Bytes, Links, Record, ShortWord, Small
 
 #: How documents call the other side of one link.
 REMOTE_ADDRESS: Final = "remotePciBusID"
+#: States of a link that traffic can use; one that sleeps wakes up for it.
+USABLE_STATES: Final = ("active", "sleep")
 
 
 class NvLinkFacts(Record, frozen=True, kw_only=True):
@@ -72,7 +74,7 @@ class NvLinkBundle(_NumberedBundle, frozen=True, kw_only=True):
     @property
     def usable(self) -> bool:
         """Whether traffic can use these links; a link asleep wakes up for it."""
-        return self.state in ("active", "sleep")
+        return self.state in USABLE_STATES
 
 
 #: What a bundle says of its links as a list, in fields of its own. The port on the other side is left to the metrics.

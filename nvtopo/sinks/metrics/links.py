@@ -10,7 +10,7 @@ from nvtopo.model.conclusions import nvlink
 from nvtopo.model.formats.address import PciAddress
 from nvtopo.model.records.facts import GpuFacts
 from nvtopo.model.records.node import NodeTopology
-from nvtopo.model.records.nvlinks import NvLink
+from nvtopo.model.records.nvlinks import USABLE_STATES, NvLink
 from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sinks.metrics.series import GPU, LINK, Family, declared, facts, gauge, info, one
 
@@ -101,7 +101,7 @@ def _links(gpus: tuple[GpuFacts, ...]) -> Iterator[Family]:
             labels = (str(gpu.index), gpu.uuid, str(link.link), link.remote or "")
             ends.add(1, *labels, *_end(link, numbers))
             if link.state is not None:
-                active.add(int(link.state in ("active", "sleep")), *labels)
+                active.add(int(link.state in USABLE_STATES), *labels)
                 state.add(1, *labels, link.state)
             capacity.add(link.bytes_per_second, *labels)
     yield ends
