@@ -80,13 +80,13 @@ def test_upgrade_brings_the_definition_along(
     admin, older = empty_plane.api(), tmp_path / "nvtopo"
     shutil.copytree(DAEMONSET, older)
     definition = yaml.safe_load((older / "crd.yaml").read_text())
-    del _fields(definition)["nics"]
+    del _fields(definition)["neighbors"]
     (older / "crd.yaml").write_text(yaml.safe_dump(definition, sort_keys=False))
     _helm(helm, empty_plane, "install", RELEASE, str(older))
     place = f"/apis/apiextensions.k8s.io/v1/{'/'.join(CRD)}"
-    assert "nics" not in _fields(admin.get(place))
+    assert "neighbors" not in _fields(admin.get(place))
     _helm(helm, empty_plane, "upgrade", RELEASE, str(DAEMONSET))
-    assert "nics" in _fields(admin.get(place))
+    assert "neighbors" in _fields(admin.get(place))
     _uninstall(helm, empty_plane, before)
 
 

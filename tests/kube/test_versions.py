@@ -187,6 +187,9 @@ def _versions(*, stored: str, served: tuple[str, ...] = ("v1alpha1", "v1beta1"),
     properties["adapters"] = properties["nics"]
     if without is not None:
         del properties[without]
+        spec = only["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        rules = spec["x-kubernetes-validations"]
+        spec["x-kubernetes-validations"] = [rule for rule in rules if f"self.{without}" not in rule["rule"]]
     versions = [{**copy.deepcopy(only), "name": name, "storage": name == stored} for name in served]
     definition["spec"] |= {"versions": versions, "conversion": {"strategy": "None"}}
     return definition

@@ -14,6 +14,8 @@ import pytest
 import nvtopo
 from nvtopo.kube.client import Client, connect
 from nvtopo.kube.store import KubeStore
+from nvtopo.model.conclusions.derive import derive
+from nvtopo.model.conclusions.features import features
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.model.records.spec import Spec, expand
 from nvtopo.sinks.publish.nfd import FeatureFile
@@ -88,7 +90,7 @@ def test_the_whole_way_of_every_label(
     api: kube.Api, client: Client, own_plane: ControlPlane, tainting_master: NfdMaster
 ) -> None:
     node = known(api, client, "why-arrives", "h100-sxm-8gpu-8cx7")
-    admin, labels = own_plane.admin_kubeconfig, labels_of(node)
+    admin, labels = own_plane.admin_kubeconfig, features(node, derive(node))
 
     before = why(admin, "why-arrives", code=1)
     assert f"0 of {len(labels)} labels are on the Node\n" in before
