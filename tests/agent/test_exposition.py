@@ -43,7 +43,7 @@ def test_families_by_name() -> None:
     assert get(QUERY_STRING="name[]=c_ratio")[1] == b""
 
 
-@pytest.mark.parametrize("version", ["9e9", "1.x", "1.0.0.beta", "x\x1by", "7.0", "", "1.0.0;version=9e9"])
+@pytest.mark.parametrize("version", ["9e9", "1.x", "1.0.0.beta", "x\x1by", "7.0", "", "\x1f1.0.0", "1.0.0;version=9e9"])
 def test_a_version_that_nobody_makes_is_not_repeated(version: str) -> None:
     headers, body = get(HTTP_ACCEPT=f"application/openmetrics-text;version={version},text/plain;version={version}")
     assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"

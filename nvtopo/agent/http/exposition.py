@@ -52,7 +52,7 @@ class Exposition:
 
 def _known(accept: str) -> str:
     """The ``Accept`` header without versions that nobody makes: ``choose_encoder`` raises on some, and repeats some."""
-    return ",".join(one for one in accept.split(",") if {found.strip() for found in _VERSION.findall(one)} <= _VERSIONS)
+    return ",".join(one for one in accept.split(",") if {word.rstrip() for word in _VERSION.findall(one)} <= _VERSIONS)
 
 
 class _Form(NamedTuple):
