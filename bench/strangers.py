@@ -78,10 +78,10 @@ def measure(name: str, connections: int, readers: int, seconds: float) -> Json:
         server = stack.enter_context(serving)
         _until_ready(port)
         alone = server.use().pss_bytes
-        crowd = stack.enter_context(crowded(port, Gathering(connections), Gathering(readers, READERS)))
-        probes = _probes(port, seconds, server)
-        page = server.text()
-        made = crowd.connections()
+        with crowded(port, Gathering(connections), Gathering(readers, READERS)) as crowd:
+            probes = _probes(port, seconds, server)
+            made = crowd.connections()
+        page = _page(server)
     good = probes["failed"] == 0 and probes["maximumSeconds"] <= TARGET_SECONDS
     return {
         "connections": connections,
@@ -114,6 +114,18 @@ def _probes(port: int, seconds: float, server: Exporter) -> Json:
         "maximumSeconds": times[-1],
         "maximumBytes": most,
     }
+
+
+def _page(server: Exporter) -> str:
+    """The metrics page, as soon as the crowd that has just left is let go; until then a scrape may be refused."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        try:
+            return server.text()
+        except (OSError, http.client.HTTPException):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _until_ready(port: int) -> None:

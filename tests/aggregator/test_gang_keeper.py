@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import msgspec
+import pytest
 
 from nvtopo.aggregator import gang_metrics
 from nvtopo.aggregator.desk import Desk
@@ -72,6 +73,7 @@ def pod(number: int, **changes: Any) -> GpuPod:
     return msgspec.structs.replace(made, **changes)
 
 
+@pytest.mark.slow
 def test_a_gang_is_placed_and_given_back_by_who_leads() -> None:
     world = World()
     with world.runs():
@@ -87,6 +89,7 @@ def test_a_gang_is_placed_and_given_back_by_who_leads() -> None:
         assert {*world.desk.held("gang:")} == {"gang:team/next"}
 
 
+@pytest.mark.slow
 def test_a_follower_counts_pods_and_writes_nothing_until_it_leads() -> None:
     world = World()
     world.term = None
@@ -106,6 +109,7 @@ def test_a_follower_counts_pods_and_writes_nothing_until_it_leads() -> None:
     assert affinity["nodeSelectorTerms"][0]["matchFields"][0]["values"] == [machines.name(1, 1)]
 
 
+@pytest.mark.slow
 def test_a_ledger_that_can_t_be_written_delays_a_gang_and_loses_it_not() -> None:
     world, refused = World(), threading.Event()
 

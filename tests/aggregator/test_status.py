@@ -104,6 +104,7 @@ def test_a_node_that_only_others_name_has_no_status(applier: Applier[Status]) ->
     assert applier.figures.waiting == 0
 
 
+@pytest.mark.slow
 def test_status_follows_the_graph_while_this_replica_leads() -> None:
     store, stop, term = MemoryStore(), threading.Event(), [1]
     store.apply("a", machines.tray())

@@ -15,6 +15,7 @@ from tests.hosts.recorded import HOSTS, host_snapshot
 GOLDEN = Path(__file__).parent / "golden" / "product_labels.txt"
 
 
+@pytest.mark.slow
 def test_the_labels_of_every_machine() -> None:
     lines = [
         f"{host.name} {name}={value}\n"
