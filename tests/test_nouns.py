@@ -29,6 +29,7 @@ def modules() -> dict[str, set[str]]:
     return {str(path.relative_to(PACKAGE)): _defined(path) for path in sorted(PACKAGE.rglob("*.py"))}
 
 
+@pytest.mark.slow
 def test_each_noun_is_one_thing(modules: dict[str, set[str]]) -> None:
     where = {noun: [path for path, names in modules.items() if noun in names] for noun in NOUNS}
     assert {noun: paths for noun, paths in where.items() if len(paths) > 1} == {}

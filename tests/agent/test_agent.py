@@ -60,6 +60,7 @@ def test_what_differs_between_two_readings_is_counted(agent: Agent, root: Path) 
     assert 'nvtopo_topology_changes_total{fact="gpus"} 0\n' in page
 
 
+@pytest.mark.slow
 def test_a_directory_that_is_missing_is_written_once_it_is_there(agent: Agent, features_d: Path) -> None:
     features_d.rmdir()
     agent.step()

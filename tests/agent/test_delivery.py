@@ -117,6 +117,7 @@ def test_a_sink_that_hangs_gets_the_newest_afterwards_and_is_not_ready_meanwhile
     assert len(sink.written) == 2
 
 
+@pytest.mark.slow
 def test_a_failed_sink_is_tried_again_without_a_new_reading() -> None:
     class Once(Unsteady):
         def write(self, observation: Observation) -> None:

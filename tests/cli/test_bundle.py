@@ -67,6 +67,7 @@ def test_the_manifest_lists_what_is_there(packed: Path) -> None:
     assert (manifest["format"], manifest["scrubbed"], manifest["leftOff"]) == ("nvtopo-bundle", True, {})
 
 
+@pytest.mark.slow
 def test_it_is_read_as_the_folder_is(tmp_path: Path) -> None:
     file = tmp_path / "demo.tar.gz"
     nvtopo("bundle", str(file), "--from", str(DEMO))

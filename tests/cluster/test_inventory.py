@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,7 @@ def test_events_of_different_nodes_commute(data: st.DataObject, events: list[Eve
 
 
 @given(st.lists(st.one_of(CHANGES, LISTS), max_size=8))
+@pytest.mark.slow
 def test_folding_all_is_folding_one_by_one(events: list[Event]) -> None:
     one_by_one = Inventory()
     for event in events:
@@ -52,6 +54,7 @@ def test_no_name_is_both_readable_and_not(events: list[Event]) -> None:
 
 
 @given(st.lists(st.one_of(CHANGES, LISTS), max_size=8), st.one_of(CHANGES, LISTS))
+@pytest.mark.slow
 def test_an_event_seen_twice_changes_nothing_the_second_time(events: list[Event], event: Event) -> None:
     once = fold_all(Inventory(), [*events, event])
     assert fold(once, event) is once

@@ -16,6 +16,7 @@ STEPS = st.lists(st.tuples(st.lists(EVENTS, min_size=1, max_size=3), READINGS | 
 
 
 @given(STEPS, st.sampled_from([None, "2026-11-05T00:00:00Z"]))
+@pytest.mark.slow
 def test_the_document_before_and_the_change_are_the_document_after(
     steps: list[tuple[list[Event], dict[str, object]]], now: str | None
 ) -> None:

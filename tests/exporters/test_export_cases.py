@@ -294,6 +294,7 @@ NODES = st.dictionaries(st.integers(1, 40).map("n{}".format), st.integers(1, 5).
 
 
 @given(NODES, NODES)
+@pytest.mark.slow
 def test_no_block_moves_and_no_node_is_twice(before: dict[str, str], after: dict[str, str]) -> None:
     first = exported({node: {"nvlinkDomain": name, "leaf": name} for node, name in before.items()})
     old = Before(

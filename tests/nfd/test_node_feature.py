@@ -113,6 +113,7 @@ def instances(node: NodeTopology, name: str) -> list[dict[str, str]]:
 
 
 @given(nodes())
+@pytest.mark.slow
 def test_any_node_fits_the_schema_of_nfd(node: NodeTopology) -> None:
     assert faults(schema("NodeFeature"), object_of(node)) == []
 

@@ -126,6 +126,7 @@ def test_no_page_for_people_moves_a_cursor(snapshot: Snapshot) -> None:
 
 
 @given(snapshots(WILD))
+@pytest.mark.slow
 def test_yaml_says_what_json_says(snapshot: Snapshot) -> None:
     pages = _pages(snapshot)
     assert pyyaml.safe_load(pages["yaml"]) == json.loads(pages["json"])

@@ -84,6 +84,7 @@ def test_one_thread_asks_all_and_another_goes_on_behind_one_that_hangs(stuck: Ca
     assert list(call_guard.each({name: ask(name) for name in names}).by_subject) == ["a", "c", "e"]
 
 
+@pytest.mark.slow
 def test_many_slow_ones_are_not_one_that_hangs() -> None:
     call_guard, never = CallGuard[bool](0.5), threading.Event()
     answers = call_guard.each({str(number): partial(never.wait, 0.1) for number in range(12)})
