@@ -6,20 +6,33 @@ What work costs in seconds is for ``bench/``; a test asks whether it grows as it
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Self
+
+
+class Calls:
+    """How often functions of Python and of C are called in this thread while the block lasts, or one function alone."""
+
+    def __init__(self, function: Any = None) -> None:
+        """``function``: this one of Python, whoever imported it."""
+        self.count = 0
+        self._code = None if function is None else function.__code__
+
+    def __enter__(self) -> Self:
+        sys.setprofile(self._entered if self._code is None else self._entered_one)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _entered(self, _frame: FrameType, event: str, _argument: object) -> None:
+        self.count += event in ("call", "c_call")
+
+    def _entered_one(self, frame: FrameType, event: str, _argument: object) -> None:
+        self.count += event == "call" and frame.f_code is self._code
 
 
 def calls(what: Callable[[], Any]) -> int:
-    """How many functions of Python and of C are called in this thread while this runs."""
-    count = 0
-
-    def entered(_frame: FrameType, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(entered)
-    try:
+    """How many functions are called while this runs."""
+    with Calls() as found:
         what()
-    finally:
-        sys.setprofile(None)
-    return count
+    return found.count

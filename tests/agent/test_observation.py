@@ -1,11 +1,8 @@
 """One pass: one derivation, and every sink sees the observation that it is to write."""
 
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import FrameType
-from typing import Any, Self
 
 import pytest
 
@@ -22,6 +19,7 @@ from nvtopo.sinks.publish.resource import ResourceSink
 from nvtopo.sinks.publish.sink import Sink
 from nvtopo.sources.machine import Machine, NoNvml
 from nvtopo.sources.sysfs import SysfsRoot
+from tests.calls import Calls
 from tests.kube.fake_api_server import FakeApiServer
 from tests.nfd.test_node_feature import FakeClient
 
@@ -57,24 +55,6 @@ class Recorder(Sink):
 
     def write(self, observation: Observation) -> None:
         self.written.append(observation)
-
-
-class Calls:
-    """How often a function is entered in this thread while the block lasts, whoever imported it."""
-
-    def __init__(self, function: Any) -> None:
-        self.count = 0
-        self._code = function.__code__
-
-    def __enter__(self) -> Self:
-        sys.setprofile(self._entered)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.setprofile(None)
-
-    def _entered(self, frame: FrameType, event: str, _argument: object) -> None:
-        self.count += event == "call" and frame.f_code is self._code
 
 
 def agent_of(root: Path, *sinks: Sink) -> Agent:

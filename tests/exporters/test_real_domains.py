@@ -1,6 +1,5 @@
 """NVLink domains as devices on the real scheduler: so many gangs at a time, whoever made their claims."""
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -9,8 +8,6 @@ import pytest
 import yaml
 
 import nvtopo
-from nvtopo.aggregator.export_keeper import CHECK_SECONDS, ExportKeeper
-from nvtopo.aggregator.loop import Aggregator
 from nvtopo.cluster.graph import ClusterGraph, build
 from nvtopo.cluster.inventory import Inventory, Listed, fold
 from nvtopo.exporters.schedulers import dra_domains, kinds
@@ -21,6 +18,7 @@ from nvtopo.model.records.node import NodeTopology
 from tests.cluster import machines
 from tests.exporters import clusters
 from tests.exporters.claims import SLICES
+from tests.exporters.keeping import Keeping, running
 from tests.lab import kube
 from tests.lab.control_plane import ControlPlane
 
@@ -48,18 +46,9 @@ def graph(nodes: dict[str, NodeTopology]) -> ClusterGraph:
     return build(fold(Inventory(), Listed(nodes, {})), None, {})
 
 
-class Keeping:
-    """A keeper with the aggregator's own rights."""
-
-    def __init__(self, keeper: ExportKeeper, clock: list[float]) -> None:
-        self.keeper = keeper
-        self._clock = clock
-
-    def keep(self, nodes: dict[str, NodeTopology]) -> None:
-        self._clock[0] += CHECK_SECONDS
-        self.keeper.keep(graph(nodes), 1)
-        kube.wait_for(lambda: self.keeper.applier.figures.waiting == 0, what="all slices written", seconds=60)
-        assert (self.keeper.failed_at, self.keeper.applier.figures.refused) == ({}, 0)
+def keep(keeping: Keeping, nodes: dict[str, NodeTopology]) -> None:
+    keeping.compare(graph(nodes))
+    assert (keeping.keeper.failed_at, keeping.keeper.applier.figures.refused) == ({}, 0)
 
 
 @pytest.fixture(name="keeping", scope="module")
@@ -73,17 +62,11 @@ def _keeping(control_plane: ControlPlane) -> Iterator[Keeping]:
     token = control_plane.service_account_token("nvtopo", "nvtopo-aggregator")
     account = control_plane.api(token)
     kube.wait_for(lambda: _refused(account, _of_a_node()), what="the policy to be in force")
-    clock, stop, source = [0.0], threading.Event(), None
-    with client_module.connect(control_plane.kubeconfig(token)) as client:
-        aggregator = Aggregator(source)  # type: ignore[arg-type]
-        keeper = ExportKeeper(aggregator, client, lambda: 1, (KIND,), OWNER, gangs=2, clock=lambda: clock[0])
-        thread = threading.Thread(target=keeper.applier.run, args=(stop,))
-        thread.start()
-        try:
-            yield Keeping(keeper, clock)
-        finally:
-            stop.set()
-            thread.join()
+    with (
+        client_module.connect(control_plane.kubeconfig(token)) as client,
+        running(client, (KIND,), OWNER, gangs=2) as keeping,
+    ):
+        yield keeping
     for one in api.get(SLICES)["items"]:
         api.delete(f"{SLICES}/{one['metadata']['name']}")
     for document in reversed(made[-4:]):
@@ -185,7 +168,7 @@ def test_two_gangs_enter_a_domain_the_third_when_one_ends_and_a_domain_that_is_g
     for name, node in nodes.items():
         kube.create_node(api, name, labels={dra_domains.LABEL: str(fabric.domain(node))})
     try:
-        keeping.keep(nodes)
+        keep(keeping, nodes)
         first = api.get(SLICES)["items"]
         assert len(first) == 2
         gangs = Gangs(api)
@@ -203,16 +186,16 @@ def test_two_gangs_enter_a_domain_the_third_when_one_ends_and_a_domain_that_is_g
         gangs.end("g1")
         gangs.nodes("g5")
 
-        keeping.keep(nodes)
+        keep(keeping, nodes)
         again = {one["metadata"]["name"]: one["metadata"]["resourceVersion"] for one in api.get(SLICES)["items"]}
         assert again == {one["metadata"]["name"]: one["metadata"]["resourceVersion"] for one in first}, "not written"
         left = {name: node for name, node in nodes.items() if name != min(nodes)}
-        keeping.keep(left)
+        keep(keeping, left)
         (small,) = (
             one for one in api.get(SLICES)["items"] if one["spec"]["devices"][0]["attributes"]["nodes"]["int"] == 1
         )
         gone = small["spec"]["devices"][0]["attributes"]["clique"]["string"]
-        keeping.keep({name: node for name, node in left.items() if fabric.domain(node) != gone})
+        keep(keeping, {name: node for name, node in left.items() if fabric.domain(node) != gone})
         assert small["metadata"]["name"] not in {one["metadata"]["name"] for one in api.get(SLICES)["items"]}
     finally:
         for one in api.get(PODS)["items"]:

@@ -1,17 +1,14 @@
 """Exported objects kept applied on a real API server, with the rights that the component gives to the aggregator."""
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
 import nvtopo
-from nvtopo.aggregator.export_keeper import CHECK_SECONDS, ExportKeeper
-from nvtopo.aggregator.loop import Aggregator
 from nvtopo.cli import main
 from nvtopo.cli.export import APPLIED
 from nvtopo.cluster.claims import Claim, Reading
@@ -21,6 +18,7 @@ from nvtopo.exporters.schedulers.owned import COLLECTIONS, Owner, selector
 from nvtopo.kube import client as client_module
 from tests.cluster import machines
 from tests.exporters import clusters, schemas
+from tests.exporters.keeping import Keeping, running
 from tests.lab import kube
 from tests.lab.build import Binaries
 from tests.lab.control_plane import ControlPlane
@@ -44,48 +42,17 @@ def _plane(lab_binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> 
         yield plane
 
 
-class Keeping:
-    """A keeper as the aggregator's account, its applier running."""
-
-    def __init__(self, keeper: ExportKeeper, clock: list[float]) -> None:
-        self.keeper = keeper
-        self._clock = clock
-
-    def compare(self, graph: ClusterGraph) -> int:
-        """Compare with what is there, and how many objects are written for it."""
-        before = self._writes()
-        self._clock[0] += CHECK_SECONDS
-        self.keeper.keep(graph, 1)
-        self._settle()
-        return self._writes() - before
-
-    def _writes(self) -> int:
-        return sum(self.keeper.applier.figures.outcomes.values())
-
-    def _settle(self) -> None:
-        def all_written() -> bool:
-            return self.keeper.applier.figures.waiting == 0
-
-        kube.wait_for(all_written, what="all exported objects written", seconds=60)
-
-
 @pytest.fixture(name="keeping")
 def _keeping(plane: ControlPlane) -> Iterator[Keeping]:
-    clock, stop = [0.0], threading.Event()
-    source: Any = None
     token = plane.service_account_token("nvtopo", "nvtopo-aggregator")
     account = plane.api(token)
     for path in {one.path(OWNER.namespace) for kind in APPLIED for one in COLLECTIONS[kind]}:
         kube.wait_for(lambda path=path: _may_list(account, path), what=f"the right to list {path}")  # type: ignore[misc]
-    with client_module.connect(plane.kubeconfig(token)) as client:
-        keeper = ExportKeeper(Aggregator(source), client, lambda: 1, APPLIED, OWNER, clock=lambda: clock[0])
-        thread = threading.Thread(target=keeper.applier.run, args=(stop,))
-        thread.start()
-        try:
-            yield Keeping(keeper, clock)
-        finally:
-            stop.set()
-            thread.join()
+    with (
+        client_module.connect(plane.kubeconfig(token)) as client,
+        running(client, APPLIED, OWNER) as keeping,
+    ):
+        yield keeping
 
 
 def _may_list(api: kube.Api, path: str) -> bool:
