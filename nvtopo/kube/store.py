@@ -72,7 +72,10 @@ class KubeStore(KubeTopologyWriter):
 
     @property
     def away_seconds(self) -> float:
-        """How long ``events`` has not been told anything by the API server; 0 while it follows."""
+        """How long ``events`` has not been told anything by the API server; 0 while it follows.
+
+        While nothing has been heard at all it counts from when ``events`` began.
+        """
         heard = self._heard
         return self._clock() - heard if self._away and heard is not None else 0.0
 
@@ -104,6 +107,7 @@ class KubeStore(KubeTopologyWriter):
         """List, watch, resume; see ``TopologyStore``. What fails is tried again for as long as it takes."""
         reader, attempts = Reader(self._client), _Attempts(self._backoff())
         self._reader = reader
+        self._heard = self._clock()
         while not stop.is_set():
             try:
                 if reader.lost:

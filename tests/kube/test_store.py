@@ -359,6 +359,19 @@ class TestFollowing:
             following.next()
             assert store.away_seconds == 0
 
+    def test_a_server_that_never_answered_is_away_since_the_start(
+        self, client: Client, api_server: FakeApiServer
+    ) -> None:
+        now = [1000.0]
+        store = KubeStore(
+            client, backoff=lambda: Backoff(first_seconds=0.002, longest_seconds=0.02), clock=lambda: now[0]
+        )
+        api_server.refuse("list", 503, times=1_000)
+        with Following(store):
+            api_server.await_requests("list", 2)
+            now[0] = 1040
+            assert store.away_seconds == 40
+
     def test_a_server_that_ends_every_watch_at_once_is_not_hammered(
         self, client: Client, api_server: FakeApiServer
     ) -> None:

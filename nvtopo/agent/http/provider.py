@@ -5,15 +5,18 @@ limit, and only root and this process's user can connect.
 """
 
 import contextlib
+import io
 import re
 import select
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, cast
 
 import msgspec
 
@@ -28,11 +31,9 @@ CONNECTION_SECONDS: Final = 2.0
 """For a whole request and its answer."""
 MOST_BYTES: Final = 16 << 10
 _PAUSE_SECONDS: Final = 0.05
-_HEAD: Final = re.compile(rb"(?P<method>GET|POST) (?P<path>/[A-Za-z]{0,64}) HTTP/1\.[01]\r?\n(?s:.*?)\r?\n\r?\n")
-_LENGTH: Final = re.compile(rb"(?im)^content-length:[ \t]*([0-9]{1,9})[ \t]*\r?$")
+_LENGTH: Final = re.compile(r"[0-9]{1,9}")
 _HEALTH, _ATTRIBUTES = "/health", "/GetDeviceAttributes"
 _METHODS: Final = {_HEALTH: "GET", _ATTRIBUTES: "POST", "/GetDeviceConfig": "POST"}
-_PATHS: Final = {path.encode(): path for path in _METHODS}
 _CAPABILITIES: Final = {"cloudProvider": True, "profileProvider": False}
 
 
@@ -47,29 +48,30 @@ _DEVICE: Final = Json(_Device, "a device", most_bytes=MOST_BYTES)
 class DranetResponse(NamedTuple):
     """What dranet is answered."""
 
-    status: str
+    status: HTTPStatus
     document: Mapping[str, object]
 
 
 def answer(method: str, path: str, body: bytes, known: NicAttributes | None) -> DranetResponse:
     """What dranet is told; ``known`` is None before the first reading."""
     if path not in _METHODS:
-        return DranetResponse("404 Not Found", {"error": f"known paths: {' '.join(_METHODS)}"})
+        return DranetResponse(HTTPStatus.NOT_FOUND, {"error": f"known paths: {' '.join(_METHODS)}"})
     if method != _METHODS[path]:
-        return DranetResponse("405 Method Not Allowed", {"error": f"expected {_METHODS[path]}"})
+        return DranetResponse(HTTPStatus.METHOD_NOT_ALLOWED, {"error": f"expected {_METHODS[path]}"})
     if path == _ATTRIBUTES:
         return _attributes(body, known)
-    return DranetResponse("200 OK", _CAPABILITIES if path == _HEALTH else {})  # MTU and routes stay what the host has
+    # No configuration: MTU and routes stay what the host has.
+    return DranetResponse(HTTPStatus.OK, _CAPABILITIES if path == _HEALTH else {})
 
 
 def _attributes(body: bytes, known: NicAttributes | None) -> DranetResponse:
     try:
         device = _DEVICE.read(body)
     except ParseError as error:
-        return DranetResponse("400 Bad Request", {"error": str(error)})
+        return DranetResponse(HTTPStatus.BAD_REQUEST, {"error": str(error)})
     if known is None:
-        return DranetResponse("503 Service Unavailable", {"error": "this node has not been read yet"})
-    return DranetResponse("200 OK", known.of(Asked(device.pci_address, device.name)))
+        return DranetResponse(HTTPStatus.SERVICE_UNAVAILABLE, {"error": "this node has not been read yet"})
+    return DranetResponse(HTTPStatus.OK, known.of(Asked(device.pci_address, device.name)))
 
 
 class Provider:
@@ -117,16 +119,7 @@ class Provider:
                 self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        until = time.monotonic() + self._seconds
-        request = _request(connection, until)
-        if request is None:
-            return
-        method, path, body = request
-        status, document = answer(method, path, body, self._attributes())
-        content = msgspec.json.encode(document)
-        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
-        connection.settimeout(max(0.01, until - time.monotonic()))
-        connection.sendall(f"{head}\r\nConnection: close\r\n\r\n".encode() + content)
+        Handler(Conversation(connection, time.monotonic() + self._seconds), self._attributes())
 
     def _attributes(self) -> NicAttributes | None:
         """Concluded once for each reading."""
@@ -152,23 +145,85 @@ def _listening(path: Path) -> socket.socket:
     return listening
 
 
-def _request(connection: socket.socket, until: float) -> tuple[str, str, bytes] | None:
-    """Method, path and body; None if no whole request came in time, or it is too long."""
-    content = bytearray()
-    while len(content) <= MOST_BYTES:
-        head = _HEAD.match(content)
-        if head is not None:
-            length = _LENGTH.search(content, 0, head.end())
-            end = head.end() + (int(length[1]) if length else 0)
-            if len(content) >= end:
-                method = "GET" if head["method"] == b"GET" else "POST"
-                return method, _PATHS.get(bytes(head["path"]), ""), bytes(content[head.end() : end])
-        left = until - time.monotonic()
+class Conversation(io.RawIOBase):
+    """The connection as a file, with one deadline for the request and its answer, and a limit on the request."""
+
+    def __init__(self, connection: socket.socket, until: float) -> None:
+        self._connection = connection
+        self._until = until
+        self._left = MOST_BYTES
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """What has come, as it comes.
+
+        Raises:
+            OSError: the request is too long, or not here in time.
+        """
+        if not self._left:
+            raise ConnectionAbortedError("a request that is too long")
+        count = self._timed().recv_into(buffer, min(len(buffer), self._left))
+        self._left -= count
+        return count
+
+    def write(self, content: Any) -> int:
+        """All of it, or OSError."""
+        self._timed().sendall(content)
+        return len(content)
+
+    def _timed(self) -> socket.socket:
+        left = self._until - time.monotonic()
         if left <= 0:
-            return None
-        connection.settimeout(left)
-        more = connection.recv(MOST_BYTES)
-        if not more:
-            return None
-        content += more
-    return None
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request. The answer ends the connection."""
+
+    protocol_version = "HTTP/1.1"
+    default_request_version = "HTTP/1.1"
+
+    def __init__(self, conversation: Conversation, known: NicAttributes | None) -> None:
+        self._known = known
+        super().__init__(cast("Any", conversation), ("", 0), cast("Any", None))
+
+    def setup(self) -> None:
+        """The conversation is the file."""
+        self.rfile = io.BufferedReader(cast("io.RawIOBase", self.request))
+        self.wfile = cast("Any", self.request)
+
+    def do_GET(self) -> None:
+        """A request of any path."""
+        said = self.headers.get("Content-Length", "0")
+        length = int(said) if _LENGTH.fullmatch(said) else MOST_BYTES
+        body = self.rfile.read(length)
+        if len(body) < length:  # it left, or the body is too long
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return
+        status, document = answer(self.command, self.path, body, self._known)
+        content = msgspec.json.encode(document)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_POST(self) -> None:
+        """As GET; ``answer`` tells them apart."""
+        self.do_GET()
+
+    def finish(self) -> None:
+        """The server closes."""
+
+    def log_message(self, *_: Any) -> None:
+        """Log no requests."""
