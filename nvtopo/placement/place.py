@@ -6,11 +6,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from nvtopo.cluster.claims import TIERS
-from nvtopo.placement import allot, cost, exact, links, staged
-from nvtopo.placement.fleet import FLEET, NODE, Domain, Fleet, Host, fleet
+from nvtopo.placement import algorithms, allot, cost, exact, links, staged
+from nvtopo.placement.fleet import FLEET, NODE, Domain, Fleet, Host, Path, fleet
 from nvtopo.placement.links import Link
 from nvtopo.placement.request import Request, checked
-from nvtopo.placement.result import Assignment, Costs, NoFit, PlacementResult
+from nvtopo.placement.result import AllReduceTimes, Assignment, Costs, NoFit, PlacementResult
 from nvtopo.placement.terms import Terms, resolved
 
 
@@ -89,6 +89,7 @@ def _assignment(usable: Fleet, request: Request, found: exact.Candidate, priced:
         cost=_costs(request, found, priced, shares, used),
         domains=dict(zip(usable.levels, used, strict=False)),
         bus_bytes_per_second=priced.links[level].bytes_per_second,
+        all_reduce_times=_times(request, priced.links, shares, used),
         ranks=allot.ranks(shares, request),
     )
 
@@ -112,6 +113,20 @@ def _costs(
         cache=None if terms.cache is None else sum(terms.cache[node] for node in nodes),
         unknown=terms.unknown,
     )
+
+
+def _times(
+    request: Request, table: tuple[Link, ...], shares: tuple[allot.Share, ...], used: tuple[int, ...]
+) -> AllReduceTimes | None:
+    if request.pipeline > 1:
+        return None
+    up = algorithms.island_level(table)
+    islands: Counter[Path] = Counter()
+    for share in shares:
+        path = share.domain.path
+        gpus = share.pods * request.gpus + (request.leader_gpus or 0 if share.leader else 0)
+        islands[path[: len(path) - up]] += gpus
+    return algorithms.times(table, used, request.message_bytes, islands.values())
 
 
 def domains_used(hosts: list[Domain], level: int) -> tuple[int, ...]:

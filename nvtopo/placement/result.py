@@ -33,6 +33,15 @@ class Costs(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Term that was asked for and is null → why it is not known. It is not in ``total``."""
 
 
+class AllReduceTimes(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """One all-reduce over all of the gang, in picoseconds, by algorithm (``nvtopo.placement.algorithms``)."""
+
+    ring: int
+    tree: int
+    hierarchical: int | None
+    """Null where the islands that NVLink joins hold different numbers of ranks."""
+
+
 class Assignment(Record, frozen=True, kw_only=True, omit_defaults=False, tag="Assignment", tag_field="kind"):
     """Where the gang goes: ranks are numbered domain by domain, so that neighbours in the ring are close."""
 
@@ -47,6 +56,8 @@ class Assignment(Record, frozen=True, kw_only=True, omit_defaults=False, tag="As
     """Tier → how many of its domains are used."""
     bus_bytes_per_second: int | None = None
     """What a large collective over all of the gang is expected to move: the rate of the slowest link on the way."""
+    all_reduce_times: AllReduceTimes | None = None
+    """The search decides by ``ring``; NCCL chooses when the job runs. Null with a pipeline."""
     gpus_enforced: bool = False
     """Whether exactly these GPUs will be given, and not only these nodes."""
     ranks: tuple[Rank, ...]

@@ -5,12 +5,13 @@ asked for and kept by the same changes. What counts can't answer (slices, leader
 cheapest placement they don't prove, goes to the exact search over the fleet as it is.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from nvtopo.cluster.claims import TIERS
-from nvtopo.placement import cost, links, quick
+from nvtopo.placement import algorithms, cost, links, quick
 from nvtopo.placement.allot import gpus_of_pods, in_stages
 from nvtopo.placement.cost import Prices
 from nvtopo.placement.counts import Counts
@@ -18,7 +19,7 @@ from nvtopo.placement.fleet import NODE, Domain, Fleet, Host, fleet
 from nvtopo.placement.links import Link
 from nvtopo.placement.place import farthest, no_fit, place
 from nvtopo.placement.request import Request, Work, checked
-from nvtopo.placement.result import Assignment, Costs, PlacementResult, Rank
+from nvtopo.placement.result import AllReduceTimes, Assignment, Costs, PlacementResult, Rank
 
 #: Hosts times pods up to which the exact search answers within seconds.
 _EXACT: Final = 200_000
@@ -144,6 +145,7 @@ class State:
             domain=domain,
             bus_bytes_per_second=self._links[found.level].bytes_per_second,
             cost=self._costs(work, found),
+            all_reduce_times=self._times(work, found, counts),
             domains=dict(zip(self._levels, (*found.used, 1), strict=False)),
             ranks=self._ranks(takes, request.gpus, work.stage_pods),
         )
@@ -163,6 +165,18 @@ class State:
             stage_sends=cost.stage_sends(self._links, lies, work),
             all_to_all=cost.all_to_all(self._links, lies, work),
         )
+
+    def _times(self, work: Work, found: quick.Found, counts: Counts) -> AllReduceTimes | None:
+        if work.pipeline > 1:
+            return None
+        used, up = (*found.used, 1), algorithms.island_level(self._links)
+        if found.level <= up:
+            return algorithms.times(self._links, used, work.message_bytes, (work.ranks,))
+        islands: Counter[int] = Counter()
+        of_host = counts.domains(up - 1) if up else range(len(self._hosts))
+        for number, pods in found.takes:
+            islands[of_host[number]] += pods * work.gpus
+        return algorithms.times(self._links, used, work.message_bytes, islands.values())
 
     def _ranks(self, takes: Iterable[quick.Take], gpus: int, stage_pods: int) -> tuple[Rank, ...]:
         found: list[Rank] = []

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from nvtopo.placement.result import Assignment, Costs, NoFit, PlacementResult
+from nvtopo.placement.result import AllReduceTimes, Assignment, Costs, NoFit, PlacementResult
 
 _PS_PER_MS: Final = 1_000_000_000
 
@@ -21,6 +21,7 @@ def people(answer: PlacementResult) -> str:
     lines = [
         f"Inside {where}; domains used: {used}.",
         *_costs(answer.cost),
+        *_times(answer.all_reduce_times),
         "",
         "RANK  NODE  GPUS",
     ]
@@ -46,6 +47,14 @@ def _costs(cost: Costs) -> list[str]:
     lines = [f"{term}: {value / _PS_PER_MS:.3f} ms" for term, value in known.items()]
     lines += [f"{term}: not known, {why}" for term, why in cost.unknown.items()]
     return [*lines, f"Total: {cost.total / _PS_PER_MS:.3f} ms"]
+
+
+def _times(times: AllReduceTimes | None) -> list[str]:
+    if times is None or times.hierarchical == times.ring:  # inside one island
+        return []
+    known = {"ring": times.ring, "tree": times.tree, "hierarchical": times.hierarchical}
+    ways = (f"{way} {value / _PS_PER_MS:.3f} ms" for way, value in known.items() if value is not None)
+    return [f"One all-reduce by algorithm: {', '.join(ways)}."]
 
 
 def as_json(answer: PlacementResult) -> str:
