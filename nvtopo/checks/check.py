@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -14,6 +14,8 @@ from nvtopo.model.conclusions.ports import rail_nics
 from nvtopo.model.records.node import Nic, NodeTopology
 from nvtopo.model.records.record import Record
 from nvtopo.model.records.snapshot import Snapshot
+
+T = TypeVar("T")
 
 Outcome = Literal["failed", "passed", "unknown", "not-applicable"]
 
@@ -79,6 +81,20 @@ class Fits(NamedTuple):
 
 
 CheckResult = Found | Unknown | Fits
+
+
+def of_fact(
+    read: Callable[[Machine], T | Unknown | None], find: Callable[[Machine, T], Iterable[CheckResult]]
+) -> Callable[[Machine], Iterable[CheckResult]]:
+    """A check of one fact: ``read`` gives it, or why it is not known, or None if the check is not for this node."""
+
+    def found(machine: Machine) -> Iterable[CheckResult]:
+        fact = read(machine)
+        if fact is None:
+            return ()
+        return (fact,) if isinstance(fact, Unknown) else find(machine, fact)
+
+    return found
 
 
 class NodeCheck(NamedTuple):

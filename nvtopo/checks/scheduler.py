@@ -4,19 +4,19 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown, of_fact
 from nvtopo.findings.finding import Check
 from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
 from nvtopo.model.records.facts import KubeletFacts
 
 _SINGLE: Final = "single-numa-node"
-_ALIGNS: Final = ("best-effort", "restricted", _SINGLE)
+ALIGNS: Final = ("best-effort", "restricted", _SINGLE)
 _REFUSES: Final = ("restricted", _SINGLE)
 _STATIC: Final = "static"
 _NOT_READ: Final = "what the kubelet runs with could not be read"
 
 
-def _kubelet(machine: Machine) -> KubeletFacts | Unknown | None:
+def kubelet_of(machine: Machine) -> KubeletFacts | Unknown | None:
     """The kubelet's policies; None if there is no kubelet, or no GPU to place."""
     if not machine.node.gpus:
         return None
@@ -30,11 +30,7 @@ def _per_numa(machine: Machine) -> Counter[int | None]:
     return Counter(gpu.numa_node for gpu in machine.node.gpus)
 
 
-def _in_force(machine: Machine) -> Iterator[CheckResult]:
-    kubelet = _kubelet(machine)
-    if not isinstance(kubelet, KubeletFacts):
-        yield from () if kubelet is None else (kubelet,)
-        return
+def _in_force(_machine: Machine, kubelet: KubeletFacts) -> Iterator[CheckResult]:
     for name, asked, force in (
         ("CPU manager policy", kubelet.asked_cpu_manager_policy, kubelet.cpu_manager_policy),
         ("memory manager policy", kubelet.asked_memory_manager_policy, kubelet.memory_manager_policy),
@@ -47,12 +43,8 @@ def _in_force(machine: Machine) -> Iterator[CheckResult]:
             yield Fits() if force is not None else Unknown(NODE, f"the {name} in force is not known")
 
 
-def _refused(machine: Machine) -> Iterator[CheckResult]:
+def _refused(machine: Machine, kubelet: KubeletFacts) -> Iterator[CheckResult]:
     """single-numa-node refuses what no one NUMA node has."""
-    kubelet = _kubelet(machine)
-    if not isinstance(kubelet, KubeletFacts):
-        yield from () if kubelet is None else (kubelet,)
-        return
     policy = kubelet.topology_manager_policy
     if policy is None:
         yield Unknown(NODE, "the topology manager's policy in force is not known")
@@ -72,12 +64,8 @@ def _refused(machine: Machine) -> Iterator[CheckResult]:
         yield Fits()
 
 
-def _hints(machine: Machine) -> Iterator[CheckResult]:
+def _hints(machine: Machine, kubelet: KubeletFacts) -> Iterator[CheckResult]:
     """A device without a NUMA node gives the topology manager no hint, and any CPUs will do."""
-    kubelet = _kubelet(machine)
-    if not isinstance(kubelet, KubeletFacts):
-        yield from () if kubelet is None else (kubelet,)
-        return
     if kubelet.topology_manager_policy is None:
         yield Unknown(NODE, "the topology manager's policy in force is not known")
     elif kubelet.topology_manager_policy in _REFUSES:
@@ -89,17 +77,13 @@ def _hints(machine: Machine) -> Iterator[CheckResult]:
             yield Fits()
 
 
-def _aligned(machine: Machine) -> Iterator[CheckResult]:
-    kubelet = _kubelet(machine)
-    if not isinstance(kubelet, KubeletFacts):
-        yield from () if kubelet is None else (kubelet,)
-        return
+def _aligned(machine: Machine, kubelet: KubeletFacts) -> Iterator[CheckResult]:
     if len(set(_per_numa(machine)) - {None}) < 2:  # noqa: PLR2004 - with one NUMA node all is aligned
         return
     policy, cpus = kubelet.topology_manager_policy, kubelet.cpu_manager_policy
     if policy is None or cpus is None:
         yield Unknown(NODE, "the policies in force are not known")
-    elif policy not in _ALIGNS or cpus == "none":
+    elif policy not in ALIGNS or cpus == "none":
         yield Found(NODE, f"topology manager {policy}, CPU manager {cpus}: a pod's CPUs may be far from its GPUs")
     else:
         yield Fits()
@@ -107,7 +91,7 @@ def _aligned(machine: Machine) -> Iterator[CheckResult]:
 
 def _reserved(machine: Machine) -> set[int] | Unknown | None:
     """CPUs that no container gets for itself; None if the kubelet gives none to anybody."""
-    kubelet = _kubelet(machine)
+    kubelet = kubelet_of(machine)
     if not isinstance(kubelet, KubeletFacts):
         return kubelet
     if kubelet.cpu_manager_policy is None:
@@ -119,12 +103,8 @@ def _reserved(machine: Machine) -> set[int] | Unknown | None:
     return set(parse_cpulist(kubelet.reserved_cpus))
 
 
-def _left(machine: Machine) -> Iterator[CheckResult]:
+def _left(machine: Machine, reserved: set[int]) -> Iterator[CheckResult]:
     """A guaranteed pod gets CPUs of its own, but none of those that are reserved."""
-    reserved = _reserved(machine)
-    if not isinstance(reserved, set):
-        yield from () if reserved is None else (reserved,)
-        return
     if not machine.node.numa:
         yield Unknown(NODE, "its NUMA nodes could not be read")
     for numa in machine.node.numa:
@@ -136,12 +116,8 @@ def _left(machine: Machine) -> Iterator[CheckResult]:
             yield Fits()
 
 
-def _reserved_isolated(machine: Machine) -> Iterator[CheckResult]:
+def _reserved_isolated(machine: Machine, reserved: set[int]) -> Iterator[CheckResult]:
     """The system's own tasks are not scheduled on isolated CPUs, so that reserving these serves nobody."""
-    reserved = _reserved(machine)
-    if not isinstance(reserved, set):
-        yield from () if reserved is None else (reserved,)
-        return
     if not machine.node.numa:
         yield Unknown(NODE, "which CPUs are isolated could not be read")
         return
@@ -164,7 +140,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         ),
         "the kubelet's command line, configuration and checkpoints",
         "the kubelet's process and files can't be read",
-        _in_force,
+        of_fact(kubelet_of, _in_force),
     ),
     NodeCheck(
         Check(
@@ -176,7 +152,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         ),
         "the kubelet's command line and configuration, /sys/bus/pci/devices/*/numa_node",
         "the policy in force or the GPUs' NUMA nodes are not known",
-        _refused,
+        of_fact(kubelet_of, _refused),
     ),
     NodeCheck(
         Check(
@@ -188,7 +164,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         ),
         "the kubelet's command line and configuration, /sys/bus/pci/devices/*/numa_node",
         "the policy in force is not known",
-        _hints,
+        of_fact(kubelet_of, _hints),
     ),
     NodeCheck(
         Check(
@@ -200,7 +176,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         ),
         "the kubelet's command line and configuration",
         "the policies in force are not known",
-        _aligned,
+        of_fact(kubelet_of, _aligned),
     ),
     NodeCheck(
         Check(
@@ -212,7 +188,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         ),
         "the kubelet's command line and configuration, /sys/devices/system/node/node*/cpulist",
         "the CPU manager's policy in force, what it reserves or the NUMA nodes are not known",
-        _left,
+        of_fact(_reserved, _left),
     ),
     NodeCheck(
         Check(
@@ -224,6 +200,6 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         ),
         "the kubelet's command line and configuration, /sys/devices/system/cpu/isolated",
         "the CPU manager's policy in force, what it reserves or the isolated CPUs are not known",
-        _reserved_isolated,
+        of_fact(_reserved, _reserved_isolated),
     ),
 )

@@ -2,7 +2,22 @@
 
 from typing import Final
 
-from nvtopo.checks import containers, gpus, host, imex, iopath, labels, paths, qos, rails, runtime, scheduler, sriov
+from nvtopo.checks import (
+    containers,
+    gpus,
+    hints,
+    host,
+    imex,
+    iopath,
+    labels,
+    memory,
+    paths,
+    qos,
+    rails,
+    runtime,
+    scheduler,
+    sriov,
+)
 from nvtopo.checks.check import NodeCheck
 
 CHECKS: Final[tuple[NodeCheck, ...]] = (
@@ -17,5 +32,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
     *runtime.CHECKS,
     *containers.CHECKS,
     *scheduler.CHECKS,
+    *memory.CHECKS,
+    *hints.CHECKS,
     *labels.CHECKS,
 )

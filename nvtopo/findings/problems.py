@@ -18,6 +18,8 @@ _DOMAINS: Final[dict[str, FindingDomain]] = {
     "runtime": "runtime",
     "imex": "gpu-fabric",
     "iopath": "storage",
+    "memory": "scheduler",
+    "hints": "scheduler",
 }
 
 

@@ -32,9 +32,10 @@ class Source(Protocol):
 
 def all_sources() -> tuple[ModuleType, ...]:
     """Every source: also what only a capture holds and only ``doctor`` judges. Their import is no dump's matter."""
+    from nvtopo.sources.kubelet import hints, memory
     from nvtopo.sources.linux import container_runtime, imex, iopath, qos
 
-    return (*SOURCES[:-1], qos, container_runtime, imex, iopath, nvml)
+    return (*SOURCES[:-1], qos, container_runtime, imex, iopath, memory, hints, nvml)
 
 
 def this_machine(*, root: str = "/", node_name: str | None = None, asking: AskNvml | None = None) -> Machine:

@@ -73,6 +73,13 @@ class SysfsRoot:
             return True
         return not (stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
 
+    def is_socket(self, path: str) -> bool:
+        """Whether there is a socket."""
+        try:
+            return stat.S_ISSOCK(os.stat(self._root + path).st_mode)  # noqa: PTH116 - as below
+        except OSError:
+            return False
+
     def names(self, path: str) -> list[str]:
         """The names in the directory, sorted."""
         self._fail(path)

@@ -37,9 +37,9 @@ and `expect`. Some findings that are an info elsewhere are a warning there:
 `cryptography` (`pip install 'nvtopo[signing]'`). The signature is in the form of `cosign sign-blob` with such a key. To
 verify it: `openssl base64 -d -A -in FILE -out raw`, then `openssl dgst -sha256 -verify PUBLIC -signature raw REPORT`.
 
-Flow control, container runtime, CDI, IMEX, network mounts, GPUDirect Storage and interrupts are read by `doctor` and
-`capture` on the host, as root; the agent does not read them. In a container without the host's processes and files they
-are not known.
+Flow control, container runtime, CDI, IMEX, network mounts, GPUDirect Storage, interrupts, the kubelet's memory manager
+and the hints of its device plugins are read by `doctor` and `capture` on the host, as root; the agent does not read
+them. In a container without the host's processes and files they are not known.
 
 `--format html` is one file that asks for nothing outside of itself: the worst first, then the pictures.
 

@@ -14,13 +14,17 @@ from nvtopo.model.conclusions.unread import SOURCE_HANGS
 from nvtopo.model.formats.address import PciAddress
 from nvtopo.model.records.facts import (
     CdiSpec,
+    DeviceHint,
+    DeviceHints,
     GpuFacts,
     ImexFacts,
     IoPathFacts,
     KubeletFacts,
+    MemoryFacts,
     NetQos,
     NetworkMount,
     NicInterrupts,
+    NumaMemory,
     PciDevice,
     QosFacts,
     RdmaDevice,
@@ -103,6 +107,44 @@ def hugepages(*counts: int) -> Mutation:
             replace(node, hugepages={"2048kB": count}) for node, count in zip(snapshot.numa.nodes, counts, strict=True)
         )
         return replace(snapshot, numa=replace(snapshot.numa, nodes=nodes))
+
+    return mutate
+
+
+def numa_memory(index: int, bytes_: int | None) -> Mutation:
+    def mutate(snapshot: Snapshot) -> Snapshot:
+        assert snapshot.numa is not None
+        nodes = tuple(
+            replace(node, memory_bytes=bytes_) if node.index == index else node for node in snapshot.numa.nodes
+        )
+        return replace(snapshot, numa=replace(snapshot.numa, nodes=nodes))
+
+    return mutate
+
+
+def memory(*allocatable: int, reserved: int = 3 << 30, due: int | None = 3 << 30) -> Mutation:
+    """What a memory manager with the policy Static leaves on each NUMA node."""
+    nodes = tuple(
+        NumaMemory(index=index, total_bytes=1 << 40, reserved_bytes=(1 << 40) - left, allocatable_bytes=left)
+        for index, left in enumerate(allocatable)
+    )
+    facts = MemoryFacts(nodes=nodes, reserved_bytes={"0": reserved}, due_bytes=due)
+    return together(kubelet(memory_manager_policy="Static"), lambda snapshot: replace(snapshot, memory=facts))
+
+
+def hints(*of_gpu0: int, function: str = "0000:53:00.0", node: int = 0) -> Mutation:
+    """What the device plugins state: of GPU 0, and of one PCI function. Of the other GPUs it is right."""
+
+    def mutate(snapshot: Snapshot) -> Snapshot:
+        assert snapshot.nvml is not None
+        gpus = tuple(
+            DeviceHint(
+                resource="nvidia.com/gpu", id=gpu.uuid, numa_nodes=(gpu.index // 4,) if gpu.index else tuple(of_gpu0)
+            )
+            for gpu in snapshot.nvml.gpus
+        )
+        other = DeviceHint(resource="example.com/vf", id=function, numa_nodes=(node,))
+        return replace(snapshot, hints=DeviceHints(devices=(*gpus, other)))
 
     return mutate
 
@@ -495,6 +537,16 @@ ROWS: Final[dict[str, Row]] = {
     "reserved-cpus-isolated": Row(
         kubelet(cpu_manager_policy="static", reserved_cpus="0-5"), kubelet(cpu_manager_policy="static")
     ),
+    "numa-memory-missing": Row(numa_memory(1, 0), numa_memory(1, None), "NUMA node 1"),
+    "numa-memory-reserved": Row(
+        memory(1 << 39, 0),
+        together(memory(1 << 39, 1 << 39), without("memory")),
+        "NUMA node 1",
+        memory(1 << 39, 1 << 39),
+    ),
+    "reserved-memory-sum": Row(memory(1, 1, due=4 << 30), memory(1, 1, due=None), passes=memory(1, 1)),
+    "gpu-hint-differs": Row(hints(), _same, "GPU0", hints(0)),
+    "function-hint-differs": Row(hints(0, node=1), _same, "example.com/vf 0000:53:00.0", hints(0)),
     "topology-not-aligned": Row(kubelet(cpu_manager_policy="none", topology_manager_policy="none"), kubelet()),
 }
 

@@ -179,7 +179,12 @@ def tokens() -> Iterable[bytes]:
 
 
 def pod_resources() -> Iterable[bytes]:
-    return (kubelet.encoded(),)
+    return (
+        kubelet.encoded(),
+        kubelet.allocatable(
+            {"resource_name": "nvidia.com/gpu", "device_ids": ["GPU-a"], "topology": {"nodes": [{"ID": 1}]}}
+        ),
+    )
 
 
 @functools.cache
@@ -204,6 +209,14 @@ def kubelet_files() -> Iterable[bytes]:
         b'{"policyName":"static","defaultCpuSet":"0-3","checksum":14}',
         b'{"kind":"KubeletConfiguration","topologyManagerPolicy":"single-numa-node","cpuManagerPolicy":"static"}',
         b"kind: KubeletConfiguration\ntopologyManagerPolicy: restricted\n",
+        (
+            b'{"policyName":"Static","machineState":{"0":{"memoryMap":{"memory":{"total":9,"systemReserved":1,'
+            b'"allocatable":8}}}}}'
+        ),
+        (
+            b'{"kubeReserved":{"memory":"1Gi"},"evictionHard":{"memory.available":"5%"},'
+            b'"reservedMemory":[{"numaNode":0,"limits":{"memory":"1.5Gi"}}]}'
+        ),
     )
 
 

@@ -41,7 +41,7 @@ from nvtopo.placement import deployment
 from nvtopo.placement.document import links_in, parse
 from nvtopo.sources.capture import parse_capture
 from nvtopo.sources.foreign import bundle, measurements
-from nvtopo.sources.kubelet import grpc, pod_resources, policies
+from nvtopo.sources.kubelet import grpc, hints, memory, pod_resources, policies
 from nvtopo.sources.linux import cdi
 from nvtopo.sources.nvml import answer, counters
 from nvtopo.sources.nvml.events_policy import EventsPolicy, Pace
@@ -165,10 +165,21 @@ def _lease(body: bytes) -> None:
     Leadership(answered(body), "nvtopo", "lease", "me")._read()
 
 
+def _devices_of_pods(body: bytes) -> None:
+    """Of equal shape in the two answers are the devices of a container and those that can be given away."""
+    list(hints.devices_in(body))
+    list(pod_resources.containers_in(body))
+
+
 def _policies(body: bytes) -> None:
     reader = SysfsReader(_Root(body), "kubelet")
     policies._checkpoint(reader, "/x")
     policies._configured(reader.text("/x") or "")
+    memory._nodes(reader, "/x")
+    configured = memory._parsed(reader, reader.text("/x") or "")
+    if configured is not None:
+        memory._reserved(configured)
+        memory._due(configured)
 
 
 class _Root(SysfsRoot):
@@ -278,7 +289,7 @@ WIRE: Final = {
     "token": Target(samples.tokens, _claims),
     "claims": Target(samples.claims, _claims_json),
     "kubelet-grpc": Target(samples.grpc_answers, _grpc, damaged_bytes),
-    "kubelet-pods": Target(samples.pod_resources, lambda body: list(pod_resources.containers_in(body)), damaged_bytes),
+    "kubelet-pods": Target(samples.pod_resources, _devices_of_pods, damaged_bytes),
     "nvml-answer": Target(samples.nvml_answers, answer.parse),
     "nvml-counters": Target(samples.nvml_counters, counters.decode),
     "nvml-events": Target(samples.nvml_events, _events),

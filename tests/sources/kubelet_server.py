@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 
-from fixtures.synthesize.pod_resources import encoded
+from fixtures.synthesize.pod_resources import allocatable, encoded
 
 
 def pod(name: str, *containers: Mapping[str, Any], namespace: str = "jobs") -> dict[str, Any]:
@@ -36,6 +36,7 @@ class Kubelet:
 
     def __init__(self) -> None:
         self.answer: Callable[[], bytes] = encoded
+        self.allocatable: Callable[[], bytes] = allocatable
         self.hang = threading.Event()
         self.hang.set()
 
@@ -54,7 +55,10 @@ class Kubelet:
 def serving(socket: Path) -> Iterator[Kubelet]:
     """A server at the socket for as long as the block lasts."""
     kubelet = Kubelet()
-    methods = {"List": grpc.unary_unary_rpc_method_handler(kubelet.list)}
+    methods = {
+        "List": grpc.unary_unary_rpc_method_handler(kubelet.list),
+        "GetAllocatableResources": grpc.unary_unary_rpc_method_handler(lambda *_: kubelet.allocatable()),
+    }
     with ThreadPoolExecutor(2) as pool:
         server = grpc.server(pool)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("v1.PodResourcesLister", methods),))

@@ -6,11 +6,13 @@ from msgspec import Meta
 
 from nvtopo.model.formats import limits
 from nvtopo.model.records.facts import (
+    DeviceHints,
     HostFacts,
     ImexFacts,
     IoPathFacts,
     KubeletFacts,
     LldpFacts,
+    MemoryFacts,
     NetFacts,
     NumaFacts,
     NvmlFacts,
@@ -46,6 +48,8 @@ class Snapshot(Record, frozen=True, kw_only=True):
     runtime: RuntimeFacts | None = None
     imex: ImexFacts | None = None
     iopath: IoPathFacts | None = None
+    memory: MemoryFacts | None = None
+    hints: DeviceHints | None = None
     nvml: NvmlFacts | None = None
     attributes: Annotated[dict[Name, Attributes], Meta(max_length=limits.MOST_ATTRIBUTES)] = {}
     """Source name → facts, for sources without records of their own (CONTRIBUTING.md, "A new source")."""

@@ -17,6 +17,12 @@ def flags(root: SysfsRoot) -> Mapping[str, str] | None:
     return found[0] if len(found) == 1 else None
 
 
+def is_alone(root: SysfsRoot) -> bool:
+    """Whether the kubelet is a program of its own, so that it has no settings but its flags and files."""
+    found = [arguments[0] for arguments in _command_lines(root) if of(arguments) is not None]
+    return len(found) == 1 and found[0].rsplit("/", 1)[-1] not in _DISTRIBUTIONS
+
+
 def of(arguments: Sequence[str]) -> dict[str, str] | None:
     """The kubelet's flags in a command line; None if it runs no kubelet. The last of equal flags holds."""
     program = arguments[0].rsplit("/", 1)[-1] if arguments else ""

@@ -61,14 +61,19 @@ def _answer(root: SysfsRoot, reader: SysfsReader) -> bytes | None:
         if error.errno != errno.ENXIO:  # open() fails so on a socket
             reader.problem(SOCKET, os.strerror(error.errno) if error.errno else str(error))
             return None
+    return asked(root, reader, _LIST)
+
+
+def asked(root: SysfsRoot, reader: SysfsReader, method: str) -> bytes | None:
+    """What the kubelet answers to a method without arguments; None, with a problem in ``reader``, if it does not."""
     try:
-        return _list(root)
+        return _call(root, method)
     except ReadError as error:
         reader.problem(SOCKET, str(error))
         return None
 
 
-def _list(root: SysfsRoot) -> bytes:
+def _call(root: SysfsRoot, method: str) -> bytes:
     """Ask the kubelet.
 
     Raises:
@@ -87,7 +92,7 @@ def _list(root: SysfsRoot) -> bytes:
     except OSError as error:
         raise ReadError(error.strerror or str(error)) from error
     with connection:
-        return call(connection, _LIST, b"", _DEADLINE_SECONDS)
+        return call(connection, method, b"", _DEADLINE_SECONDS)
 
 
 def containers_in(answer: bytes) -> Iterator[GpuContainer]:
@@ -95,7 +100,7 @@ def containers_in(answer: bytes) -> Iterator[GpuContainer]:
     for pod in messages(answer, 1):
         for container in messages(pod, 3):
             devices = [device for given in messages(container, 2) for device in _gpus(given)]
-            nodes = {node for given in messages(container, 2) if _gpus(given) for node in _nodes(given)}
+            nodes = {node for given in messages(container, 2) if _gpus(given) for node in numa_nodes(given)}
             claimed = [device for claim in messages(container, 5) for device in _claimed(claim) if device.is_gpu]
             devices += [f"{device.of}/{device.id}" for device in claimed]
             if devices:
@@ -124,7 +129,7 @@ def _gpus(given: bytes) -> list[str]:
     return ids if text(given, 1).startswith(GPU_RESOURCES) or all(id_.startswith(GPU_IDS) for id_ in ids) else []
 
 
-def _nodes(given: bytes) -> list[int]:
+def numa_nodes(given: bytes) -> list[int]:
     """``ContainerDevices.topology.nodes[].ID``."""
     nodes = [number(node, 1) for topology in messages(given, 3) for node in messages(topology, 1)]
     return [node for node in nodes if node >= 0]

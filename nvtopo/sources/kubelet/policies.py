@@ -24,7 +24,8 @@ NAME = "kubelet"
 
 _RESERVED: Final = "reservedSystemCPUs"
 _STATIC: Final = "static"
-_HOME: Final = "/var/lib/kubelet"
+#: Where a kubelet keeps its state if its command line names no other directory.
+HOME: Final = "/var/lib/kubelet"
 _POLICY = r"^(\w+(?:Policy|Scope)|reservedSystemCPUs):[ \t]*[\"']?([\w,-]+)[\"']?[ \t]*(?:#.*)?$"
 #: Field of the configuration → flag.
 _FLAGS: Final[Mapping[str, str]] = {
@@ -53,9 +54,9 @@ def read(machine: Machine) -> Reading:
     reader = SysfsReader(machine.root, NAME)
     given = command_line.flags(machine.root)
     flags = {field: given[flag] for field, flag in _FLAGS.items() if given and given.get(flag)}
-    files = _files(machine, reader, given)
+    files = files_of(machine, reader, given)
     asked = {field: policy for text in files for field, policy in _configured(text or "").items()} | flags
-    home = (given or {}).get("root-dir") or _HOME
+    home = (given or {}).get("root-dir") or HOME
     checkpoints = {
         field: policy
         for field, name in _CHECKPOINTS.items()
@@ -98,10 +99,10 @@ def _in_force(
     return {**(asked if trusted else flags), **checkpoints}
 
 
-def _files(machine: Machine, reader: SysfsReader, given: Mapping[str, str] | None) -> list[str | None]:
+def files_of(machine: Machine, reader: SysfsReader, given: Mapping[str, str] | None) -> list[str | None]:
     """The configuration file and then the drop-in files, as text; None for what is named and can't be read."""
     if given is None:
-        return [_file(reader, f"{_HOME}/config.yaml")]
+        return [_file(reader, f"{HOME}/config.yaml")]
     found = [_file(reader, given["config"])] if given.get("config") else []
     directory = given.get("config-dir", "").rstrip("/")
     if directory and not machine.root.exists(directory):

@@ -2,6 +2,7 @@
 
 from nvtopo.model.records.facts.host import HostFacts, KubeletFacts, NumaFacts, NumaNode
 from nvtopo.model.records.facts.iopath import IoPathFacts, NetworkMount, NicInterrupts
+from nvtopo.model.records.facts.kubelet import DeviceHint, DeviceHints, MemoryFacts, NumaMemory
 from nvtopo.model.records.facts.network import (
     GidEntry,
     LldpFacts,
@@ -20,6 +21,8 @@ from nvtopo.model.records.facts.runtime import CdiSpec, ImexFacts, RuntimeFacts
 
 __all__ = [
     "CdiSpec",
+    "DeviceHint",
+    "DeviceHints",
     "GidEntry",
     "GpuFabric",
     "GpuFacts",
@@ -30,6 +33,7 @@ __all__ = [
     "IoPathFacts",
     "KubeletFacts",
     "LldpFacts",
+    "MemoryFacts",
     "MemoryRepairs",
     "Neighbor",
     "NetDevice",
@@ -38,6 +42,7 @@ __all__ = [
     "NetworkMount",
     "NicInterrupts",
     "NumaFacts",
+    "NumaMemory",
     "NumaNode",
     "NvmeDevice",
     "NvmlFacts",
