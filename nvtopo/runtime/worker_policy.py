@@ -47,7 +47,7 @@ Action = Start | Send | End | Wait | Stop
 class Failure(NamedTuple):
     """Why a worker must be replaced."""
 
-    reason: Literal["hang", "died", "garbled", "driver", "gpu-lost"]
+    reason: Literal["hang", "died", "garbled", "driver", "gpu-lost", "failed"]
     words: str
 
 

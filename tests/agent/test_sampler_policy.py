@@ -26,6 +26,7 @@ class Clock:
         self.starts: list[float] = []
         self.asked: list[tuple[float, bytes]] = []
         self.lost = 0
+        self.failed: tuple[str, ...] = ()
         self.hangs = False
         self.sent = 0
 
@@ -48,14 +49,14 @@ class Clock:
             self.policy.sent(self.now, action.line)
             if not self.hangs:
                 self.now += TOOK
-                self.policy.heard(self.now, self._answer())
+                self.policy.heard(self.now, self._answer(health=action.line == HEALTH))
         elif isinstance(action, End):
             self.policy.ended(self.now)
 
-    def _answer(self) -> bytes:
+    def _answer(self, *, health: bool) -> bytes:
         indices = range(2 - self.lost)
         gpus = tuple(GpuSample(index=index, uuid=f"GPU-{index}", at=self.now, sent=(self.sent,)) for index in indices)
-        return msgspec.json.encode(CounterLine(gpus=gpus, lost=self.lost))
+        return msgspec.json.encode(CounterLine(gpus=gpus, lost=self.lost, failed=self.failed if health else ()))
 
     def scrape(self) -> Sampled:
         sampled = self.policy.scrape(self.now)
@@ -274,3 +275,23 @@ def test_samples_are_counted_one_by_one(clock: Clock) -> None:
         clock.until(1000 + second)
         assert clock.scrape().samples == len(clock.asked)
     assert len(clock.asked) >= 3
+
+
+def test_what_failed_is_said_until_it_answers(clock: Clock) -> None:
+    clock.failed = ("GPU1: nvmlDeviceGetPowerUsage: Unknown Error",)
+    clock.until(1003.5)
+    assert clock.shown() == (2, {"failed"})
+    clock.failed = ()
+    clock.until(1004.5)
+    assert clock.shown() == (2, {"failed"})
+    clock.until(1006)
+    assert clock.shown() == (2, set())
+    reported = [report.failure for report in clock.policy.reports()]
+    assert reported == [Failure("failed", "GPU1: nvmlDeviceGetPowerUsage: Unknown Error"), None]
+
+
+def test_a_gpu_that_is_lost_is_said_first(clock: Clock) -> None:
+    clock.lost, clock.failed = 1, ("GPU0: field 164: Unknown Error",)
+    clock.until(1001)
+    assert clock.shown() == (1, {"gpu-lost", "failed"})
+    assert [report.failure for report in clock.policy.reports()] == [Failure("gpu-lost", "1 GPUs do not answer")]

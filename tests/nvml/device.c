@@ -30,6 +30,9 @@ NUMBER(nvmlDeviceGetArchitecture, unsigned, architecture)
 NUMBER(nvmlDeviceGetModuleId, unsigned, module)
 NUMBER(nvmlDeviceGetNumaNodeId, int, memory_node)
 NUMBER(nvmlDeviceGetPowerUsage, unsigned, power)
+NUMBER(nvmlDeviceGetEnforcedPowerLimit, unsigned, power_limits.enforced)
+NUMBER(nvmlDeviceGetPowerManagementLimit, unsigned, power_limits.requested)
+NUMBER(nvmlDeviceGetPowerManagementDefaultLimit, unsigned, power_limits.fallback)
 NUMBER(nvmlDeviceGetCurrentClocksEventReasons, unsigned long long, event_reasons)
 NUMBER(nvmlDeviceGetCurrPcieLinkGeneration, unsigned, pcie.generation)
 NUMBER(nvmlDeviceGetCurrPcieLinkWidth, unsigned, pcie.width)
@@ -219,6 +222,35 @@ API nvmlDeviceGetTemperatureV(void *device, Temperature *temperature) {
         return VERSION_MISMATCH;
     temperature->celsius = gpu->temperature;
     return gpu->temperature < 0 || temperature->sensor ? NOT_SUPPORTED : SUCCESS;
+}
+
+API nvmlDeviceGetPowerManagementLimitConstraints(void *device, unsigned *minimum, unsigned *maximum) {
+    ENTER(device);
+    const Gpu *gpu = gpu_of(device);
+    NEEDS(gpu && minimum && maximum);
+    *minimum = (unsigned)gpu->power_limits.minimum;
+    *maximum = (unsigned)gpu->power_limits.maximum;
+    return gpu->power_limits.minimum < 0 || gpu->power_limits.maximum < 0 ? NOT_SUPPORTED : SUCCESS;
+}
+
+API nvmlDeviceGetTemperatureThreshold(void *device, unsigned kind, unsigned *celsius) {
+    ENTER(device);
+    const Gpu *gpu = gpu_of(device);
+    NEEDS(gpu && celsius && kind <= 7);
+    const Thresholds *known = &gpu->thresholds;
+    const int all[8] = {known->shutdown, known->slowdown, known->memory_maximum, known->gpu_maximum, -1, -1, -1, -1};
+    *celsius = (unsigned)all[kind];
+    return all[kind] < 0 ? NOT_SUPPORTED : SUCCESS;
+}
+
+API nvmlDeviceGetMarginTemperature(void *device, Margin *margin) {
+    ENTER(device);
+    const Gpu *gpu = gpu_of(device);
+    NEEDS(gpu && margin);
+    if (margin->version != VERSION(Margin, 1))
+        return VERSION_MISMATCH;
+    margin->celsius = gpu->margin;
+    return gpu->margin == NO_MARGIN ? NOT_SUPPORTED : SUCCESS;
 }
 
 API nvmlDeviceGetClockInfo(void *device, unsigned type, unsigned *mhz) {

@@ -82,6 +82,7 @@ static const struct Field {
     {171, 171, AS_UNSIGNED, C2C_LINK, HOPPER, 99, 0, c2c_status},
     {172, 172, AS_UNSIGNED, C2C_LINK, HOPPER, 99, 0, c2c_bandwidth},
     {173, 183, AS_UNSIGNED, DEVICE, AMPERE, 99, 0, zero},
+    {193, 196, AS_SIGNED, DEVICE, 100, 99, 0, zero}, /* margins: of those GPUs whose fixture has them */
     {197, 198, AS_COUNTER, DEVICE, AMPERE, 99, 0, zero},
     {201, 201, AS_COUNTER, LINK_OR_ALL, BLACKWELL, 99, 1, tx_packets},
     {202, 202, AS_COUNTER, LINK_OR_ALL, BLACKWELL, 99, 1, tx},
@@ -98,7 +99,7 @@ static const struct Field {
 /* A number, or {"base": …, "rate": …} with the rate a second. */
 static unsigned long long written(const Json *value) {
     if (value->kind != JSON_MAP)
-        return (unsigned long long)value->number;
+        return value->number < 0 ? (unsigned long long)(long long)value->number : (unsigned long long)value->number;
     const Json *base = json_member(value, "base"), *rate = json_member(value, "rate");
     return (unsigned long long)((base ? base->number : 0) + (rate ? rate->number : 0) * uptime());
 }
@@ -171,7 +172,7 @@ API nvmlDeviceGetFieldValues(void *device, int count, FieldValue *values) {
         long long before = microseconds();
         value->value.ull = 0;
         value->code = answer(gpu, value->field, value->scope, &value->type, &found);
-        if (value->code == SUCCESS && value->type == AS_UNSIGNED)
+        if (value->code == SUCCESS && (value->type == AS_UNSIGNED || value->type == AS_SIGNED))
             value->value.ui = (unsigned)found;
         else if (value->code == SUCCESS)
             value->value.ull = found;

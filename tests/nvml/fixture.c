@@ -63,6 +63,14 @@ static const Member PCIE[] = {
     {"generation", INTEGER, AT(Pcie, generation)}, {"width", INTEGER, AT(Pcie, width)},
     {"maxGeneration", INTEGER, AT(Pcie, max_generation)}, {"maxWidth", INTEGER, AT(Pcie, max_width)},
     {"deviceMaxGeneration", INTEGER, AT(Pcie, device_max_generation)}, {0}};
+static const Member POWER_LIMITS[] = {
+    {"enforced", INTEGER, AT(PowerLimits, enforced)}, {"requested", INTEGER, AT(PowerLimits, requested)},
+    {"default", INTEGER, AT(PowerLimits, fallback)}, {"minimum", INTEGER, AT(PowerLimits, minimum)},
+    {"maximum", INTEGER, AT(PowerLimits, maximum)}, {0}};
+static const Member THRESHOLDS[] = {
+    {"shutdown", INTEGER, AT(Thresholds, shutdown)}, {"slowdown", INTEGER, AT(Thresholds, slowdown)},
+    {"memoryMaximum", INTEGER, AT(Thresholds, memory_maximum)}, {"gpuMaximum", INTEGER, AT(Thresholds, gpu_maximum)},
+    {0}};
 static const Member LINK[] = {
     {"to", REMOTE, AT(Link, remote)}, {"bdf", TEXT, AT(Link, bdf)}, {"port", INTEGER, AT(Link, port)},
     {"state", INTEGER, AT(Link, state)}, {"speed", INTEGER, AT(Link, speed)}, {"version", INTEGER, AT(Link, version)},
@@ -84,6 +92,8 @@ static const Member GPU[] = {
     {"eventReasons", INTEGER, AT(Gpu, event_reasons)}, {"recoveryAction", INTEGER, AT(Gpu, recovery_action)},
     {"fabric", RECORD, OF(Gpu, fabric, FABRIC)}, {"platform", RECORD, OF(Gpu, platform, PLATFORM)},
     {"c2c", RECORD, OF(Gpu, c2c, C2C)}, {"mig", RECORD, OF(Gpu, mig, MIG)},
+    {"powerLimits", RECORD, OF(Gpu, power_limits, POWER_LIMITS)},
+    {"thresholds", RECORD, OF(Gpu, thresholds, THRESHOLDS)}, {"margin", INTEGER, AT(Gpu, margin)},
     {"memory", RECORD, OF(Gpu, memory, MEMORY)}, {"pcie", RECORD, OF(Gpu, pcie, PCIE)}, {"nvlink", MAP, 0, 0},
     {"links", LIST, AT(Gpu, links_given)}, {"fields", MAP, AT(Gpu, fields)}, {"returns", MAP, AT(Gpu, returns)},
     {"delays", MAP, AT(Gpu, delays)}, {0}};
@@ -189,6 +199,7 @@ static void decode_gpu(const Json *node, Gpu *gpu, int index) {
     snprintf(where, sizeof where, "gpus[%d]", index);
     *gpu = (Gpu){.minor = index, .brand = 14, .enumerated = 1, .module = -1, .node = -1, .memory_node = -1,
                  .addressing_mode = -1, .temperature = -1, .power = -1, .clock = -1, .memory_clock = -1,
+                 .power_limits = {0, -1, -1, -1, -1, -1}, .thresholds = {0, -1, -1, -1, -1}, .margin = NO_MARGIN,
                  .device = "0x00000000", .subsystem = "0x00000000", .class = "0x030200"};
     decode(node, GPU, gpu, where);
     require(node, "uuid", where);

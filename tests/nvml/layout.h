@@ -90,6 +90,7 @@ SIZE(MigAttributes, 40);
 
 typedef struct { unsigned version, value; } AddressingMode;
 typedef struct { unsigned version; int sensor, celsius; } Temperature;
+typedef struct { unsigned version; int celsius; } Margin;
 typedef struct { unsigned version; char branch[80]; } DriverBranch;
 SIZE(DriverBranch, 84);
 
@@ -100,7 +101,7 @@ typedef struct {
 } EventData;
 SIZE(EventData, 32);
 
-enum { AS_DOUBLE, AS_UNSIGNED, AS_LONG, AS_COUNTER };
+enum { AS_DOUBLE, AS_UNSIGNED, AS_LONG, AS_COUNTER, AS_SIGNED = 5 };
 
 typedef struct {
     unsigned field, scope;

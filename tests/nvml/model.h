@@ -3,7 +3,7 @@
 #include "json.h"
 #pragma GCC visibility push(hidden)
 
-enum { MAX_GPUS = 32, MAX_LINKS = 36, MAX_INSTANCES = 8, MAX_NODES = 64, MAX_DEPTH = 12, WORDS = 16, MAX_EVENTS = 16 };
+enum { MAX_GPUS = 32, MAX_LINKS = 36, MAX_INSTANCES = 8, MAX_NODES = 64, MAX_DEPTH = 12, WORDS = 16, MAX_EVENTS = 16, NO_MARGIN = -1000 };
 
 typedef unsigned long long Bits[WORDS]; /* a set of CPUs or of NUMA nodes */
 
@@ -27,6 +27,8 @@ typedef struct {
 typedef struct { int present, links, bandwidth, status; } C2c;
 typedef struct { int present, current, pending, max; const Json *instances; } Mig;
 typedef struct { int present; long long total, reserved, used; } Memory;
+typedef struct { int present, enforced, requested, fallback, minimum, maximum; } PowerLimits; /* milliwatts */
+typedef struct { int present, shutdown, slowdown, memory_maximum, gpu_maximum; } Thresholds;
 typedef struct { int present, generation, width, max_generation, max_width, device_max_generation; } Pcie;
 
 typedef struct {
@@ -39,6 +41,9 @@ typedef struct {
     Mig mig;
     Memory memory;
     Pcie pcie;
+    PowerLimits power_limits;
+    Thresholds thresholds;
+    int margin; /* NO_MARGIN where the GPU has none: 0 is a margin, and so are numbers below it */
     const Json *path, *links_given, *fields, *returns, *delays;
     const char *steps[MAX_DEPTH]; /* host bridge, bridges, the GPU itself */
     int depth, link_count, instance_count;

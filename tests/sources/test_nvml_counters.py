@@ -151,10 +151,68 @@ def test_pcie_heat_and_power(driver: Driver) -> None:
     assert {name for name, holds in health.clock_events.items() if holds} == {"software_power_cap", "hardware_thermal"}
 
 
+def test_limits_of_hopper_are_margins(driver: Driver) -> None:
+    def capped(model: Any) -> None:
+        model["gpus"][1]["powerLimits"].update(enforced=450_500, requested=500_000)
+        model["gpus"][1].update(margin=-3)
+
+    driver.is_like(H100, capped)
+    health = health_of(driver.answer().gpus[1])
+    watts = {"enforced": 450.5, "requested": 500, "default": 700, "minimum": 200, "maximum": 700}
+    assert health.power_limits_watts == watts
+    assert health.temperature_margin_celsius == -3
+    assert health.temperature_margin_thresholds_celsius == {"shutdown": -8, "slowdown": -2, "gpu_maximum": 0}
+    assert health.temperature_thresholds_celsius == {}
+
+
+def test_limits_of_ampere_are_temperatures(driver: Driver) -> None:
+    driver.is_like(FIXTURES / "hosts" / "hgx-a100-8gpu" / "nvml.json")
+    health = health_of(driver.answer().gpus[0])
+    degrees = {"shutdown": 92, "slowdown": 89, "memory_maximum": 95, "gpu_maximum": 85}
+    assert health.temperature_thresholds_celsius == degrees
+    assert health.temperature_margin_celsius is None
+    assert health.temperature_margin_thresholds_celsius == {}
+
+
+def test_what_fails_is_named_and_asked_again(driver: Driver) -> None:
+    def sick(model: Any) -> None:
+        model["gpus"][2]["returns"] = {"nvmlDeviceGetEnforcedPowerLimit": 999, "field:94": 999}
+
+    driver.is_like(H100, sick)
+    with driver.worker() as worker:
+        answers = [ask(worker, health=True) for _ in range(2)]
+    failed = ("GPU2: field 94: Unknown Error", "GPU2: nvmlDeviceGetEnforcedPowerLimit: Unknown Error")
+    assert [answer.failed for answer in answers] == [failed, failed]
+    health = health_of(answers[0].gpus[2])
+    assert "enforced" not in health.power_limits_watts
+    assert health.power_limits_watts["default"] == 700
+    assert health.pcie_replays is None
+
+
+def test_what_a_driver_lacks_is_asked_for_once(driver: Driver) -> None:
+    driver.is_like(FIXTURES / "hosts" / "hgx-a100-8gpu" / "nvml.json")
+    with driver.worker() as worker:
+        for _ in range(3):
+            assert ask(worker, health=True).failed == ()
+    calls = driver.calls()
+    assert calls["nvmlDeviceGetMarginTemperature"] == 8
+    assert calls["nvmlDeviceGetTemperatureThreshold"] == 3 * 4 * 8
+
+
 def test_what_is_not_supported_is_absent(driver: Driver) -> None:
     def bare(model: Any) -> None:
         for gpu in model["gpus"]:
-            for key in ("temperature", "power", "clock", "memoryClock", "links", "nvlink"):
+            for key in (
+                "temperature",
+                "power",
+                "clock",
+                "memoryClock",
+                "links",
+                "nvlink",
+                "powerLimits",
+                "margin",
+                "fields",
+            ):
                 del gpu[key]
             absent = ("field:94", "field:197", "field:198", "nvmlDeviceGetCurrentClocksEventReasons")
             gpu["returns"] = dict.fromkeys(absent, 3)

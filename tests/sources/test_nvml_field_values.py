@@ -12,9 +12,9 @@ FIELD, SCOPE = 91, 3
 GARBAGE = b"\xa5" * 8
 
 
-def answer(kind: int, member: bytes, code: int = 0) -> bytes:
+def answer(kind: int, member: bytes, code: int = 0, field: int = FIELD) -> bytes:
     """One ``nvmlFieldValue_t``, with garbage in the bytes of the union that the member leaves."""
-    return struct.pack("=IIqqIi", FIELD, SCOPE, 0, 0, kind, code) + (member + GARBAGE)[:8]
+    return struct.pack("=IIqqIi", field, SCOPE, 0, 0, kind, code) + (member + GARBAGE)[:8]
 
 
 def value_of(kind: int, member: bytes, code: int = 0) -> int | None:
@@ -73,3 +73,13 @@ def test_the_layout_is_the_binding_s() -> None:
     values[1].valueType = pynvml.NVML_VALUE_TYPE_SIGNED_INT
     values[1].value.siVal = 42
     assert list(decode(values))[1] == ((FIELD, SCOPE), 0, 42)
+
+
+@pytest.mark.parametrize("kind", [pynvml.NVML_VALUE_TYPE_SIGNED_INT, pynvml.NVML_VALUE_TYPE_UNSIGNED_INT])
+@pytest.mark.parametrize(("margin", "value"), [(-8, -8), (0, 0), (5, 5), (-1, None)])
+def test_a_margin_of_temperature_may_be_negative(kind: int, margin: int, value: int | None) -> None:
+    field = pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT
+    (found,) = decode(answer(kind, struct.pack("=i", margin), field=field))
+    assert found.value == value
+    (failed,) = decode(answer(kind, struct.pack("=i", margin), code=999, field=field))
+    assert failed.value is None

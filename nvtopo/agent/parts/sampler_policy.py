@@ -56,6 +56,9 @@ class SamplerPolicy(WorkerPolicy):
         self._present = present
         self._scraped = -math.inf
         self._asked: float | None = None
+        self._asked_health = False
+        self._failed: Failure | None = None
+        """What the last sample with health lacks; one without asks for less."""
         self._answer_seconds = pace.start
         self._next_sample = self._next_health = -math.inf
         self._histories: dict[str, GpuHistory] = {}
@@ -106,7 +109,7 @@ class SamplerPolicy(WorkerPolicy):
 
     def sent(self, now: float, line: bytes) -> None:
         """The request was sent and has a deadline."""
-        self._asked = now
+        self._asked, self._asked_health = now, line == HEALTH
         self._next_sample = now + self._pace.interval
         if line == HEALTH:
             self._next_health = now + self._pace.health
@@ -133,7 +136,9 @@ class SamplerPolicy(WorkerPolicy):
         self._asked = None
         self._answer_seconds = self._pace.deadline
         self.expect(now, math.inf)
-        self.report(Failure("gpu-lost", f"{answer.lost} GPUs do not answer") if answer.lost else None)
+        if self._asked_health:
+            self._failed = Failure("failed", "; ".join(answer.failed)) if answer.failed else None
+        self.report(Failure("gpu-lost", f"{answer.lost} GPUs do not answer") if answer.lost else self._failed)
         histories = {gpu.uuid: self._histories.get(gpu.uuid) or GpuHistory() for gpu in answer.gpus}
         window = _window(self._scraped, now)
         for gpu in answer.gpus:
@@ -141,7 +146,9 @@ class SamplerPolicy(WorkerPolicy):
         self._histories = histories
         self._fresh_until = now + self._pace.interval + self._pace.deadline + _SLACK_SECONDS
         self.state = self.state._replace(
-            reasons=frozenset({"gpu-lost"} if answer.lost else ()),
+            reasons=frozenset(
+                reason for reason, holds in (("gpu-lost", answer.lost), ("failed", self._failed)) if holds
+            ),
             samples=self.state.samples + 1,
             sample_seconds=now - asked,
         )

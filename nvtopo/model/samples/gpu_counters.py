@@ -35,6 +35,14 @@ class GpuHealth(Record, frozen=True, kw_only=True):
     """Energy used since the driver was loaded, NVML field 83."""
     temperature_celsius: float | None = None
     power_watts: float | None = None
+    power_limits_watts: dict[str, float] = {}
+    """``enforced`` (the least of all limiters), ``requested``, ``default``, ``minimum`` and ``maximum``."""
+    temperature_thresholds_celsius: dict[str, float] = {}
+    """``shutdown``, ``slowdown``, ``memory_maximum`` and ``gpu_maximum``."""
+    temperature_margin_celsius: float | None = None
+    """Degrees up to the nearest threshold of slowdown; negative beyond it."""
+    temperature_margin_thresholds_celsius: dict[str, float] = {}
+    """The margins at which the same happens, fields 193-196 ("T.Limit"); may be negative."""
     clocks_hertz: dict[str, int] = {}
     """``sm`` and ``memory``."""
     clock_events: dict[str, bool] | None = None

@@ -1,9 +1,9 @@
 """PCIe, heat and power of each GPU on the metrics page, from the sampler: few and right, beside the links they explain.
 
-At most 17 series a GPU.
+At most 31 series a GPU.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from nvtopo.model.samples.gpu_counters import GpuTraffic
@@ -53,6 +53,37 @@ POWER = gauge(
     source="nvmlDeviceGetPowerUsage",
     absent=_SILENT,
 )
+POWER_LIMIT = gauge(
+    "nvtopo_gpu_power_limit_watts",
+    "Power that the GPU may draw, in watts: enforced, requested, default, minimum or maximum. "
+    "Enforced is the least of all limits in force.",
+    (*GPU, "limit"),
+    source="nvmlDeviceGetEnforcedPowerLimit, nvmlDeviceGetPowerManagementLimit, …DefaultLimit, …LimitConstraints",
+    absent=_SILENT,
+)
+TEMPERATURE_THRESHOLD = gauge(
+    "nvtopo_gpu_temperature_threshold_celsius",
+    "Temperature at which the GPU slows down, shuts down, or exceeds what is meant for it or its memory, "
+    "in degrees Celsius.",
+    (*GPU, "threshold"),
+    source="nvmlDeviceGetTemperatureThreshold",
+    absent="the driver states margins instead (Ada and newer), or there is no fresh sample",
+)
+MARGIN = gauge(
+    "nvtopo_gpu_temperature_margin_celsius",
+    "How far the GPU is below the temperature at which it slows down, in degrees Celsius; negative above it.",
+    GPU,
+    source="nvmlDeviceGetMarginTemperature",
+    absent="the GPU is older than Ada, its driver does not support it, or there is no fresh sample",
+)
+MARGIN_THRESHOLD = gauge(
+    "nvtopo_gpu_temperature_margin_threshold_celsius",
+    "Margin at which the GPU slows down, shuts down, or exceeds what is meant for it or its memory, "
+    "in degrees Celsius. May be negative.",
+    (*GPU, "threshold"),
+    source="NVML fields 193-196, T.Limit of nvidia-smi",
+    absent="the GPU is older than Ada, its driver does not support it, or there is no fresh sample",
+)
 CLOCK = gauge(
     "nvtopo_gpu_clock_hertz",
     "Current clock of the GPU in hertz: sm or memory.",
@@ -76,6 +107,14 @@ _FACTS: dict[Series, Callable[[GpuTraffic], float | None]] = {
     ENERGY: lambda gpu: gpu.health.energy_joules,
     TEMPERATURE: lambda gpu: gpu.health.temperature_celsius,
     POWER: lambda gpu: gpu.health.power_watts,
+    MARGIN: lambda gpu: gpu.health.temperature_margin_celsius,
+}
+_BY_NAME: dict[Series, Callable[[GpuTraffic], Mapping[str, float]]] = {
+    POWER_LIMIT: lambda gpu: gpu.health.power_limits_watts,
+    TEMPERATURE_THRESHOLD: lambda gpu: gpu.health.temperature_thresholds_celsius,
+    MARGIN_THRESHOLD: lambda gpu: gpu.health.temperature_margin_thresholds_celsius,
+    CLOCK: lambda gpu: gpu.health.clocks_hertz,
+    CLOCK_EVENT: lambda gpu: {name: int(holds) for name, holds in (gpu.health.clock_events or {}).items()},
 }
 
 
@@ -86,12 +125,9 @@ def families(gpus: Sequence[GpuTraffic]) -> Iterator[Family]:
         for gpu in gpus:
             family.add(fact(gpu), str(gpu.sample.index), gpu.sample.uuid)
         yield family
-    clocks, events = Family(CLOCK), Family(CLOCK_EVENT)
-    for gpu in gpus:
-        labels = (str(gpu.sample.index), gpu.sample.uuid)
-        for clock, hertz in gpu.health.clocks_hertz.items():
-            clocks.add(hertz, *labels, clock)
-        for reason, holds in (gpu.health.clock_events or {}).items():
-            events.add(int(holds), *labels, reason)
-    yield clocks
-    yield events
+    for series, named in _BY_NAME.items():
+        family = Family(series)
+        for gpu in gpus:
+            for name, value in named(gpu).items():
+                family.add(value, str(gpu.sample.index), gpu.sample.uuid, name)
+        yield family

@@ -7,7 +7,7 @@ from nvtopo.model.samples.gpu_counters import GpuTraffic
 from nvtopo.sinks.metrics.series import Family, counter, declared, gauge, one
 
 #: Why there are no fresh samples, or not of all GPUs.
-REASONS: Final = ("starting", "hang", "died", "garbled", "driver", "stale", "gpu-lost")
+REASONS: Final = ("starting", "hang", "died", "garbled", "driver", "stale", "gpu-lost", "failed")
 
 _NO_DRIVER: Final = "the machine has no NVIDIA driver, or sampling is off"
 

@@ -9,7 +9,7 @@ from nvtopo.runtime.worker_policy import Failure
 from nvtopo.wire.documents import Json
 
 TRAFFIC: Final = b"traffic\n"
-#: The same, and errors, heat and power.
+#: The same, and errors, heat, power and limits.
 HEALTH: Final = b"health\n"
 
 
@@ -19,6 +19,8 @@ class CounterLine(Record, frozen=True, kw_only=True):
     gpus: tuple[GpuSample, ...] = ()
     lost: int = 0
     """GPUs that the driver counts and that do not answer."""
+    failed: tuple[str, ...] = ()
+    """What GPUs that do answer failed to say: ``GPU2: nvmlDeviceGetPowerUsage: Unknown Error``."""
     driver: str | None = None
     """Why the driver did not start."""
 

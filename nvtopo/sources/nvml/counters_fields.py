@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import pynvml
 
-from nvtopo.sources.nvml.asker import ABSENT, LOST, Lost
+from nvtopo.sources.nvml.asker import ABSENT, LOST, NO_SUCH_FIELD, Lost
 from nvtopo.sources.nvml.field_values import Key, decode
 
 
@@ -66,16 +66,18 @@ _BER_EXPONENT, _BER_MANTISSA = 0xFF, 0xF00
 
 
 class FieldValues(NamedTuple):
-    """The answers of one batch, and the fields that this GPU or driver does not know."""
+    """The answers of one batch, the fields that this GPU or driver does not know, and what failed."""
 
     values: dict[Key, int]
-    absent: frozenset[Key]
+    absent: frozenset[Key] = frozenset()
+    failed: tuple[str, ...] = ()
+    """One for each field and code: ``field 164: Unknown Error``."""
 
 
 def ask(handle: Any, asked: list[Key]) -> FieldValues:
     """All of ``asked`` in one call of the driver. Raises Lost, and NVMLError where the whole call fails."""
     if not asked:
-        return FieldValues({}, frozenset())
+        return FieldValues({})
     try:
         batch = pynvml.nvmlDeviceGetFieldValues(handle, asked)
     except pynvml.NVMLError as error:
@@ -86,6 +88,7 @@ def ask(handle: Any, asked: list[Key]) -> FieldValues:
         return FieldValues({}, frozenset(asked))
     values: dict[Key, int] = {}
     absent = []
+    failed: dict[tuple[int, int], None] = {}
     for key, code, value in decode(batch):
         if value is not None:
             values[key] = value
@@ -93,7 +96,11 @@ def ask(handle: Any, asked: list[Key]) -> FieldValues:
             raise Lost(f"field {key[0]}: {pynvml.NVMLError(code)}")
         elif code in ABSENT:
             absent.append(key)
-    return FieldValues(values, frozenset(absent))
+        elif code not in NO_SUCH_FIELD:
+            failed[key[0], code] = None
+    return FieldValues(
+        values, frozenset(absent), tuple(f"field {field}: {pynvml.NVMLError(code)}" for field, code in failed)
+    )
 
 
 def of_links(fields: Iterable[int], links: int) -> list[Key]:

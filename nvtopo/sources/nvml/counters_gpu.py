@@ -6,7 +6,9 @@ from typing import Any
 import pynvml
 
 from nvtopo.sources.nvml import counters_fields as fields
-from nvtopo.sources.nvml.asker import ABSENT, LOST, Json, Lost, present
+from nvtopo.sources.nvml import counters_limits as limits
+from nvtopo.sources.nvml.asker import Json, present
+from nvtopo.sources.nvml.counters_calls import Calls
 from nvtopo.sources.nvml.counters_fields import Family
 from nvtopo.sources.nvml.field_values import Key
 
@@ -25,7 +27,7 @@ _CLOCK_EVENTS = {
     "display": pynvml.nvmlClocksEventReasonDisplayClockSetting,
 }
 _DEVICE_TRAFFIC = [(fields.PCIE_SENT, 0), (fields.PCIE_RECEIVED, 0)]
-_DEVICE_HEALTH = [(fields.PCIE_REPLAYS, 0), (fields.ENERGY_MILLIJOULES, 0)]
+_DEVICE_HEALTH = [(fields.PCIE_REPLAYS, 0), (fields.ENERGY_MILLIJOULES, 0), *limits.FIELDS]
 _LINK_HEALTH = (fields.SPEED, *fields.ERRORS, *fields.RECOVERIES, *fields.BIT_ERROR_RATIOS)
 
 
@@ -46,7 +48,7 @@ class Gpu:
         self._family = _family(asked, absent, self._links)
         self._traffic = _known(self._traffic_fields() + _DEVICE_TRAFFIC, absent)
         self._health = _known(slow, absent)
-        self._silent: set[str] = set()
+        self._calls = Calls(handle)
 
     def _traffic_fields(self) -> list[Key]:
         family = self._family
@@ -56,10 +58,16 @@ class Gpu:
         c2c = fields.of_links((fields.C2C_STATUS, *fields.C2C_ERRORS), self._c2c_links)
         return fields.of_links(_LINK_HEALTH, self._links) + c2c + _DEVICE_HEALTH
 
+    @property
+    def failed(self) -> list[str]:
+        """What the last sample asked for in vain: ``GPU2: nvmlDeviceGetPowerUsage: Unknown Error``."""
+        return [f"GPU{self.index}: {what}" for what in self._calls.failed]
+
     def sample(self, *, health: bool) -> Json:
         """A ``GpuSample``. Raises Lost, and NVMLError where the driver fails."""
         before = time.monotonic()
-        values = fields.ask(self._handle, self._traffic + (self._health if health else [])).values
+        values, _, failed = fields.ask(self._handle, self._traffic + (self._health if health else []))
+        self._calls.failed[:] = failed
         at = (before + time.monotonic()) / 2
         return present(
             {
@@ -100,6 +108,7 @@ class Gpu:
                 "pcieReplays": values.get((fields.PCIE_REPLAYS, 0)),
                 "energyJoules": None if energy is None else energy / _MILLI,
                 **self._thermal(),
+                **limits.read(self._calls, values),
             }
         )
 
@@ -111,35 +120,23 @@ class Gpu:
         return {name: of_links for name, of_links in found.items() if any(value is not None for value in of_links)}
 
     def _thermal(self) -> Json:
-        power = self._ask("nvmlDeviceGetPowerUsage")
+        ask = self._calls.number
+        power = ask("nvmlDeviceGetPowerUsage")
         clocks = {
-            "sm": self._ask("nvmlDeviceGetClockInfo", pynvml.NVML_CLOCK_SM),
-            "memory": self._ask("nvmlDeviceGetClockInfo", pynvml.NVML_CLOCK_MEM),
+            "sm": ask("nvmlDeviceGetClockInfo", pynvml.NVML_CLOCK_SM),
+            "memory": ask("nvmlDeviceGetClockInfo", pynvml.NVML_CLOCK_MEM),
         }
-        events = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
+        events = ask("nvmlDeviceGetCurrentClocksEventReasons")
         if events is None:  # its name before R535
-            events = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
+            events = ask("nvmlDeviceGetCurrentClocksThrottleReasons")
         return {
-            "temperatureCelsius": self._ask("nvmlDeviceGetTemperature", pynvml.NVML_TEMPERATURE_GPU),
+            "temperatureCelsius": ask("nvmlDeviceGetTemperature", pynvml.NVML_TEMPERATURE_GPU),
             "powerWatts": None if power is None else power / _MILLI,
             "clocksHertz": {name: mhz * _MEGAHERTZ for name, mhz in clocks.items() if mhz is not None},
             "clockEvents": events
             if events is None
             else {name: bool(events & bit) for name, bit in _CLOCK_EVENTS.items()},
         }
-
-    def _ask(self, function: str, *arguments: int) -> int | None:
-        """The value; None if it failed this time, or is not supported, in which case it is not asked for again."""
-        if function in self._silent:
-            return None
-        try:
-            return int(getattr(pynvml, function)(self._handle, *arguments))
-        except pynvml.NVMLError as error:
-            if error.value in LOST:
-                raise Lost(str(error)) from error
-            if error.value in ABSENT:
-                self._silent.add(function)
-            return None
 
 
 def _family(asked: list[Key], absent: frozenset[Key], links: int) -> Family | None:

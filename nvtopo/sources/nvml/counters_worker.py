@@ -12,6 +12,9 @@ import pynvml
 from nvtopo.sources.nvml.asker import Json, Lost, preload, say
 from nvtopo.sources.nvml.counters_gpu import Gpu
 
+#: Failures that are named of one sample.
+_MOST_FAILED = 16
+
 
 def main(library: str) -> None:
     """Open, answer, close."""
@@ -50,4 +53,5 @@ class CounterSession:
         """One ``CounterLine``."""
         self._lost = self._never_opened
         samples = [self._try(lambda gpu: gpu.sample(health=health), gpu) for gpu in self._gpus]
-        return {"gpus": [sample for sample in samples if sample], "lost": self._lost}
+        failed = [what for gpu in self._gpus for what in gpu.failed][:_MOST_FAILED]
+        return {"gpus": [sample for sample in samples if sample], "lost": self._lost, "failed": failed}

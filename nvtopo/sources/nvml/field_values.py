@@ -24,8 +24,18 @@ _MEMBERS: Final = {
     pynvml.NVML_VALUE_TYPE_SIGNED_INT: struct.Struct("=i"),
     pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT: struct.Struct("=H"),
 }
+#: Fields that may be negative: the margins at which a GPU slows down or shuts down (T.Limit).
+_SIGNED: Final = frozenset(
+    {
+        pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT,
+        pynvml.NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT,
+        pynvml.NVML_FI_DEV_TEMPERATURE_MEM_MAX_TLIMIT,
+        pynvml.NVML_FI_DEV_TEMPERATURE_GPU_MAX_TLIMIT,
+    }
+)
+_SIGNED_INT: Final = struct.Struct("=i")
 #: NVML_VALUE_NOT_AVAILABLE is -1, also where the member has no sign.
-_NOT_AVAILABLE: Final = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})
+_NOT_AVAILABLE: Final = frozenset({-1, 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})
 
 
 class FieldValue(NamedTuple):
@@ -41,11 +51,20 @@ class FieldValue(NamedTuple):
 def decode(batch: Any) -> Iterator[FieldValue]:
     """Each answer of an array of ``nvmlFieldValue_t``."""
     for field, scope, _, _, kind, code, union in _LAYOUT.iter_unpack(bytes(batch)):
-        yield FieldValue((field, scope), code, _value(kind, union) if code == pynvml.NVML_SUCCESS else None)
+        value = None
+        if code == pynvml.NVML_SUCCESS:
+            value = _signed(union) if field in _SIGNED else _value(kind, union)
+        yield FieldValue((field, scope), code, value)
+
+
+def _signed(union: bytes) -> int | None:
+    """A signed int, whatever type the driver names; None for -1, by which drivers say that there is no value."""
+    (value,) = _SIGNED_INT.unpack_from(union)
+    return None if value in _NOT_AVAILABLE else int(value)
 
 
 def _value(kind: int, union: bytes) -> int | None:
-    """The value; None if it is negative, since all fields that we read are counts, states or numbers of things."""
+    """The value; None if it is negative, since these fields are counts, states or numbers of things."""
     member = _MEMBERS.get(kind)
     if member is None:
         return None
