@@ -1,33 +1,22 @@
 """Where a command gets the cluster from: files, an aggregator, or the API server."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from nvtopo.cli.common_options import kubeconfig_option
-from nvtopo.errors import ParseError, ReadError, UsageError
+from nvtopo.errors import ReadError, UsageError
 from nvtopo.model.formats.elapsed import elapsed
 
 if TYPE_CHECKING:
-    from http.client import HTTPResponse
-    from urllib.error import HTTPError
-
     from nvtopo.aggregator.fleet import Fleet
     from nvtopo.cluster.graph import ClusterGraph
     from nvtopo.exporters.document import GraphDocument
 
-_SECONDS = 10
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-_BODY_SECONDS = 60
-_LARGEST_BYTES = 64 << 20
-_PIECE_BYTES = 1 << 16
-_LONGEST_REFUSAL = 1 << 12
 _LARGEST_TOKEN_BYTES = 1 << 16
 _AGE = re.compile("[0-9]{1,9}")
 
@@ -159,80 +148,26 @@ class Dated(NamedTuple):
 def fetched(server: str, token: str) -> Dated:
     """The graph that an aggregator serves."""
     from nvtopo.exporters import document
+    from nvtopo.wire import pull
 
-    url = f"{server.rstrip('/')}/v1/graph"
-    with opened(url, token) as answer:
+    url = checked_url(f"{server.rstrip('/')}/v1/graph")
+    with pull.opened(url, token) as answer:
         age = answer.headers.get("Age", "")
-        return Dated(document.decode(_body(url, answer), url), int(age) if _AGE.fullmatch(age) else 0)
+        return Dated(document.decode(pull.body(url, answer), url), int(age) if _AGE.fullmatch(age) else 0)
 
 
 def _get(url: str, token: str) -> bytes:
-    with opened(url, token) as answer:
-        return _body(url, answer)
+    from nvtopo.wire import pull
+
+    return pull.get(checked_url(url), token)
 
 
-class Refused(ReadError):
-    """The server answered, and not with what was asked for."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@contextmanager
-def opened(
-    url: str, token: str, headers: Mapping[str, str] = _NO_HEADERS, seconds: float = _SECONDS
-) -> "Iterator[HTTPResponse]":
-    """The answer to a request, of which nothing for so many seconds is an error, nor its whole head within them.
+def checked_url(url: str) -> str:
+    """The URL of an aggregator.
 
     Raises:
-        ReadError: there is none, or it ends too early; ``Refused`` if it is a refusal.
+        UsageError: it is none.
     """
-    from http.client import HTTPException
-    from urllib.error import HTTPError
-    from urllib.request import Request
-
-    from nvtopo.cli.opening import opener
-
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"--server: expected a URL such as http://127.0.0.1:8080, got {url!r}")
-    request = Request(url, headers={**headers})  # noqa: S310 - the scheme is checked above
-    if token:
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
-    try:
-        with opener().open(request, timeout=seconds) as answer:
-            yield answer
-    except HTTPError as error:
-        with error:
-            raise Refused(f"{url}: the server answered {error.code} {_said(error)}", error.code) from error
-    except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise ReadError(f"{url}: {getattr(reason, 'strerror', None) or reason}") from error
-
-
-def _body(url: str, answer: "HTTPResponse") -> bytes:
-    """All of it, if it comes in time: a server that sends a byte now and then is given up too."""
-    from time import monotonic
-
-    until, pieces, size = monotonic() + _BODY_SECONDS, list[bytes](), 0
-    while piece := answer.read1(_PIECE_BYTES):
-        pieces.append(piece)
-        size += len(piece)
-        if size > _LARGEST_BYTES:
-            raise ReadError(f"{url}: expected a graph of at most {_LARGEST_BYTES >> 20} MiB, got more")
-        if monotonic() > until:
-            raise ReadError(f"{url}: no whole answer within {_BODY_SECONDS} s")
-    return b"".join(pieces)
-
-
-def _said(error: "HTTPError") -> str:
-    """The aggregator's error message; HTTP's reason if the response has none."""
-    from http.client import HTTPException
-
-    from nvtopo.wire.documents import Json, one_line
-
-    try:
-        said = Json(dict[str, str], "an error").read(error.read(_LONGEST_REFUSAL))["error"]
-    except (OSError, HTTPException, ParseError, KeyError):
-        said = error.reason
-    return one_line(said)
+    return url

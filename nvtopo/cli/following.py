@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPException, HTTPResponse
 from typing import Final, NamedTuple
 
-from nvtopo.cli.cluster_source import Refused, opened
+from nvtopo.cli.cluster_source import checked_url
 from nvtopo.errors import NvtopoError, ParseError, ReadError
 from nvtopo.exporters import change_records, document
 from nvtopo.exporters.document import GraphDocument
 from nvtopo.runtime.backoff import Backoff
 from nvtopo.wire.documents import MOST_BYTES
 from nvtopo.wire.event_stream import Message, messages
+from nvtopo.wire.pull import Refused, opened
 
 #: Three heartbeats of the aggregator: it sends nothing for longer only if it is gone.
 SILENCE_SECONDS: Final = 45.0
@@ -132,7 +133,7 @@ def _final(error: NvtopoError) -> bool:
 
 def _received(url: str, token: str, last_id: str) -> Iterator[Message]:
     headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
-    with opened(url, token, headers, SILENCE_SECONDS) as answer:
+    with opened(checked_url(url), token, headers, SILENCE_SECONDS) as answer:
         yield from messages(_lines(url, answer), last_id)
 
 

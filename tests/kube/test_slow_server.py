@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from nvtopo.cli import cluster_source
 from nvtopo.errors import ApiError, ReadError
 from nvtopo.kube import client as client_module
 from nvtopo.kube.client import Client
 from nvtopo.kube.connection import Connection
 from nvtopo.runtime import timed_response
+from nvtopo.wire import pull
 
 pytestmark = pytest.mark.slow
 
@@ -79,13 +79,13 @@ def test_an_aggregator_whose_head_never_ends_is_given_up(slow: str) -> None:
     with (
         server(*SLOW[slow]) as url,
         pytest.raises(ReadError, match="timed out"),
-        cluster_source.opened(url, "", {}, SECONDS),
+        pull.opened(url, "", {}, SECONDS),
     ):
         pass
 
 
 def test_a_body_may_take_longer_than_its_head(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a stream of events does."""
-    with server(*SLOW["a body"]) as url, cluster_source.opened(url, "", {}, 60) as answer:
+    with server(*SLOW["a body"]) as url, pull.opened(url, "", {}, 60) as answer:
         monkeypatch.setattr(timed_response, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 1000))
         assert [answer.read(1) for _ in range(3)] == [b" "] * 3

@@ -1,4 +1,4 @@
-"""What opens an aggregator's URLs: urllib's opener, but the head of an answer has one deadline."""
+"""What opens URLs: urllib's opener, but the head of an answer has one deadline."""
 
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import Any
