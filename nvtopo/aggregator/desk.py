@@ -16,6 +16,7 @@ from nvtopo.placement.fleet import Host
 from nvtopo.placement.ledger import Gpu, Ledger, Reservation
 from nvtopo.placement.links import Link
 from nvtopo.placement.occupied import Counted, Occupied
+from nvtopo.placement.request import Load
 from nvtopo.placement.result import Assignment, NoFit, PlacementResult
 from nvtopo.placement.state import State
 
@@ -74,14 +75,17 @@ class Desk:
         *,
         used: Callable[[], Use] = lambda: NOBODY_ASKS,
         counted: Callable[[], Counted] = lambda: MappingProxyType({}),
+        load: Callable[[float], Mapping[str, Load]] = lambda _seconds: MappingProxyType({}),
         seconds: float = 300.0,
     ) -> None:
         """``used`` are the GPUs that pods hold; ``counted`` is how many GPUs the pods of each node ask for.
 
+        ``load`` is what was measured of the nodes in the last so many seconds.
+
         What is not confirmed within ``seconds`` is free again.
         """
         self._graph, self._books, self._clock, self._seconds = graph, books, clock, seconds
-        self._used, self._counted = used, counted
+        self._used, self._counted, self._load = used, counted, load
         self._lock = threading.Lock()
         self._occupied = Occupied()
         self._use = NOBODY_ASKS
@@ -198,7 +202,7 @@ class Desk:
             self._update(self._occupied.follow(ledger))
             self._observe()
             state = self._at(graph, parsed.links, degraded=parsed.allow_degraded).state
-            return state.place(parsed.request, graph.generation)
+            return state.place(parsed.with_load(self._load), graph.generation)
 
     def _observe(self) -> None:
         self._use = self._used()

@@ -18,6 +18,7 @@ from nvtopo.cli.cluster_name import cluster_name_option
 from nvtopo.cli.common_options import kubeconfig_option
 from nvtopo.cli.export_keeping import ApplyOptions, apply_options, kept_applied
 from nvtopo.cli.listen import parse_listen
+from nvtopo.cli.load_queries import LoadOptions, load_options, node_loads
 from nvtopo.cli.page import audience_option, tls_of, tls_options
 from nvtopo.cli.placing import PlacingOptions, placing_options
 from nvtopo.cli.placing import placing as placing_of
@@ -76,6 +77,7 @@ logger = logging.getLogger(__name__)
     help="Seconds after a node appeared, or is heard again, in which nothing of it becomes drift.",
 )
 @placing_options
+@load_options
 @source_options
 @apply_options
 @click.option(
@@ -108,6 +110,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     drift_after: float,
     boot_grace: float,
     place: PlacingOptions,
+    load: LoadOptions,
     sources: Sources,
     history_entries: int,
     history_days: float,
@@ -140,6 +143,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     address, port = parse_listen(listen)
     tls = tls_of(tls_cert_file, tls_private_key_file)
+    loads = node_loads("aggregator", load)
     logs.begin()
     threads = FallenThreads()
     stop = threading.Event()
@@ -167,7 +171,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
             drifted=lambda: store.drifting,
         )
         kept = kept_applied(aggregator, client, lambda: leadership.term, keep, namespace)
-        placing = placing_of(aggregator, client, lambda: leadership.term, namespace, place)
+        placing = placing_of(aggregator, client, lambda: leadership.term, namespace, place, loads)
         figures = partial(writer_metrics.families, leadership, applier)
         with contextlib.ExitStack() as open_while_running:
             enter = open_while_running.enter_context

@@ -7,6 +7,7 @@ import click
 
 from nvtopo.cli import cluster_source
 from nvtopo.cli.cluster_source import ClusterSource
+from nvtopo.cli.load_queries import LoadOptions, load_options, node_loads
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from nvtopo.aggregator.desk import Use
     from nvtopo.placement.fleet import Fleet
     from nvtopo.placement.links import Link
+    from nvtopo.placement.request import Load
 
 NO_FIT = 1
 
@@ -60,6 +62,7 @@ NO_FIT = 1
     multiple=True,
     help="Output of nccl-tests or nvbandwidth on nodes of the cluster, instead of the given links; repeatable.",
 )
+@load_options
 def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     source: ClusterSource,
     request_file: Path | None,
@@ -67,6 +70,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     running: tuple[Path, ...],
     form: str,
     runs: tuple[Path, ...],
+    load: LoadOptions,
     *,
     allocations: bool,
 ) -> None:
@@ -92,10 +96,24 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
         raise UsageError("place: --running: expected --deployment too")
     parsed = document.parse(read_input(request_file), str(request_file))
     fleet, generation = _fleet(source, allocations=allocations, degraded=parsed.allow_degraded)
-    answer = place(fleet, parsed.request, _measured(runs, fleet, parsed.links), generation)
+    answer = place(fleet, parsed.with_load(_load(load)), _measured(runs, fleet, parsed.links), generation)
     click.echo(text.FORMATS[form](answer), nl=False, err=isinstance(answer, NoFit) and form != "json")
     if isinstance(answer, NoFit):
         click.get_current_context().exit(NO_FIT)
+
+
+def _load(asked: LoadOptions) -> "Callable[[float], Mapping[str, Load]]":
+    """What the queries say now, once asked for; why some of it is not known is said."""
+
+    def known(seconds: float) -> "Mapping[str, Load]":
+        loads = node_loads("place", asked)
+        if loads is None:
+            raise UsageError("place: spec.load: expected nodes in it, or --prometheus with a query")
+        if reason := loads.look():
+            click.echo(f"place: load: {reason}", err=True)
+        return loads.known(seconds)
+
+    return known
 
 
 def _fleet(source: ClusterSource, *, allocations: bool, degraded: bool = False) -> "tuple[Fleet, int]":

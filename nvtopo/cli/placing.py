@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from nvtopo.aggregator.access import Access
     from nvtopo.aggregator.desk import Desk
     from nvtopo.aggregator.loop import Aggregator
+    from nvtopo.aggregator.node_load import NodeLoads
     from nvtopo.aggregator.placements import Placements
     from nvtopo.kube.client import Client
     from nvtopo.sinks.metrics.series import Family
@@ -69,8 +71,13 @@ class Placing(NamedTuple):
         return Placements(self.desk, access, for_scheduler=self.for_scheduler)
 
 
-def placing(
-    aggregator: "Aggregator", client: "Client", term: Callable[[], int | None], namespace: str, asked: PlacingOptions
+def placing(  # noqa: PLR0913, PLR0917 - what it places by
+    aggregator: "Aggregator",
+    client: "Client",
+    term: Callable[[], int | None],
+    namespace: str,
+    asked: PlacingOptions,
+    loads: "NodeLoads | None" = None,
 ) -> Placing:
     """Over the ledger of this namespace; with ``gangs`` it knows of other pods, and places gangs while this leads."""
     from nvtopo.aggregator import gang_metrics
@@ -89,10 +96,13 @@ def placing(
         time.time,
         used=holdings.use if holdings else lambda: NOBODY_ASKS,
         counted=counted.counted,
+        load=loads.known if loads else lambda _seconds: MappingProxyType({}),
     )
     found = Placing(desk, asked.scheduler_extender, (holdings.run,) if holdings else ())
+    if loads is not None:
+        found = found._replace(loops=(*found.loops, loads.run), families=(loads.families,))
     if not asked.gangs:
         return found
     keeper = GangKeeper(GpuPods(client), counted, desk, client, term=term, graph=lambda: aggregator.graph)
     loops = (*found.loops, keeper.run, keeper.applier.run)
-    return found._replace(loops=loops, families=(partial(gang_metrics.families, keeper),))
+    return found._replace(loops=loops, families=(*found.families, partial(gang_metrics.families, keeper)))

@@ -1,6 +1,6 @@
 """``PlacementRequest`` as people write it, in YAML or JSON, and as ``Request``."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -9,7 +9,7 @@ from msgspec import Meta
 from nvtopo.errors import ParseError
 from nvtopo.model.records.record import Record
 from nvtopo.placement.links import Link
-from nvtopo.placement.request import Request, Slice
+from nvtopo.placement.request import Load, Request, Slice
 from nvtopo.placement.term_wishes import KvWish, LoadWish, ParallelismWish, WeightsWish, kv
 from nvtopo.wire import yaml
 from nvtopo.wire.documents import Json
@@ -113,6 +113,14 @@ class Parsed(NamedTuple):
     request: Request
     links: Mapping[str, Link]
     allow_degraded: bool
+    measured_load_seconds: float | None = None
+    """How old the measured load that it asks for may be; None if it asks for none."""
+
+    def with_load(self, load: Callable[[float], Mapping[str, Load]]) -> Request:
+        """The request with the measured load, if it asks for that: ``load`` takes the greatest age in seconds."""
+        if self.measured_load_seconds is None:
+            return self.request
+        return self.request._replace(load=load(self.measured_load_seconds))
 
 
 def parse(content: bytes, source: str) -> Parsed:
@@ -151,7 +159,8 @@ def parse(content: bytes, source: str) -> Parsed:
         load=None if wishes.load is None else wishes.load.known(),
         weights=wishes.weights.weights(),
     )
-    return Parsed(found.metadata.name, request, _links(wishes.links), wishes.allow_degraded)
+    age = None if wishes.load is None else wishes.load.measured_within_seconds
+    return Parsed(found.metadata.name, request, _links(wishes.links), wishes.allow_degraded, age)
 
 
 def links_in(content: bytes, source: str) -> Mapping[str, Link]:

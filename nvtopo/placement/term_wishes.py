@@ -51,16 +51,27 @@ class NodeLoad(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class LoadWish(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What nodes have to do already. A value that is older than ``fresh_seconds`` is not known."""
 
-    nodes: Annotated[dict[NodeName, NodeLoad], Meta(max_length=100_000)]
+    nodes: Annotated[dict[NodeName, NodeLoad], Meta(max_length=100_000)] | None = None
+    """Without it, what the queries of who places say: ``--queue-depth-query``, ``--cache-hit-query``."""
     fresh_seconds: Annotated[float, Meta(gt=0, le=1e9)] = 60.0
 
     def known(self) -> Mapping[str, Load]:
-        """Node → what is still true."""
+        """Node → what is still true of what the request says."""
         return {
-            node: Load(load.queue_depth, None if load.cache_hit is None else round((1 - load.cache_hit) * _MILLION))
-            for node, load in self.nodes.items()
+            node: Load(load.queue_depth, None if load.cache_hit is None else missed(load.cache_hit))
+            for node, load in (self.nodes or {}).items()
             if load.age_seconds <= self.fresh_seconds
         }
+
+    @property
+    def measured_within_seconds(self) -> float | None:
+        """How old a measured value may be; None if the request has values of its own."""
+        return self.fresh_seconds if self.nodes is None else None
+
+
+def missed(hit: float) -> int:
+    """Of a million look-ups, those that a cache with this share of hits does not answer."""
+    return round((1 - hit) * _MILLION)
 
 
 class WeightsWish(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):

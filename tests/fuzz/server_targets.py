@@ -33,6 +33,7 @@ from nvtopo.placement import gang, trace
 from nvtopo.placement.fleet import Host, fleet
 from nvtopo.placement.gang_steps import Lift
 from nvtopo.placement.result import Rank
+from nvtopo.wire import prometheus
 from nvtopo.wire.event_stream import messages
 from tests.fuzz import samples
 
@@ -142,6 +143,13 @@ def _extended() -> Iterable[bytes]:
         msgspec.json.encode({"Pod": pod, "NodeNames": ["node-a", "node-b"]}),
         msgspec.json.encode({"Pod": pod, "Nodes": {"items": items}}),
     )
+
+
+def _loads() -> Iterable[bytes]:
+    series = [
+        {"metric": {"node": name}, "value": [1435781430.781, value]} for name, value in (("a", "3"), ("b", "NaN"))
+    ]
+    yield msgspec.json.encode({"status": "success", "data": {"resultType": "vector", "result": series}})
 
 
 def _traces() -> Iterable[bytes]:
@@ -303,6 +311,7 @@ def wire(answered: Answered) -> Targets:
         "event-stream": (_streams, lambda body: list(messages(body.splitlines(keepends=True)))),
         "extender": (_extended, _scheduled),
         "dranet": (_device, _told),
+        "prometheus": (_loads, lambda body: prometheus.vector(body, "node", "http://127.0.0.1:9090")),
         "gpu-pods": (_gpu_pods, _lifted),
         "gang": (_wishes, _ganged),
         "label-way": (_node_feature, lambda body: label_way.read(answered(_one_page(body)), "node-a")),

@@ -43,13 +43,13 @@ class Prometheus:
 
     def __init__(self, child: Child, port: int) -> None:
         self.child = child
-        self._url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{port}"
         self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
     def get(self, path: str, **parameters: str) -> Any:
         """An answer's ``data``."""
         query = urllib.parse.urlencode(parameters)
-        with self._open(f"{self._url}{path}?{query}", timeout=30) as answer:
+        with self._open(f"{self.url}{path}?{query}", timeout=30) as answer:
             return json.load(answer).get("data")
 
     def ready(self) -> bool:
