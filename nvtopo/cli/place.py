@@ -8,17 +8,21 @@ import click
 from nvtopo.cli import cluster_source
 from nvtopo.cli.cluster_source import ClusterSource
 from nvtopo.cli.load_queries import LoadOptions, load_options, node_loads
-from nvtopo.errors import UsageError
+from nvtopo.errors import ReadError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nvtopo.aggregator.desk import Use
+    from nvtopo.placement.deployment import Deployment
     from nvtopo.placement.fleet import Fleet
     from nvtopo.placement.links import Link
+    from nvtopo.placement.replicas import Placed
     from nvtopo.placement.request import Load
 
 NO_FIT = 1
+#: What `nvtopo export grove` calls its ClusterTopologyBinding.
+TOPOLOGY = "nvtopo"
 
 
 @click.command("place")
@@ -44,7 +48,7 @@ NO_FIT = 1
 @click.option(
     "--format",
     "form",
-    type=click.Choice(("text", "json", "hostfile", "rankfile"), case_sensitive=False),
+    type=click.Choice(("text", "json", "hostfile", "rankfile", "grove"), case_sensitive=False),
     default="text",
     show_default=True,
     help="Output format.",
@@ -88,10 +92,12 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     if (request_file is None) == (deployment_file is None):
         raise UsageError("place: expected one of --request and --deployment")
     if deployment_file is not None:
-        if form not in {"text", "json"}:
-            raise UsageError(f"place: --format {form}: expected text or json with --deployment")
+        if form not in {"text", "json", "grove"}:
+            raise UsageError(f"place: --format {form}: expected text, json or grove with --deployment")
         _deployment(deployment_file, running, form, lambda: _fleet(source, allocations=allocations)[0], runs)
         return
+    if form == "grove":
+        raise UsageError("place: --format grove: expected --deployment")
     if running or request_file is None:
         raise UsageError("place: --running: expected --deployment too")
     parsed = document.parse(read_input(request_file), str(request_file))
@@ -141,9 +147,26 @@ def _deployment(
     there = [reader.read(read_input(one), str(one)) for one in running]
     found = fleet()
     answer = placed(asked, found, _measured(runs, found, {}), there)
-    click.echo(FORMATS[form](answer), nl=False)
+    click.echo(_grove(asked, answer, found) if form == "grove" else FORMATS[form](answer), nl=False)
     if not answer.enough:
         click.get_current_context().exit(NO_FIT)
+
+
+def _grove(asked: "Deployment", answer: "Placed", fleet: "Fleet") -> bytes:
+    """What Grove packs each replica by, if it can have it."""
+    import msgspec
+
+    from nvtopo.exporters.schedulers import grove
+
+    if asked.near is None:
+        raise UsageError("place: --format grove: expected an affinity in the deployment, such as same-nvlink-domain")
+    found = grove.packed(asked.name, asked.near, fleet.levels, TOPOLOGY)
+    if found is None:
+        raise ReadError(f"place: `nvtopo export grove` has no domain for {asked.near} in this cluster")
+    near = fleet.levels.index(asked.near)
+    if any(fleet.levels.index(replica.answer.level) > near for replica in answer.replicas):
+        raise ReadError(f"place: a replica is in no one {asked.near}: give each stage's clique a topologyConstraint")
+    return msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
 
 
 def _measured(runs: tuple[Path, ...], fleet: "Fleet", given: "Mapping[str, Link]") -> "Mapping[str, Link]":

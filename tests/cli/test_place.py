@@ -4,7 +4,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from click.testing import CliRunner
+import yaml
+from click.testing import CliRunner, Result
 
 from nvtopo.cli import main
 from nvtopo.errors import NvtopoError, UsageError
@@ -98,10 +99,42 @@ def test_a_deployment_s_replicas_and_its_room() -> None:
     assert (found["room"], len(found["replicas"]), found["noFit"]["nodes"]) == (9, 9, 18)
 
 
+def grove(affinity: str, **wishes: int) -> Result:
+    spec = {"tp": 8, "topology": {"affinity": affinity}} | wishes
+    text = msgspec.json.encode({"kind": "InferenceDeployment", "metadata": {"name": "d"}, "spec": spec}).decode()
+    return CliRunner().invoke(main, ["place", "--from", RACK, "--deployment", "-", "-o", "grove"], input=text)
+
+
+def test_grove_packs_each_replica_by_the_domain_that_the_topology_exports() -> None:
+    found = msgspec.json.decode(grove("same-nvlink-domain").stdout)
+    constraint = found["spec"]["template"]["topologyConstraint"]
+    assert constraint == {"topologyName": "nvtopo", "pack": {"required": "rack"}}
+    exported = CliRunner().invoke(main, ["export", "grove", "--from", RACK])
+    (binding,) = yaml.safe_load_all(exported.stdout)
+    assert constraint["topologyName"] == binding["metadata"]["name"]
+    assert {"domain": "rack", "key": "nvtopo.io/topology.nvlink-domain"} in binding["spec"]["levels"]
+
+
+@pytest.mark.parametrize(
+    ("affinity", "wishes", "says"),
+    [
+        ("same-leaf", {}, "no domain for leaf"),
+        ("same-rack", {}, "no domain for rack"),
+        ("same-node", {"pp": 2, "tp": 4}, "a replica is in no one node"),
+    ],
+)
+def test_what_grove_cannot_pack_by_is_said(affinity: str, wishes: dict[str, int], says: str) -> None:
+    error = grove(affinity, **wishes).exception
+    assert isinstance(error, NvtopoError)
+    assert says in str(error)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         [],
+        ["--deployment", "-", "-o", "grove"],
+        ["--request", "-", "-o", "grove"],
         ["--deployment", "-", "--request", "-"],
         ["--deployment", "-", "-o", "rankfile"],
         ["--request", "-", "--running", RACK + "/PROVENANCE"],

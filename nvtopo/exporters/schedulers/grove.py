@@ -1,6 +1,6 @@
-"""Grove: a ``ClusterTopologyBinding``, broad to narrow, in Grove's own words for domains."""
+"""Grove: a ``ClusterTopologyBinding``, broad to narrow, in Grove's own words for domains, and what packs by it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -10,14 +10,16 @@ from nvtopo.exporters.schedulers.view import HOSTNAME, LABELS, View
 _DOMAINS: Final[Mapping[str, str]] = MappingProxyType(
     {"nvlinkDomain": "rack", "rack": "rack", "leaf": "block", "spine": "spine", "core": "datacenter", "zone": "zone"}
 )
+_HOST: Final = "host"
+NODE: Final = "node"
+"""The tier of one node alone."""
 
 
 def documents(view: View, name: str) -> list[dict[str, Any]]:
     """The object. Of two tiers that Grove calls the same, the closer one counts."""
-    levels: dict[str, str] = {"host": HOSTNAME}
-    for tier in view.tiers:
-        levels.setdefault(_DOMAINS[tier], LABELS[tier])
-    ordered = [{"domain": domain, "key": key} for domain, key in reversed(levels.items())]
+    tiers = _tiers(view.tiers)
+    ordered = [{"domain": domain, "key": LABELS[tier]} for domain, tier in reversed(tiers.items())]
+    ordered.append({"domain": _HOST, "key": HOSTNAME})
     return [
         {
             "apiVersion": "grove.io/v1alpha1",
@@ -26,3 +28,29 @@ def documents(view: View, name: str) -> list[dict[str, Any]]:
             "spec": {"levels": ordered},
         }
     ]
+
+
+def _tiers(tiers: Iterable[str]) -> dict[str, str]:
+    """Grove's domain → tier, closest first."""
+    found: dict[str, str] = {}
+    for tier in tiers:
+        found.setdefault(_DOMAINS[tier], tier)
+    return found
+
+
+def packed(name: str, tier: str, tiers: Iterable[str], topology: str) -> dict[str, Any] | None:
+    """A PodCliqueSet's fields such that each of its replicas is inside one domain of a tier; to be merged into it.
+
+    None if the topology has no such domain: the cluster has no such tier, or a closer one has Grove's name for it.
+    """
+    known = _tiers(one for one in tiers if one in _DOMAINS)
+    found = {closest: domain for domain, closest in known.items()} | {NODE: _HOST}
+    if tier not in found:
+        return None
+    constraint = {"topologyName": topology, "pack": {"required": found[tier]}}
+    return {
+        "apiVersion": "grove.io/v1alpha1",
+        "kind": "PodCliqueSet",
+        "metadata": {"name": name},
+        "spec": {"template": {"topologyConstraint": constraint}},
+    }
