@@ -1,6 +1,6 @@
 """Nodes and NVLink domains on the aggregator's metrics page: where each node stands, and what each rack has.
 
-Two series a node, and up to eight a domain: 30,000 for ten thousand nodes in racks of 18.
+Two series a node, one for each of its zones, and up to eight a domain: 30,000 for ten thousand nodes in racks of 18.
 """
 
 from collections import Counter
@@ -23,6 +23,13 @@ NODE = info(
     ("node", *_DOMAIN, "chassis", "tray"),
     source="the NodeTopologies",
     absent="there are no nodes",
+)
+NODE_ZONE = info(
+    "nvtopo_graph_node_zone_info",
+    "Zone of the node by kind, such as its power feed or cooling loop, as labels; the value is always 1.",
+    ("node", "kind", "zone"),
+    source="zones of a ClusterTopology",
+    absent="no file names a zone of the node",
 )
 NODE_GPUS = gauge(
     "nvtopo_graph_node_gpus",
@@ -68,6 +75,7 @@ SERIES = declared(globals())
 def families(graph: ClusterGraph) -> Iterator[Family]:
     """The nodes and domains of one graph."""
     yield facts(NODE, (_place(node, graph) for node in graph.nodes.values()))
+    yield facts(NODE_ZONE, ((node.name, *zone) for node in graph.nodes.values() for zone in node.zones.items()))
     gpus = Family(NODE_GPUS)
     for node in graph.nodes.values():
         gpus.add(node.gpus, node.name)

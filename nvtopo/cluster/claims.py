@@ -58,6 +58,14 @@ class Cable(NamedTuple):
     """False for a cable that should be there and is not."""
 
 
+class ZoneClaim(NamedTuple):
+    """An operator says that a node is in a zone of a kind, such as ``power``; ``nvtopo.cluster.zones``."""
+
+    node: str
+    kind: str
+    zone: str
+
+
 class Reading(NamedTuple):
     """What one source says."""
 
@@ -65,5 +73,6 @@ class Reading(NamedTuple):
     ports: tuple[SwitchPort, ...] = ()
     cables: tuple[Cable, ...] = ()
     findings: tuple[NodeFinding, ...] = ()
+    zones: tuple[ZoneClaim, ...] = ()
     refused: str | None = None
     """Why nothing of it can be used: one sentence, with what was expected."""

@@ -11,10 +11,12 @@ from typing import NamedTuple
 from immutables import Map
 
 from nvtopo.cluster import merge as merging
+from nvtopo.cluster import zones as zoning
 from nvtopo.cluster.claims import Cable, Claim, Reading, SwitchPort, Tier
 from nvtopo.cluster.findings import NodeFinding
 from nvtopo.cluster.merge import Membership
 from nvtopo.cluster.nodes import GraphNode
+from nvtopo.cluster.zones import Zones
 
 
 class Placed(NamedTuple):
@@ -26,6 +28,8 @@ class Placed(NamedTuple):
     ports: Mapping[str, tuple[SwitchPort, ...]] = MappingProxyType({})
     edges: tuple[Cable, ...] = ()
     findings: tuple[NodeFinding, ...] = ()
+    zones: Mapping[str, Zones] = MappingProxyType({})
+    """Of the nodes that an operator's file names a zone of."""
 
 
 class Step(NamedTuple):
@@ -70,5 +74,8 @@ def _merged(before: Placed, local: Map[str, GraphNode], readings: Mapping[str, R
     names = {*before.tiers, *merged.tiers}
     moved = {name for name in names if before.tiers.get(name) != merged.tiers.get(name)}
     rewired = {name for name in {*before.ports, *merged.ports} if before.ports.get(name) != merged.ports.get(name)}
-    placed = Placed(readings, Map(merged.tiers), merged.ports, merged.edges, merged.findings)
-    return Step(placed, frozenset(moved | rewired))
+    zoned = zoning.merge(readings.values())
+    rezoned = {name for name in {*before.zones, *zoned.zones} if before.zones.get(name) != zoned.zones.get(name)}
+    findings = (*merged.findings, *zoned.findings)
+    placed = Placed(readings, Map(merged.tiers), merged.ports, merged.edges, findings, zoned.zones)
+    return Step(placed, frozenset(moved | rewired | rezoned))

@@ -9,11 +9,13 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from nvtopo.cluster import position, statement
+from nvtopo.cluster import zones as zoning
 from nvtopo.cluster.accepted import Acceptance
 from nvtopo.cluster.claims import Claim, SwitchPort, Tier
 from nvtopo.cluster.findings import Kind, NodeFinding, found
 from nvtopo.cluster.merge import Membership
 from nvtopo.cluster.position import Position
+from nvtopo.cluster.zones import Zones
 from nvtopo.findings import of_health
 from nvtopo.findings.finding import SEVERITIES, Severity
 from nvtopo.model.conclusions import fabric, health, health_words, names, rails, unread
@@ -77,6 +79,8 @@ class GraphNode:
     """Tier → the sources that say so; the one that decides comes first."""
     rails: tuple[SwitchPort, ...] = ()
     """The switches that its NICs are cabled to, by rail and plane."""
+    zones: Zones = field(default_factory=_nothing)
+    """Kind → zone, as an operator's file says."""
     position: Position = position.UNKNOWN
     gpus: int | None = None
     """Number of GPUs that answer; None if it is not known."""
@@ -135,11 +139,12 @@ class Seen(NamedTuple):
     findings: tuple[NodeFinding, ...] = ()
     disputed: tuple[str, ...] = ()
     accepted: Acceptance | None = None
+    zones: Zones = zoning.NONE
 
 
 def joined(node: GraphNode, seen: Seen) -> GraphNode:
-    """The node with its tiers and rails, and the findings from comparing it with others."""
-    memberships, ports, findings, disputed, accepted = seen
+    """The node with its tiers, rails and zones, and the findings from comparing it with others."""
+    memberships, ports, findings, disputed, accepted, zones = seen
     return replace(
         node,
         problems=(*node.problems, *map(as_problem, findings)),
@@ -149,6 +154,7 @@ def joined(node: GraphNode, seen: Seen) -> GraphNode:
         tiers=MappingProxyType({tier: one.id for tier, one in memberships.items()}),
         tier_sources=MappingProxyType({tier: one.sources for tier, one in memberships.items()}),
         rails=ports,
+        zones=zones,
     )
 
 

@@ -12,6 +12,7 @@ from immutables import Map
 from nvtopo.cluster import disputes, domain_index, membership, numbering
 from nvtopo.cluster import nodes as concluding
 from nvtopo.cluster import records as recording
+from nvtopo.cluster import zones as zoning
 from nvtopo.cluster.claims import NVLINK_DOMAIN, Reading, Tier
 from nvtopo.cluster.disputes import Claimants, Ruling
 from nvtopo.cluster.domain_index import Home, Index, MovedNode
@@ -261,7 +262,7 @@ def _seen(before: Standing, draft: Standing, affected: Iterable[str]) -> tuple[M
 
 def _joined(draft: Standing, name: str) -> GraphNode | None:
     own, placed = draft.local.get(name), draft.placed
-    if own is None and name not in placed.tiers and name not in placed.ports:
+    if own is None and not any(name in said for said in (placed.tiers, placed.ports, placed.zones)):
         return None
     node = own or concluding.named(name)
     claimed = draft.disputed.get(name, frozenset())
@@ -271,6 +272,7 @@ def _joined(draft: Standing, name: str) -> GraphNode | None:
         draft.about.get(name, ()),
         disputes.cells(node, claimed) if claimed else (),
         None if draft.inventory is None else draft.inventory.accepted.get(name),
+        placed.zones.get(name, zoning.NONE),
     )
     joined = concluding.joined(node, seen)
     silent = draft.inventory.silent if draft.inventory is not None else {}
@@ -284,4 +286,5 @@ def _alike(one: GraphNode, other: GraphNode) -> bool:
 
 def _seen_of(node: GraphNode) -> tuple[object, ...]:
     heard = node.stale, node.last_heard
-    return node.tiers, node.tier_sources, node.rails, node.findings, node.disputed, node.accepted, heard
+    told = node.tiers, node.tier_sources, node.rails, node.zones
+    return *told, node.findings, node.disputed, node.accepted, heard

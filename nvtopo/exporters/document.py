@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import asdict
 
+from nvtopo.cluster import zones
 from nvtopo.cluster.claims import Cable, SwitchPort
 from nvtopo.cluster.domains import Domain, MissingTrays
 from nvtopo.cluster.findings import Kind, NodeFinding
@@ -76,6 +77,14 @@ class RailEntry(Record, frozen=True, kw_only=True, omit_defaults=False):
     """The switch that it should be on, if its peers are on another; null if this is the right one, or nobody knows."""
 
 
+class ZoneEntry(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """A power feed, a cooling loop, or another zone that is no part of the network."""
+
+    zone: str
+    source: str
+    """Who says so: ``operator``."""
+
+
 class AcceptedEntry(Record, frozen=True, kw_only=True, omit_defaults=False):
     """That an operator accepted what was observed of the node."""
 
@@ -95,6 +104,8 @@ class NodeEntry(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Tier → the sources that say so; the one that decides comes first."""
     rails: tuple[RailEntry, ...] = ()
     """By rail and plane; empty if no source knows the node's cables."""
+    zones: dict[str, ZoneEntry] = {}
+    """Kind, such as ``power`` → the zone of the node."""
     gpus: int | None
     """GPUs that answer; null if the node's object can't be read, or if only other sources name the node."""
     health: dict[str, Level]
@@ -194,6 +205,7 @@ def entry(node: GraphNode) -> NodeEntry:
         tiers=dict(node.tiers),
         tier_sources=dict(node.tier_sources),
         rails=tuple(_rail(port) for port in node.rails),
+        zones={kind: ZoneEntry(zone=zone, source=zones.SOURCE) for kind, zone in node.zones.items()},
         gpus=node.gpus,
         health=dict(node.health),
         fabric=node.fabric,

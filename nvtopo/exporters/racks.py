@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from nvtopo.cluster.claims import NVLINK_DOMAIN
 from nvtopo.exporters.document import DomainEntry, GraphDocument, NodeEntry, SilentTrays
+from nvtopo.model.formats.listing import listed
 from nvtopo.model.formats.printable import printable
 
 Style = Callable[[str, str], str]
@@ -39,6 +40,7 @@ GLYPHS: Mapping[str, Span] = MappingProxyType(
 )
 
 _TIER = NVLINK_DOMAIN
+_MOST_ZONES = 4
 _HEAD = "head"
 _QUIET = "quiet"
 _TROUBLE = "trouble"
@@ -107,12 +109,23 @@ def _rack(
         Span(printable(rack.name), _HEAD),
         Span(f"  {_count(len(members), 'node')}, {_count(gpus, 'GPU')}"),
         Span(f"  domain {printable(domain)}", _QUIET),
+        Span("".join(f"  {printable(kind)} {printable(named)}" for kind, named in _zones(members)), _QUIET),
     )
     for chassis in (*rack.chassis, None):
         seated = [(name, node) for name, node in members if node.position.chassis == chassis]
         if seated:
             between = [*_gaps(rack, chassis), *trays_outside.get(chassis, ())]
             yield from _chassis(chassis, seated, between, several=len(rack.chassis) > 1)
+
+
+def _zones(members: Iterable[tuple[str, NodeEntry]]) -> Iterator[tuple[str, str]]:
+    """Each kind of zones, and those that the nodes are in: ``power``, ``feed-a, feed-b``."""
+    found: dict[str, set[str]] = {}
+    for _, node in members:
+        for kind, entry in node.zones.items():
+            found.setdefault(kind, set()).add(entry.zone)
+    for kind in sorted(found):
+        yield kind, listed(sorted(found[kind]), _MOST_ZONES)
 
 
 def _gaps(rack: DomainEntry, chassis: str | None) -> Iterator[Row]:

@@ -18,9 +18,16 @@ Row = Sequence[str]
 def nodes(document: GraphDocument) -> str:
     """One line for each node, ending in a newline."""
     tiers = [tier for tier in TIERS if any(tier in node.tiers for node in document.nodes.values())]
-    head = ("NODE", "GPUS", "HEALTH", "TRAY", *(tier.upper() for tier in tiers), "PROBLEMS")
+    kinds = sorted({kind for node in document.nodes.values() for kind in node.zones})
+    head = ("NODE", "GPUS", "HEALTH", "TRAY", *(name.upper() for name in (*tiers, *kinds)), "PROBLEMS")
     rows = (
-        (name, *_node(node), *(_short(document, node.tiers.get(tier)) for tier in tiers), str(len(node.problems)))
+        (
+            name,
+            *_node(node),
+            *(_short(document, node.tiers.get(tier)) for tier in tiers),
+            *(node.zones[kind].zone if kind in node.zones else _NOTHING for kind in kinds),
+            str(len(node.problems)),
+        )
         for name, node in document.nodes.items()
     )
     return _table(head, rows)

@@ -1,15 +1,18 @@
-"""The operator's own file: domains of tiers, and the GUIDs of nodes. ``docs/topology-files.md`` has the schema."""
+"""The operator's own file: domains of tiers, zones, GUIDs of nodes. ``docs/topology-files.md`` has the schema."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from nvtopo.cluster.claims import TIERS, Claim, Reading, Tier
+from nvtopo.cluster.claims import TIERS, Claim, Reading, Tier, ZoneClaim
 from nvtopo.fabrics.documents import mapping, text
 from nvtopo.fabrics.hostlist import Expander
 from nvtopo.fabrics.refused import Refused
 
 KIND: Final = "ClusterTopology"
-_KEYS: Final = frozenset({"apiVersion", "kind", "metadata", "wins", "tiers", "nodes", "guids"})
+_KEYS: Final = frozenset({"apiVersion", "kind", "metadata", "wins", "tiers", "nodes", "zones", "guids"})
+_KIND: Final = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_]{0,38}[A-Za-z0-9])?\Z")
+_MOST_KINDS: Final = 16
 _GUID_DIGITS: Final = 16
 
 
@@ -26,7 +29,7 @@ def is_ours(item: Any, kind: str) -> bool:
 
 
 def read(document: Mapping[str, Any]) -> Reading:
-    """What it says of tiers. Where it says ``wins: true`` it decides against all others.
+    """What it says of tiers and zones. Where it says ``wins: true`` it decides against all others.
 
     Raises:
         Refused: it does not match the schema.
@@ -38,28 +41,51 @@ def read(document: Mapping[str, Any]) -> Reading:
     if not isinstance(wins, bool):
         raise Refused(f"expected true or false as wins, got {wins!r:.60}")
     claims = tuple(_claims(document, "file/wins" if wins else "file"))
-    if not claims and not guids(document):
-        raise Refused("expected tiers, nodes or guids, found none")
-    said: dict[tuple[str, Tier], str] = {}
-    for claim in claims:
-        if said.setdefault((claim.node, claim.tier), claim.id) != claim.id:
-            both = f"{said[claim.node, claim.tier]} and {claim.id}"
-            raise Refused(f"expected one {claim.tier} for each node, {claim.node} is in {both}")
-    return Reading(claims=tuple(dict.fromkeys(claims)))
+    zones = tuple(_zones(document))
+    if not claims and not zones and not guids(document):
+        raise Refused("expected tiers, nodes, zones or guids, found none")
+    _one_each((claim.node, claim.tier, claim.id) for claim in claims)
+    _one_each((claim.node, f"{claim.kind} zone", claim.zone) for claim in zones)
+    return Reading(claims=tuple(dict.fromkeys(claims)), zones=tuple(dict.fromkeys(zones)))
+
+
+def _one_each(claims: Iterable[tuple[str, str, str]]) -> None:
+    said: dict[tuple[str, str], str] = {}
+    for node, what, name in claims:
+        known = said.setdefault((node, what), name)
+        if known != name:
+            raise Refused(f"expected one {what} for each node, {node} is in {known} and {name}")
 
 
 def _claims(document: Mapping[str, Any], source: str) -> Iterator[Claim]:
     expand = Expander()
     for name, domains in mapping(document.get("tiers") or {}, "tiers").items():
         tier = _tier(name)
-        for domain, members in mapping(domains or {}, f"tiers.{name}").items():
-            listed = members if isinstance(members, list) else [members]
-            for one in listed:
-                for node in expand(text(one, f"the nodes of {name} {domain}")):
-                    yield Claim(node, tier, str(domain), source)
+        for domain, node in _members(expand, domains, "tiers", name):
+            yield Claim(node, tier, domain, source)
     for node, tiers in mapping(document.get("nodes") or {}, "nodes").items():
         for name, domain in mapping(tiers or {}, f"nodes.{node}").items():
             yield Claim(str(node), _tier(name), text(domain, f"{name} of {node}"), source)
+
+
+def _zones(document: Mapping[str, Any]) -> Iterator[ZoneClaim]:
+    expand = Expander()
+    kinds = mapping(document.get("zones") or {}, "zones")
+    if len(kinds) > _MOST_KINDS:
+        raise Refused(f"expected at most {_MOST_KINDS} kinds of zones, got {len(kinds)}")
+    for kind, zones in kinds.items():
+        if not isinstance(kind, str) or not _KIND.match(kind) or kind in TIERS:
+            raise Refused(f"expected a kind of zones such as power or cooling, and no tier, got {kind!r:.60}")
+        for zone, node in _members(expand, zones, "zones", kind):
+            yield ZoneClaim(node, kind, zone)
+
+
+def _members(expand: Expander, given: Any, key: str, name: str) -> Iterator[tuple[str, str]]:
+    """Each domain or zone with each of its nodes."""
+    for domain, members in mapping(given or {}, f"{key}.{name}").items():
+        for one in members if isinstance(members, list) else [members]:
+            for node in expand(text(one, f"the nodes of {name} {domain}")):
+                yield str(domain), node
 
 
 def _tier(name: Any) -> Tier:

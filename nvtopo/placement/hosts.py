@@ -19,6 +19,8 @@ from nvtopo.model.records.node import Gpu, NodeTopology
 from nvtopo.placement.fleet import Fleet, Host, fleet
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
+ZONE_PREFIX = "nvtopo.io/zone."
+"""Of a label that requests may ask for, though no Node has it: the zone of a kind in an operator's file."""
 
 
 def of_graph(
@@ -88,7 +90,8 @@ def _nested(tiers: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]
 def _host(
     node: GraphNode, tiers: Mapping[str, str], held: Collection[int], labels: Mapping[str, str], *, degraded: bool
 ) -> Host:
-    every_label = {HOSTNAME_LABEL: node.name, **labels}
+    zones = {f"{ZONE_PREFIX}{kind}": zone for kind, zone in node.zones.items()}
+    every_label = {HOSTNAME_LABEL: node.name, **labels, **zones}
     excluded = _excluded(node, degraded=degraded)
     if node.topology is None or excluded is not None:
         return Host(node.name, tiers, excluded=excluded or "nobody knows its GPUs", labels=every_label)

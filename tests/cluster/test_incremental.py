@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvtopo.cluster.claims import TIERS, Claim, Reading, SwitchPort
+from nvtopo.cluster.claims import TIERS, Claim, Reading, SwitchPort, ZoneClaim
 from nvtopo.cluster.events import Applied, Deleted, Event, Listed, Recorded, Silent, Unreadable
 from nvtopo.cluster.graph import ClusterGraph, build
 from nvtopo.cluster.inventory import Inventory, fold_all
@@ -46,9 +46,15 @@ CLAIMS = st.builds(
 PORTS = st.builds(
     SwitchPort, NAMES, st.just(0), st.none(), st.just("mlx5_0"), st.sampled_from("xy"), st.just("1"), st.just("lldp")
 )
+ZONES = st.builds(ZoneClaim, NAMES, st.just("power"), st.sampled_from(["feed-a", "feed-b"]))
 READINGS = st.dictionaries(
     st.sampled_from(["one", "two"]),
-    st.builds(Reading, st.lists(CLAIMS, max_size=4).map(tuple), st.lists(PORTS, max_size=2).map(tuple)),
+    st.builds(
+        Reading,
+        st.lists(CLAIMS, max_size=4).map(tuple),
+        st.lists(PORTS, max_size=2).map(tuple),
+        zones=st.lists(ZONES, max_size=2).map(tuple),
+    ),
     max_size=2,
 )
 

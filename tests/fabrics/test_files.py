@@ -349,6 +349,13 @@ def test_an_operators_file() -> None:
     assert {claim.source for claim in reading.claims} == {"file/wins"}
 
 
+def test_zones_of_an_operators_file() -> None:
+    reading = read(f"{OWN}zones:\n  power: {{feed-a: 'n[1-2]', feed-b: [n3]}}\n  cooling: {{cdu-1: n1}}\n")
+    assert reading.claims == ()
+    said = {("n1", "power", "feed-a"), ("n2", "power", "feed-a"), ("n3", "power", "feed-b"), ("n1", "cooling", "cdu-1")}
+    assert set(reading.zones) == said
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
@@ -358,6 +365,11 @@ def test_an_operators_file() -> None:
         ("tiers: {leaf: {a: n1, b: n1}}", "n1 is in a and b"),
         ("guids: {n1: [xyz]}", "expected a GUID"),
         ("tiers: {}", "found none"),
+        ("zones: {leaf: {a: n1}}", "no tier, got 'leaf'"),
+        ("zones: {'a b': {a: n1}}", "expected a kind of zones"),
+        ("zones: {power: {a: n1, b: 'n[1-2]'}}", "one power zone for each node, n1 is in a and b"),
+        ("zones: {power: [n1]}", "expected a mapping as zones.power"),
+        (f"zones: {{{', '.join(f'k{number}: {{a: n1}}' for number in range(17))}}}", "at most 16 kinds"),
     ],
 )
 def test_an_operators_file_that_does_not_match(body: str, says: str) -> None:

@@ -87,6 +87,7 @@ function* drawn(name, node, { own: itself, pairs, history }) {
     ["tray", node.position.tray],
     ["host", node.position.host],
     ["domain", domain],
+    ...Object.entries(node.zones ?? {}).map(([kind, { zone, source }]) => [kind, `${zone} (${source})`]),
     ...(own?.spec ? said(own.spec) : []),
   ]);
   if (node.gpus === null) {
