@@ -17,11 +17,13 @@ from nvtopo.checks import (
     runtime,
     scheduler,
     sriov,
+    upkeep,
 )
 from nvtopo.checks.check import NodeCheck
 
 CHECKS: Final[tuple[NodeCheck, ...]] = (
     *gpus.CHECKS,
+    *upkeep.CHECKS,
     *paths.CHECKS,
     *imex.CHECKS,
     *rails.CHECKS,

@@ -136,7 +136,7 @@ def begin(root: str, nvml: str | None, node_name: str | None, *, everything: boo
     With ``everything``, also what no label and no matrix is made of: for a capture, and for ``doctor``.
     The driver answers meanwhile, so callers import what they need between the two.
     """
-    asking = _asking(root, nvml)
+    asking = _asking(root, nvml, upkeep=everything)
     if asking is not None:
         asking.begin()
     return partial(_read, root, node_name, asking, everything=everything)
@@ -154,14 +154,17 @@ def machine_of(root: str, nvml: str | None, node_name: str | None, deadline_seco
     return machine._replace(deadlines=Deadlines())
 
 
-def _asking(root: str, nvml: str | None, deadline_seconds: float | None = None) -> "NvmlWorker | None":
+def _asking(
+    root: str, nvml: str | None, deadline_seconds: float | None = None, *, upkeep: bool = False
+) -> "NvmlWorker | None":
     from nvtopo.sources.nvml import head_start
     from nvtopo.sources.nvml.topology import DEADLINE_SECONDS, LIBRARY, NvmlWorker
 
     library = nvml or ("none" if root.strip("/") else LIBRARY)
     if library == "none":
         return None
-    return head_start.take(library) or NvmlWorker(library, deadline_seconds or DEADLINE_SECONDS)
+    started = None if upkeep else head_start.take(library)
+    return started or NvmlWorker(library, deadline_seconds or DEADLINE_SECONDS, upkeep=upkeep)
 
 
 def _assembled(reading: "Callable[[], Snapshot]") -> Found:

@@ -17,6 +17,7 @@ from nvtopo.model.records.facts import (
     DeviceHint,
     DeviceHints,
     GpuFacts,
+    GpuUpkeep,
     ImexFacts,
     IoPathFacts,
     KubeletFacts,
@@ -25,6 +26,7 @@ from nvtopo.model.records.facts import (
     NetworkMount,
     NicInterrupts,
     NumaMemory,
+    NvLinkErrors,
     PciDevice,
     QosFacts,
     RdmaDevice,
@@ -47,6 +49,26 @@ def gpus(change: Callable[[GpuFacts], GpuFacts], *indices: int) -> Mutation:
         return replace(snapshot, nvml=replace(snapshot.nvml, gpus=changed))
 
     return mutate
+
+
+def upkeep(*indices: int, **facts: Any) -> Mutation:
+    """Of these GPUs; of the others all is well, and so it is without facts."""
+    well = GpuUpkeep(persistence=True, ecc=True, ecc_pending=True, uncorrected_errors=0, links=())
+
+    def changed(gpu: GpuFacts) -> GpuFacts:
+        return replace(gpu, upkeep=replace(well, **facts) if gpu.index in indices else well)
+
+    return gpus(changed)
+
+
+def slow_link(rate: int | None) -> Mutation:
+    """Link 5 of GPU 2."""
+
+    def changed(gpu: GpuFacts) -> GpuFacts:
+        links = tuple(replace(link, bytes_per_second=rate) if link.link == 5 else link for link in gpu.nvlinks)
+        return replace(gpu, nvlinks=links)
+
+    return gpus(changed, 2)
 
 
 def functions(change: Callable[[PciDevice], PciDevice], wanted: Callable[[PciDevice], bool]) -> Mutation:
@@ -313,6 +335,7 @@ _ALL_KNOWN: Final = together(
         reserved_cpus="0-1,56-57",
     ),
     flow_control(),
+    upkeep(),
     containers(),
     imex(channels=True, daemons=0),
 )
@@ -353,6 +376,17 @@ ROWS: Final[dict[str, Row]] = {
         gpus(lambda gpu: replace(gpu, memory_bytes=None)),
         "GPU7",
     ),
+    "persistence-mode-off": Row(upkeep(3, persistence=False), gpus(lambda gpu: replace(gpu, upkeep=None)), "GPU3"),
+    "ecc-modes-differ": Row(upkeep(3, ecc=False), upkeep(3, ecc=None), "GPU3"),
+    "gpu-ecc-errors": Row(
+        upkeep(3, uncorrected_errors=2),
+        upkeep(3, uncorrected_errors=None, refused={"uncorrectedErrors": "Insufficient Permissions"}),
+        "GPU3",
+    ),
+    "nvlink-errors": Row(
+        upkeep(3, links=(NvLinkErrors(link=11, effective_bit_error_ratio=3e-11),)), upkeep(3, links=None), "GPU3"
+    ),
+    "nvlink-slow": Row(slow_link(20_000_000_000), slow_link(None), "GPU2"),
     "gpu-nic-far": Row(
         functions(
             lambda device: replace(device, path="pci0000:f0", numa_node=1),

@@ -22,6 +22,8 @@ from tests.checks.recorded import NAMES, machine_of, report_of, snapshot_of
 from tests.hosts.recorded import FIXTURES
 
 _EACH: Final = pytest.mark.parametrize("name", NAMES)
+#: A link of theirs has too many bit errors, which is an alert (NvtopoNvlinkBitErrors) and of which no label is made.
+_COUNTED: Final = {"b200-nvswitch-mgmt-nics": ["nvlink-errors"], "hgx-b200-8gpu": ["nvlink-errors"]}
 _VERDICTS: Final = {"true": "ready", "false": "not-ready", None: "cannot-know"}
 
 
@@ -52,7 +54,8 @@ def test_a_healthy_shape_has_nothing_above_info(name: str) -> None:
     parts = (*health.gpus.values(), *health.nics.values())
     if {health.level, *(part.level for part in parts)} != {"ok"}:
         return
-    assert [finding for finding in report_of(name).findings if finding.severity != "info"] == []
+    found = [finding.id for finding in report_of(name).findings if finding.severity != "info"]
+    assert found == _COUNTED.get(name, [])
 
 
 @pytest.mark.parametrize("code", KINDS)

@@ -43,8 +43,8 @@ def test_junit_has_a_suite_for_each_node_and_a_failure_for_what_is_wrong() -> No
     ]
     assert failed == ["nvlinks-missing"]
     assert suites["hgx-h200-8gpu"].get("failures") == "0"
-    assert suites["mixed-h200-a100-cards"].get("failures") == "1"
-    assert root.get("failures") == "2"
+    assert suites["mixed-h200-a100-cards"].get("failures") == "2"
+    assert root.get("failures") == "3"
     skipped = {
         case.get("name") for case in suites["h100-links-training"].iter("testcase") if case.find("skipped") is not None
     }

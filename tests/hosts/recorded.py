@@ -34,7 +34,7 @@ def machine_of(sys_text: str, nvml: Path | None) -> Iterator[Machine]:
         # The workers inherit the environment: this is how the library knows which machine it is.
         os.environ["NVTOPO_NVML_FIXTURE"] = str(nvml or "")
         try:
-            yield Machine(root=SysfsRoot(root, numbers), nvml=NvmlWorker(library))
+            yield Machine(root=SysfsRoot(root, numbers), nvml=NvmlWorker(library, upkeep=True))
         finally:
             del os.environ["NVTOPO_NVML_FIXTURE"]
 

@@ -24,6 +24,7 @@
         return gpu ? give_text(gpu->member, answer, size) : INVALID_ARGUMENT;                                         \
     }
 
+NUMBER(nvmlDeviceGetPersistenceMode, int, persistence)
 NUMBER(nvmlDeviceGetMinorNumber, unsigned, minor)
 NUMBER(nvmlDeviceGetBrand, unsigned, brand)
 NUMBER(nvmlDeviceGetArchitecture, unsigned, architecture)
@@ -321,6 +322,23 @@ API nvmlDeviceGetMigMode(void *device, unsigned *current, unsigned *pending) {
     *current = (unsigned)gpu->mig.current;
     *pending = (unsigned)gpu->mig.pending;
     return gpu->mig.present ? SUCCESS : NOT_SUPPORTED;
+}
+
+API nvmlDeviceGetEccMode(void *device, int *current, int *pending) {
+    ENTER(device);
+    const Gpu *gpu = gpu_of(device);
+    NEEDS(gpu && current && pending);
+    *current = gpu->ecc;
+    *pending = gpu->ecc_pending;
+    return gpu->ecc < 0 ? NOT_SUPPORTED : SUCCESS;
+}
+
+API nvmlDeviceGetTotalEccErrors(void *device, int type, int counter, unsigned long long *count) {
+    ENTER(device);
+    const Gpu *gpu = gpu_of(device);
+    NEEDS(gpu && count);
+    *count = type == 1 && counter == 0 ? (unsigned long long)gpu->ecc_errors : 0;
+    return gpu->ecc > 0 ? SUCCESS : NOT_SUPPORTED;
 }
 
 API nvmlDeviceGetMaxMigDeviceCount(void *device, unsigned *count) {

@@ -89,6 +89,8 @@ static const Member GPU[] = {
     {"lost", FLAG, AT(Gpu, lost)}, {"enumerated", FLAG, AT(Gpu, enumerated)},
     {"temperature", INTEGER, AT(Gpu, temperature)}, {"power", INTEGER, AT(Gpu, power)},
     {"clock", INTEGER, AT(Gpu, clock)}, {"memoryClock", INTEGER, AT(Gpu, memory_clock)},
+    {"persistence", INTEGER, AT(Gpu, persistence)}, {"ecc", INTEGER, AT(Gpu, ecc)},
+    {"eccPending", INTEGER, AT(Gpu, ecc_pending)}, {"eccErrors", INTEGER, AT(Gpu, ecc_errors)},
     {"eventReasons", INTEGER, AT(Gpu, event_reasons)}, {"recoveryAction", INTEGER, AT(Gpu, recovery_action)},
     {"fabric", RECORD, OF(Gpu, fabric, FABRIC)}, {"platform", RECORD, OF(Gpu, platform, PLATFORM)},
     {"c2c", RECORD, OF(Gpu, c2c, C2C)}, {"mig", RECORD, OF(Gpu, mig, MIG)},
@@ -200,6 +202,7 @@ static void decode_gpu(const Json *node, Gpu *gpu, int index) {
     *gpu = (Gpu){.minor = index, .brand = 14, .enumerated = 1, .module = -1, .node = -1, .memory_node = -1,
                  .addressing_mode = -1, .temperature = -1, .power = -1, .clock = -1, .memory_clock = -1,
                  .power_limits = {0, -1, -1, -1, -1, -1}, .thresholds = {0, -1, -1, -1, -1}, .margin = NO_MARGIN,
+                 .persistence = 1, .ecc = 1, .ecc_pending = 1,
                  .device = "0x00000000", .subsystem = "0x00000000", .class = "0x030200"};
     decode(node, GPU, gpu, where);
     require(node, "uuid", where);

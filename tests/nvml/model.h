@@ -35,6 +35,7 @@ typedef struct {
     const char *uuid, *name, *serial, *vbios, *part_number, *device, *subsystem, *class, *memory_affinity;
     int minor, brand, architecture, major, sub_major, module, node, memory_node, addressing_mode, pcie_p2p, nvlink_p2p;
     int lost, enumerated, temperature, power, clock, memory_clock, event_reasons, recovery_action;
+    int persistence, ecc, ecc_pending, ecc_errors;
     Fabric fabric;
     PlatformPlace platform;
     C2c c2c;

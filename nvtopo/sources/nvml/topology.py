@@ -49,9 +49,15 @@ class NvmlWorker:
     One that the kernel keeps after it was killed is not joined there by a second: that is a problem until it is gone.
     """
 
-    def __init__(self, library: str = LIBRARY, deadline_seconds: float = DEADLINE_SECONDS) -> None:
-        """``library`` is a path where the linker does not know NVML, as in a driver container's root."""
+    def __init__(
+        self, library: str = LIBRARY, deadline_seconds: float = DEADLINE_SECONDS, *, upkeep: bool = False
+    ) -> None:
+        """``library`` is a path where the linker does not know NVML, as in a driver container's root.
+
+        With ``upkeep``, modes and error counters are asked for as well: for ``doctor`` and ``capture``.
+        """
         self._library = library
+        self._arguments = ("upkeep",) if upkeep else ()
         self.deadline_seconds = deadline_seconds
         self._child: WorkerProcess | None = None
         self._stuck: WorkerProcess | None = None
@@ -82,7 +88,7 @@ class NvmlWorker:
         from nvtopo.runtime.worker_process import WorkerProcess
 
         self._started = time.monotonic()
-        self._child = WorkerProcess([sys.executable, "-c", _WORKER, self._library])
+        self._child = WorkerProcess([sys.executable, "-c", _WORKER, self._library, *self._arguments])
 
     def finish(self) -> "NvmlReading":
         """The worker's answer, or the problem that kept it from answering in time."""

@@ -1,4 +1,4 @@
-"""The worker that reads NVML; its argument is the library.
+"""The worker that reads NVML; its argument is the library, and ``upkeep`` after it asks for that as well.
 
 It prints one JSON object ``{"facts": …, "problems": […]}`` and ends.
 
@@ -37,10 +37,10 @@ def main() -> None:
     """Ask, print, end."""
     problems: list[Json] = []
     preload(sys.argv[1])
-    say({"facts": _facts(problems), "problems": problems})
+    say({"facts": _facts(problems, whole=sys.argv[2:] == ["upkeep"]), "problems": problems})
 
 
-def _facts(problems: list[Json]) -> Json | None:
+def _facts(problems: list[Json], *, whole: bool) -> Json | None:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
@@ -52,7 +52,7 @@ def _facts(problems: list[Json]) -> Json | None:
     if count is None:
         return None
     handles, lost = _handles(count, problems)
-    gpus = [gpu for index, handle in handles if (gpu := _gpu(index, handle, problems)) is not None]
+    gpus = [gpu for index, handle in handles if (gpu := _gpu(index, handle, problems, whole=whole)) is not None]
     answered = {gpu["index"] for gpu in gpus}
     return present(
         {
@@ -93,7 +93,7 @@ def _handles(count: int, problems: list[Json]) -> tuple[list[tuple[int, Any]], i
     return handles, lost
 
 
-def _gpu(index: int, handle: Any, problems: list[Json]) -> Json | None:
+def _gpu(index: int, handle: Any, problems: list[Json], *, whole: bool) -> Json | None:
     asker = Asker(f"GPU{index}", problems)
     try:
         uuid = asker.ask(pynvml.nvmlDeviceGetUUID, handle)
@@ -103,6 +103,7 @@ def _gpu(index: int, handle: Any, problems: list[Json]) -> Json | None:
         mig = asker.ask(pynvml.nvmlDeviceGetMigMode, handle)
         memory = asker.ask(pynvml.nvmlDeviceGetMemoryInfo, handle)
         pci = asker.ask(pynvml.nvmlDeviceGetPciInfo, handle)
+        linked = links(asker, handle)
         return present(
             {
                 "index": index,
@@ -119,12 +120,19 @@ def _gpu(index: int, handle: Any, problems: list[Json]) -> Json | None:
                 "fabric": fabric(asker, handle),
                 "platform": platform(asker, handle),
                 "link": _pcie(asker, handle),
+                "upkeep": _upkeep(handle, linked) if whole else None,
             }
-            | links(asker, handle)
+            | linked
         )
     except Lost as error:
         asker.problem(str(error))
         return None
+
+
+def _upkeep(handle: Any, linked: Json) -> Json:
+    from nvtopo.sources.nvml.upkeep import upkeep  # no dump's matter
+
+    return upkeep(handle, len(linked.get("nvlinks") or ()))
 
 
 def _module_id(handle: Any) -> int:

@@ -15,7 +15,16 @@ from nvtopo.model.records.facts.network import (
     RdmaFacts,
     RdmaPort,
 )
-from nvtopo.model.records.facts.nvml import GpuFabric, GpuFacts, GpuPairFacts, GpuPlatform, MemoryRepairs, NvmlFacts
+from nvtopo.model.records.facts.nvml import (
+    GpuFabric,
+    GpuFacts,
+    GpuPairFacts,
+    GpuPlatform,
+    GpuUpkeep,
+    MemoryRepairs,
+    NvLinkErrors,
+    NvmlFacts,
+)
 from nvtopo.model.records.facts.pci import NvmeDevice, PciDevice, PcieLink, PciFacts, StorageFacts
 from nvtopo.model.records.facts.runtime import CdiSpec, ImexFacts, RuntimeFacts
 
@@ -28,6 +37,7 @@ __all__ = [
     "GpuFacts",
     "GpuPairFacts",
     "GpuPlatform",
+    "GpuUpkeep",
     "HostFacts",
     "ImexFacts",
     "IoPathFacts",
@@ -44,6 +54,7 @@ __all__ = [
     "NumaFacts",
     "NumaMemory",
     "NumaNode",
+    "NvLinkErrors",
     "NvmeDevice",
     "NvmlFacts",
     "PciDevice",

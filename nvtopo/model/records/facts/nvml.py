@@ -8,7 +8,7 @@ from nvtopo.model.formats import limits
 from nvtopo.model.formats.address import PciAddress
 from nvtopo.model.records.facts.pci import PcieLink
 from nvtopo.model.records.nvlinks import NvLink
-from nvtopo.model.records.record import Bytes, Count, Index, Name, Record, ShortWord, Small, Word32
+from nvtopo.model.records.record import Bytes, Count, Index, Name, Record, ShortWord, Small, Text, Word32
 
 MemoryRepairs = Annotated[
     tuple[Literal["page-retirement-pending", "row-remap-pending", "row-remap-failed"], ...], Meta(max_length=3)
@@ -51,6 +51,33 @@ class GpuPlatform(Record, frozen=True, kw_only=True):
     """The GPU's GUID in the NVLink fabric."""
 
 
+class NvLinkErrors(Record, frozen=True, kw_only=True):
+    """What one NVLink has counted since the driver was loaded, if it is anything."""
+
+    link: Annotated[int, Meta(ge=0, lt=limits.MOST_LINKS)]
+    counts: Annotated[dict[ShortWord, Bytes], Meta(max_length=limits.MOST_ATTRIBUTES)] = {}
+    """Kind → errors, fields 161 to 163, or 206 to 212, 214, 219 and 221; those that are 0 are left out."""
+    effective_bit_error_ratio: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """After error correction, field 220; absent if it is 0, or if the GPU has no such counter."""
+
+
+class GpuUpkeep(Record, frozen=True, kw_only=True):
+    """Modes and errors of a GPU that no label is made of. Absent what the GPU does not have, or refused."""
+
+    persistence: bool | None = None
+    """nvmlDeviceGetPersistenceMode: whether the driver keeps the GPU initialised while nobody uses it."""
+    ecc: bool | None = None
+    """nvmlDeviceGetEccMode, current."""
+    ecc_pending: bool | None = None
+    """The mode after the next reset."""
+    uncorrected_errors: Bytes | None = None
+    """nvmlDeviceGetTotalEccErrors: of memory, not corrected, since the driver was loaded."""
+    links: Annotated[tuple[NvLinkErrors, ...], Meta(max_length=limits.MOST_LINKS)] | None = None
+    """The NVLinks that counted errors; absent if no error counter of a link answers."""
+    refused: Annotated[dict[ShortWord, Text], Meta(max_length=limits.MOST_ATTRIBUTES)] = {}
+    """Field of this record → the driver's error in place of an answer."""
+
+
 class GpuFacts(Record, frozen=True, kw_only=True):
     """One GPU as NVML sees it."""
 
@@ -79,6 +106,8 @@ class GpuFacts(Record, frozen=True, kw_only=True):
     ``drain-and-reset``, ``recover-imex-domain``, ``bus-reset`` or ``system-reboot``; absent if nothing."""
     memory_repair: MemoryRepairs = ()
     """What of its memory is not repaired yet (fields 31, 144 and 145); a pending repair takes a reset of the GPU."""
+    upkeep: GpuUpkeep | None = None
+    """Asked by ``doctor`` and ``capture`` only."""
     fabric: GpuFabric | None = None
     platform: GpuPlatform | None = None
     link: PcieLink | None = None
