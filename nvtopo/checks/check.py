@@ -23,6 +23,21 @@ Outcome = Literal["failed", "passed", "unknown", "not-applicable"]
 NODE: Final = "node"
 
 
+class Network(NamedTuple):
+    """What a NetworkAttachmentDefinition asks of a node."""
+
+    name: str
+    """``namespace/name``."""
+    resource: str | None = None
+    """Of its annotation ``k8s.v1.cni.cncf.io/resourceName``: each pod gets one of it."""
+    kind: str | None = None
+    """The CNI plugin that gives the interface; None if its configuration can't be read, or stands elsewhere."""
+    netdev: str | None = None
+    """The host's network device that it takes or stands on: ``master`` or ``device``."""
+    mtu_bytes: int | None = None
+    """What it sets."""
+
+
 class NodeLabels(NamedTuple):
     """Given to compare a node with its Node object."""
 
@@ -30,6 +45,10 @@ class NodeLabels(NamedTuple):
     """Its labels; None if there is no Node of its name."""
     allocatable: Mapping[str, str] | None = None
     """Resource → how much of it the kubelet offers; None if the object has no such part."""
+    capacity: Mapping[str, str] | None = None
+    """Resource → how much of it there is, what is unhealthy included."""
+    networks: tuple["Network", ...] = ()
+    """The NetworkAttachmentDefinitions that are given beside the Nodes."""
 
 
 class Machine:

@@ -32,6 +32,19 @@ def _locked(machine: Machine) -> Iterator[CheckResult]:
         )
 
 
+def _limited(machine: Machine) -> Iterator[CheckResult]:
+    """The cgroup controller ``rdma`` counts handles and objects of each RDMA device."""
+    facts = _facts(machine)
+    if machine.node.kubelet is None or not any(nic.ports for nic in machine.rails):
+        return
+    if facts is None or facts.rdma_limits is None:
+        yield Unknown(NODE, "the cgroup of all pods is not seen here")
+    elif facts.rdma_limits:
+        yield Found(NODE, f"the cgroup of all pods has rdma.max {'; '.join(facts.rdma_limits)}")
+    else:
+        yield Fits()
+
+
 def _given(machine: Machine) -> Iterator[CheckResult]:
     """A container gets the driver's libraries by NVIDIA's runtime or by CDI."""
     if not machine.node.gpus:
@@ -116,6 +129,18 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         "/proc/*/limits of containerd, crio, dockerd",
         _NOT_SEEN,
         _locked,
+    ),
+    NodeCheck(
+        Check(
+            "rdma-cgroup-limited",
+            "warning",
+            "runtime",
+            "no limit of the pods' RDMA handles and objects",
+            "Write `DEVICE hca_handle=max hca_object=max` to that cgroup's rdma.max; verbs fail with EAGAIN otherwise.",
+        ),
+        "/sys/fs/cgroup/kubepods*/rdma.max",
+        _NOT_SEEN,
+        _limited,
     ),
     NodeCheck(
         Check(

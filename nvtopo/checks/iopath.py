@@ -1,14 +1,13 @@
 """GPUDirect Storage, network mounts that share a rail, and interrupts of rails that CPUs far from the NIC get."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
+from nvtopo.checks import netdevs
 from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
 from nvtopo.model.records.facts import IoPathFacts
-
-_DEEPEST: Final = 4
 
 
 def _facts(machine: Machine) -> IoPathFacts | None:
@@ -28,20 +27,54 @@ def _storage(machine: Machine) -> Iterator[CheckResult]:
         yield Found(NODE, "/etc/cufile.json is there and the module nvidia_fs is not loaded")
 
 
+def _copies(machine: Machine) -> Iterator[CheckResult]:
+    """As for GPUDirect Storage: only where it is installed."""
+    facts = _facts(machine)
+    if facts is None or not facts.gdrcopy or not machine.node.gpus:
+        return
+    if facts.gdrdrv is None:
+        yield Unknown(NODE, "/proc/modules is not shown")
+    elif facts.gdrdrv:
+        yield Fits()
+    else:
+        yield Found(NODE, "gdrcopy is installed and the module gdrdrv is not loaded")
+
+
+def _far(machine: Machine) -> Iterator[CheckResult]:
+    """On which NUMA node the NIC of each network mount is: GPUs near another one read through the other socket."""
+    facts = _facts(machine)
+    wanted = {gpu.numa_node for gpu in machine.node.gpus} - {None}
+    if facts is None or len(wanted) < 2:  # noqa: PLR2004 - with one NUMA node all is near
+        return
+    lower = netdevs.lower(machine)
+    nics = {netdev: nic for nic in machine.node.nics for netdev in nic.netdevs}
+    for mount in facts.mounts:
+        subject = f"{mount.path} ({mount.kind})"
+        below = netdevs.below(mount.netdev, lower) if mount.netdev is not None else set()
+        found = {nics[netdev].name: nics[netdev].numa_node for netdev in below if netdev in nics}
+        if not found or None in found.values():
+            yield Unknown(subject, "the NIC of the route to its server, or its NUMA node, is not known")
+            continue
+        far = [gpu.key for gpu in machine.node.gpus if gpu.numa_node not in {None, *found.values()}]
+        nodes = ", ".join(sorted({str(numa) for numa in found.values()}))
+        way = f"the route to its server takes {mount.netdev} ({', '.join(sorted(found))}) on NUMA node {nodes}"
+        yield Found(subject, f"{way}, and {', '.join(far)} are near another") if far else Fits()
+
+
 def _mounts(machine: Machine) -> Iterator[CheckResult]:
     """Which NIC, on which NUMA node, the route to each network mount takes."""
     facts = _facts(machine)
     if facts is None or not machine.rails:
         return
-    lower = _lower(machine)
+    lower = netdevs.lower(machine)
     rails = {netdev: nic for nic in machine.rails for netdev in nic.netdevs}
     others = {netdev for nic in machine.node.nics for netdev in nic.netdevs}
     for mount in facts.mounts:
         subject = f"{mount.path} ({mount.kind})"
         if mount.netdev is None:
-            yield Unknown(subject, "its server has no IPv4 address there, or no route goes to it")
+            yield Unknown(subject, "the address of its server is not shown, or no route goes to it")
             continue
-        devices = _below(mount.netdev, lower)
+        devices = netdevs.below(mount.netdev, lower)
         shared = sorted({rails[device].name for device in devices if device in rails})
         if shared:
             nodes = sorted({str(rails[device].numa_node) for device in devices if device in rails})
@@ -51,26 +84,6 @@ def _mounts(machine: Machine) -> Iterator[CheckResult]:
             yield Fits()
         else:
             yield Unknown(subject, f"which NIC is behind {mount.netdev} is not known")
-
-
-def _lower(machine: Machine) -> Mapping[str, tuple[str, ...]]:
-    """Network device → what it stands on, and its members if it is a bond."""
-    net = machine.snapshot.net if machine.snapshot is not None else None
-    if net is None:
-        return {}
-    found: dict[str, set[str]] = {device.name: set(device.lower) for device in net.devices}
-    for device in net.devices:
-        if device.master is not None:
-            found.setdefault(device.master, set()).add(device.name)
-    return {name: tuple(sorted(below)) for name, below in found.items()}
-
-
-def _below(netdev: str, lower: Mapping[str, tuple[str, ...]]) -> set[str]:
-    found, front = {netdev}, {netdev}
-    for _ in range(_DEEPEST):
-        front = {below for name in front for below in lower.get(name, ())} - found
-        found |= front
-    return found
 
 
 def _interrupts(machine: Machine) -> Iterator[CheckResult]:
@@ -138,9 +151,33 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "network mounts by other NICs than those of the compute network",
             "Route the storage network by its own NIC, if collectives and storage are to be kept apart.",
         ),
-        "/proc/1/mounts, /proc/net/route",
-        "the server is a name or has no IPv4 address, or the route's device stands on no NIC",
+        "/proc/1/mounts, /proc/net/route, /proc/net/ipv6_route",
+        "the server's address or the route to it is not shown, or the route's device stands on no NIC",
         _mounts,
+    ),
+    NodeCheck(
+        Check(
+            "mount-far",
+            "info",
+            "storage",
+            "the NIC of a network mount on each NUMA node with GPUs",
+            "Nothing is to be done if it was built so; place jobs that read much near the NIC.",
+        ),
+        "/proc/1/mounts, /proc/net/route, /proc/net/ipv6_route, /sys/bus/pci/devices/*/numa_node",
+        "the server's address or the route to it is not shown, or the firmware states no NUMA node for the NIC",
+        _far,
+    ),
+    NodeCheck(
+        Check(
+            "gdrcopy-module-missing",
+            "info",
+            "runtime",
+            "the module gdrdrv where gdrcopy is installed",
+            "`modprobe gdrdrv`, or let the GPU operator load it; UCX and NVSHMEM copy more slowly without it.",
+        ),
+        "libgdrapi.so.2, /dev/gdrdrv, /proc/modules",
+        "the kernel's modules are not shown",
+        _copies,
     ),
     NodeCheck(
         Check(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
-from nvtopo.checks import peers
+from nvtopo.checks import netdevs, peers
 from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.conclusions.ports import is_up
@@ -11,6 +11,7 @@ from nvtopo.model.records.facts import NetQos
 from nvtopo.model.records.node import Nic
 
 _ETHERNET: Final = "Ethernet"
+_VLAN: Final = "vlan"
 _DCB: Final = "netlink (DCB_CMD_IEEE_GET)"
 _NOT_SHOWN: Final = "neither the kernel nor the driver shows it"
 _NO_DCB: Final = "the input is no capture, or the NIC's driver has no data center bridging"
@@ -98,6 +99,29 @@ def _buffers(machine: Machine) -> Iterator[CheckResult]:
                 yield Fits()
 
 
+def _reached(machine: Machine) -> Iterator[CheckResult]:
+    """A packet without a VLAN tag has no priority in it, and so priority 0, unless DSCP gives it one."""
+    shown, net = of_rails(machine), machine.snapshot.net if machine.snapshot is not None else None
+    lower = netdevs.lower(machine)
+    tagged = {
+        name
+        for device in (net.devices if net is not None else ())
+        if device.kind == _VLAN
+        for name in netdevs.below(device.name, lower)
+    }
+    for nic in roce_rails(machine) if shown else ():
+        one = shown.get(nic.name)
+        if one is None or one.pfc is None:
+            yield Unknown(nic.name, _NOT_SHOWN)
+        elif not one.pfc or one.pfc & 1 or one.trusts_dscp or tagged & set(nic.netdevs):
+            yield Fits()
+        elif one.trusts_dscp is None or nic.virtual_functions:
+            yield Unknown(nic.name, "whether its packets are tagged, or their DSCP is trusted, is not shown")
+        else:
+            said = f"has PFC on {priorities(one.pfc)}, takes the priority from the VLAN tag, and no VLAN is on it"
+            yield Found(nic.name, said)
+
+
 CHECKS: Final[tuple[NodeCheck, ...]] = (
     NodeCheck(
         Check(
@@ -149,6 +173,18 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         _DCB,
         _NO_DCB,
         _buffers,
+    ),
+    NodeCheck(
+        Check(
+            "pfc-not-reached",
+            "warning",
+            "network-fabric",
+            "DSCP trusted, or a VLAN, where PFC is on priorities other than 0",
+            "Trust DSCP (`dcb app` entries, or `mlnx_qos -i NETDEV --trust dscp`), or send RDMA through a VLAN device.",
+        ),
+        f"{_DCB}, /sys/class/net/*/uevent",
+        _NO_DCB,
+        _reached,
     ),
     NodeCheck(
         Check(

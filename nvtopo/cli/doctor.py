@@ -56,8 +56,9 @@ With --from a folder, every node in it. Exits 0 if all are ready, 1 if one is no
 )
 @click.option(
     "--nodes",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Compare with the labels of the Nodes in this file, which `kubectl get nodes -o json` wrote.",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="Compare with labels and resources of the Nodes in this file, which `kubectl get nodes -o json` wrote; with"
+    " `kubectl get nodes,net-attach-def -A -o json` also with networks. '-' is standard input.",
 )
 @click.option(
     "--measured",

@@ -1,13 +1,14 @@
-"""Labels and resources of Node objects, from a file that ``kubectl get nodes -o json`` (or ``-o yaml``) wrote."""
+"""Nodes and NetworkAttachmentDefinitions, from a file that ``kubectl get -o json`` (or ``-o yaml``) wrote."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from nvtopo.checks.check import NodeLabels
+from nvtopo.cli import network_objects
 from nvtopo.errors import ParseError
 from nvtopo.model.records.record import Name
 from nvtopo.sources.capture import read_input
@@ -22,17 +23,21 @@ _MOST_NODES: Final = 100_000
 
 class _Metadata(msgspec.Struct):
     name: Name
+    namespace: Name = ""
     labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
 
 
 class _Status(msgspec.Struct):
     allocatable: dict[str, str] | None = None
+    capacity: dict[str, str] | None = None
 
 
 class _Node(msgspec.Struct):
     kind: str = ""
     metadata: _Metadata | None = None
     status: _Status | None = None
+    spec: Any = None
 
 
 class _Nodes(msgspec.Struct):
@@ -41,7 +46,7 @@ class _Nodes(msgspec.Struct):
 
 
 def nodes_in(file: Path) -> Mapping[str, NodeLabels]:
-    """Node → its labels and resources.
+    """Node → its labels and resources, and the networks that stand beside the Nodes.
 
     Raises:
         ReadError: the file can't be read.
@@ -54,8 +59,20 @@ def parse(content: bytes, file: str) -> Mapping[str, NodeLabels]:
     """As ``nodes_in``, of what the file holds."""
     listed = _read(content, _Nodes, file)
     nodes = listed.items if listed.items is not None else [_read(content, _Node, file)]
+    networks = tuple(
+        network_objects.network_of(
+            f"{one.metadata.namespace}/{one.metadata.name}", one.metadata.annotations or {}, one.spec
+        )
+        for one in nodes
+        if one.metadata is not None and one.kind == network_objects.KIND
+    )
     found = {
-        node.metadata.name: NodeLabels(node.metadata.labels or {}, node.status.allocatable if node.status else None)
+        node.metadata.name: NodeLabels(
+            node.metadata.labels or {},
+            node.status.allocatable if node.status else None,
+            node.status.capacity if node.status else None,
+            networks,
+        )
         for node in nodes
         if node.metadata is not None and node.kind in ("Node", "")
     }

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 from msgspec.structs import replace
 
-from nvtopo.checks.check import Machine, NodeLabels
+from nvtopo.checks.check import Machine, Network, NodeLabels
 from nvtopo.checks.report import NodeReport, of_node
 from nvtopo.checks.table import CHECKS
 from nvtopo.model.conclusions.assemble import assemble
@@ -22,6 +22,7 @@ from nvtopo.model.records.facts import (
     IoPathFacts,
     KubeletFacts,
     MemoryFacts,
+    NetDevice,
     NetQos,
     NetworkMount,
     NicInterrupts,
@@ -201,6 +202,38 @@ def mounted(netdev: str | None) -> Mutation:
     return iopath(mounts=(NetworkMount(path="/data", kind="nfs4", netdev=netdev),))
 
 
+def without_netdev(name: str) -> Mutation:
+    def mutate(snapshot: Snapshot) -> Snapshot:
+        assert snapshot.net is not None
+        kept = tuple(device for device in snapshot.net.devices if device.name != name)
+        return replace(snapshot, net=replace(snapshot.net, devices=kept))
+
+    return mutate
+
+
+def _with_networks(capacity: str | None, allocatable: str | None = None) -> NodeLabels:
+    """A Node beside two networks: one that gives out virtual functions, one on a network device."""
+    networks = (
+        Network("jobs/vf", "example.com/vf", "sriov"),
+        Network("jobs/macvlan", None, "macvlan", "enp84s0np0", 4000),
+    )
+    if capacity is None:
+        return NodeLabels({}, networks=networks)
+    offered = {"example.com/vf": allocatable or capacity}
+    return NodeLabels({}, offered, {"example.com/vf": capacity}, networks)
+
+
+def network(name: str, *lower: str, kind: str = "bond") -> Mutation:
+    """One more network device, on top of these."""
+
+    def mutate(snapshot: Snapshot) -> Snapshot:
+        assert snapshot.net is not None
+        made = NetDevice(name=name, index=99, kind=kind, lower=lower)
+        return replace(snapshot, net=replace(snapshot.net, devices=(*snapshot.net.devices, made)))
+
+    return mutate
+
+
 def interrupts(cpus: str, count: int) -> Mutation:
     """Of rail 0, which is on NUMA node 0."""
     return iopath(interrupts=(NicInterrupts(netdev="enp84s0np0", count=count, cpus=cpus),))
@@ -214,6 +247,7 @@ def containers(**facts: Any) -> Mutation:
         configured=("/etc/containerd/config.toml",),
         nvidia_runtime=True,
         cdi=(_cdi(*map(str, range(8))),),
+        rdma_limits=(),
         cgroup_version=2,
     )
     return lambda snapshot: replace(snapshot, runtime=replace(usual, **facts))
@@ -435,12 +469,21 @@ ROWS: Final[dict[str, Row]] = {
     "pfc-buffer-missing": Row(
         flow_control(_RAIL, buffers_bytes=(20000,) * 3 + (0,) * 5), flow_control(_RAIL, buffers_bytes=()), _RAIL
     ),
+    "pfc-not-reached": Row(
+        flow_control(_RAIL, trusts_dscp=False),
+        flow_control(_RAIL, trusts_dscp=None),
+        _RAIL,
+        together(flow_control(_RAIL, trusts_dscp=False), network("vlan100", "enp135s0np0", kind="vlan")),
+    ),
     "roce-uncontrolled": Row(
         flow_control(_RAIL, pfc=0, ecn_react=0), flow_control(_RAIL, pfc=0, ecn_react=None), _RAIL
     ),
     "locked-memory-limited": Row(
         containers(locked_memory_unlimited=False, locked_memory_bytes=8 << 20),
         containers(locked_memory_unlimited=None),
+    ),
+    "rdma-cgroup-limited": Row(
+        containers(rdma_limits=("mlx5_0 hca_handle=2 hca_object=max",)), containers(rdma_limits=None)
     ),
     "container-gpus-unset": Row(containers(nvidia_runtime=False, cdi=()), containers(nvidia_runtime=None, cdi=())),
     "cdi-gpus-differ": Row(containers(cdi=(_cdi(*map(str, range(7))),)), without("runtime"), "/etc/cdi/nvidia.yaml"),
@@ -544,6 +587,15 @@ ROWS: Final[dict[str, Row]] = {
         iopath(cufile=True, nvidia_fs=False), iopath(cufile=True), passes=iopath(cufile=True, nvidia_fs=True)
     ),
     "mount-on-rail": Row(mounted("enp84s0np0"), mounted(None), "/data (nfs4)", passes=mounted("enp42s0f0np0")),
+    "gdrcopy-module-missing": Row(
+        iopath(gdrcopy=True, gdrdrv=False), iopath(gdrcopy=True), passes=iopath(gdrcopy=True, gdrdrv=True)
+    ),
+    "mount-far": Row(
+        mounted("enp42s0f0np0"),
+        mounted(None),
+        "/data (nfs4)",
+        together(mounted("bond0"), network("bond0", "enp42s0f0np0", "enp152s0np0")),
+    ),
     "nic-interrupts-far": Row(interrupts("56-63", 16), interrupts("", 0), "mlx5_0", passes=interrupts("0-7", 16)),
     "nic-interrupts-isolated": Row(interrupts("4-7", 16), interrupts("", 0), "mlx5_0", passes=interrupts("6-7", 16)),
     "driver-versions-differ": Row(host(nvidia_module="570.10.01"), host(nvidia_module="")),
@@ -570,6 +622,21 @@ ROWS: Final[dict[str, Row]] = {
     ),
     "reserved-cpus-isolated": Row(
         kubelet(cpu_manager_policy="static", reserved_cpus="0-5"), kubelet(cpu_manager_policy="static")
+    ),
+    "network-resource-short": Row(
+        _same, _same, "example.com/vf", labels=(_with_networks("8", "6"), _with_networks("8"), _with_networks(None))
+    ),
+    "network-functions-differ": Row(
+        virtual(1),
+        without("pci"),
+        passes=virtual(1),
+        labels=(_with_networks("9"), _with_networks("8"), _with_networks("8")),
+    ),
+    "network-device-missing": Row(
+        without_netdev("enp84s0np0"), without("net"), "jobs/macvlan", labels=(_with_networks("8"),) * 3
+    ),
+    "network-mtu-large": Row(
+        mtu(1500, "mlx5_0"), mtu(None, "mlx5_0"), "jobs/macvlan", labels=(_with_networks("8"),) * 3
     ),
     "numa-memory-missing": Row(numa_memory(1, 0), numa_memory(1, None), "NUMA node 1"),
     "numa-memory-reserved": Row(

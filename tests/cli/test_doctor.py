@@ -214,6 +214,42 @@ def test_labels_of_a_node_are_compared_with_what_it_shows(tmp_path: Path) -> Non
     assert report["checks"]["node-labels-differ"] == "passed"
 
 
+def _network(name: str, config: str, resource: str | None = None) -> dict[str, Any]:
+    annotations = {} if resource is None else {"k8s.v1.cni.cncf.io/resourceName": resource}
+    metadata = {"name": name, "namespace": "jobs", "annotations": annotations}
+    return {"kind": "NetworkAttachmentDefinition", "metadata": metadata, "spec": {"config": config}}
+
+
+def test_networks_beside_the_nodes_are_compared_with_what_the_node_has() -> None:
+    node = {
+        "kind": "Node",
+        "metadata": {"name": "h100-0001"},
+        "status": {"allocatable": {"example.com/vf": "7"}, "capacity": {"example.com/vf": "8", "cpu": "224"}},
+    }
+    networks = [
+        _network("vf", '{"type": "sriov"}', "example.com/vf"),
+        _network("elsewhere", '{"type": "sriov"}', "example.com/other"),
+        _network(
+            "macvlan", '{"plugins": [{"type": "macvlan", "master": "enp84s0np0", "mtu": 9216}, {"type": "tuning"}]}'
+        ),
+        _network("gone", '{"type": "host-device", "device": "eth\\u0007"}'),
+        _network("broken", "{"),
+    ]
+    given = msgspec.json.encode({"kind": "List", "items": [node, *networks]})
+    capture = str(HOSTS / "h100-sxm-8gpu-8cx7" / "capture.json")
+    result = doctor("--from", capture, "--nodes", "-", "--format", "json", given=given)
+    report = msgspec.json.decode(result.stdout)
+    found = {
+        (one["id"], one["subject"]): one["evidence"] for one in report["findings"] if one["id"].startswith("network-")
+    }
+    assert found == {
+        ("network-resource-short", "example.com/vf"): "its Node offers 7 of 8",
+        ("network-functions-differ", "node"): "its Node has 8 of example.com/vf, and PCI has 0 virtual functions",
+        ("network-mtu-large", "jobs/macvlan"): "sets an MTU of 9216 bytes, and enp84s0np0 has 9000",
+        ("network-device-missing", "jobs/gone"): "is on eth\ufffd, which this network namespace does not have",
+    }
+
+
 def test_a_folder_is_compared_with_the_labels_of_its_nodes(tmp_path: Path) -> None:
     nodes = _nodes(tmp_path / "nodes.json", ready="false")
     _, report = as_json("--from", str(RACK), "--nodes", str(nodes))

@@ -153,6 +153,15 @@ def nodes() -> Iterable[bytes]:
     return (b'{"kind":"Node","metadata":{"name":"node-a","uid":"8-4","labels":{"a":"b"}},"spec":{}}',)
 
 
+def node_lists() -> Iterable[bytes]:
+    network = (
+        b'{"kind":"NetworkAttachmentDefinition","metadata":{"name":"a","namespace":"b","annotations":'
+        b'{"k8s.v1.cni.cncf.io/resourceName":"c/d"}},"spec":{"config":"{\\"plugins\\":[{\\"type\\":\\"macvlan\\",'
+        b'\\"master\\":\\"eth0\\",\\"mtu\\":9000}]}"}}'
+    )
+    return (*nodes(), b'{"kind":"List","items":[%s,%s]}' % (*nodes(), network))
+
+
 def leases() -> Iterable[bytes]:
     spec = {
         "holderIdentity": "a-1", "leaseDurationSeconds": 15, "acquireTime": "2026-01-02T03:04:05.000000Z",

@@ -312,7 +312,7 @@ FILES: Final = {
     ),
     "bundle": Target(samples.bundles, lambda body: bundle.nodes_in(body, "input"), damaged_bytes),
     "cdi": Target(samples.cdi_specs, lambda body: cdi.parse(body, "input")),
-    "node-objects": Target(samples.nodes, lambda body: node_objects.parse(body, "input")),
+    "node-objects": Target(samples.node_lists, lambda body: node_objects.parse(body, "input")),
     "deployment": Target(samples.deployments, lambda body: deployment.parse(body, "input")),
     "links": Target(samples.links, lambda body: links_in(body, "input")),
     "fleet": Target(samples.fleets, _fleet),

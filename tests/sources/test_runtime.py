@@ -1,5 +1,6 @@
 """The container runtime, CDI specs and IMEX, as files of a host and of a container show them."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -53,6 +54,33 @@ def test_the_limit_is_the_runtime_s(tmp_path: Path, limit: str, unlimited: bool,
     facts = runtime(tmp_path, files)
     assert facts.runtimes == ("containerd",)
     assert (facts.locked_memory_unlimited, facts.locked_memory_bytes) == (unlimited, number)
+
+
+@pytest.mark.parametrize(
+    ("files", "limits"),
+    [
+        ({}, None),
+        ({"/sys/fs/cgroup/kubepods.slice/cpu.max": "max\n"}, ()),
+        ({"/sys/fs/cgroup/kubepods.slice/rdma.max": "mlx5_0 hca_handle=max hca_object=max\n"}, ()),
+        (
+            {"/sys/fs/cgroup/kubepods/rdma.max": "mlx5_0 hca_handle=2 hca_object=max\nmlx5_1 hca_handle=max\n"},
+            ("mlx5_0 hca_handle=2 hca_object=max",),
+        ),
+    ],
+    ids=["no-pods", "no-controller", "no-limit", "limited"],
+)
+def test_limits_of_the_pods_rdma(tmp_path: Path, files: dict[str, str], limits: tuple[str, ...] | None) -> None:
+    started = {**HOST, "/proc/77/comm": "containerd\n", "/proc/77/limits": LIMITS.format("unlimited")}
+    assert runtime(tmp_path, started | files).rdma_limits == limits
+
+
+def test_limits_that_can_not_be_read_are_not_known(tmp_path: Path) -> None:
+    path = "/sys/fs/cgroup/kubepods/rdma.max"
+    made = machine(tmp_path, {**HOST, "/proc/77/comm": "containerd\n", path: ""})
+    denied = made._replace(root=SysfsRoot(str(tmp_path), {path: errno.EACCES}))
+    facts, (problem,) = container_runtime.read(denied)
+    assert isinstance(facts, RuntimeFacts)
+    assert (facts.rdma_limits, problem.subject) == (None, path)
 
 
 def test_of_two_runtimes_the_lower_limit_counts(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
+from nvtopo.model.formats import limits
 from nvtopo.model.records.facts import RuntimeFacts
 from nvtopo.sources.linux import cdi, processes
 from nvtopo.sources.machine import Machine, Reading
@@ -20,6 +21,9 @@ _FILES: Final = (
     "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
 )
 _FOLDERS: Final = ("/etc/containerd/conf.d", "/etc/crio/crio.conf.d")
+_CGROUPS: Final = ("/sys/fs/cgroup", "/sys/fs/cgroup/rdma")
+_KUBEPODS: Final = ("kubepods.slice", "kubepods")
+_LIMITED: Final = re.compile(r"=\d")
 _MOST_FILES: Final = 32
 #: A line that is no comment and names the binary.
 _NVIDIA: Final = re.compile(r"^[^#\n]*nvidia-container-runtime", re.MULTILINE)
@@ -34,8 +38,8 @@ def read(machine: Machine) -> Reading:
     specs = tuple(cdi.read(machine.root, reader))
     if not found and not texts and not specs:
         return Reading(None, tuple(reader.problems))
-    limits = [_locked(reader.text(f"/proc/{pid}/limits") or "") for pids in found.values() for pid in pids]
-    known = [limit for limit in limits if limit is not None]
+    soft = [_locked(reader.text(f"/proc/{pid}/limits") or "") for pids in found.values() for pid in pids]
+    known = [limit for limit in soft if limit is not None]
     numbers = [limit for limit in known if limit != "unlimited"]
     facts = RuntimeFacts(
         runtimes=tuple(sorted(found)),
@@ -44,6 +48,7 @@ def read(machine: Machine) -> Reading:
         configured=tuple(texts),
         nvidia_runtime=any(_NVIDIA.search(text) for text in texts.values()) if texts else None,
         cdi=specs,
+        rdma_limits=_rdma_limits(machine, reader),
         cgroup_version=_cgroup(machine),
     )
     return Reading(facts, tuple(reader.problems))
@@ -54,6 +59,18 @@ def _cgroup(machine: Machine) -> Literal[1, 2] | None:
     if machine.root.exists("/sys/fs/cgroup/cgroup.controllers"):
         return 2
     return 1 if machine.root.exists("/sys/fs/cgroup/memory") else None
+
+
+def _rdma_limits(machine: Machine, reader: SysfsReader) -> tuple[str, ...] | None:
+    """Of ``kubepods``, in which the kubelet has all pods. Without the controller ``rdma`` nothing is limited."""
+    folders = [f"{above}/{name}" for above in _CGROUPS for name in _KUBEPODS if machine.root.exists(f"{above}/{name}")]
+    if not folders:
+        return None
+    texts = [reader.text(f"{folder}/rdma.max") for folder in folders]
+    if any(problem.subject.endswith("/rdma.max") for problem in reader.problems):
+        return None
+    lines = [line.strip()[: limits.LONGEST_NAME] for text in texts for line in (text or "").splitlines()]
+    return tuple(line for line in lines if _LIMITED.search(line))[: limits.MOST_RDMA_DEVICES]
 
 
 def _configurations(reader: SysfsReader) -> Iterator[tuple[str, str]]:

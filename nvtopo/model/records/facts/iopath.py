@@ -1,4 +1,4 @@
-"""Which way data takes beside RDMA: GPUDirect Storage, network mounts, and the CPUs that NICs interrupt."""
+"""Which way data takes beside RDMA: GPUDirect Storage, gdrcopy, network mounts, and the CPUs that NICs interrupt."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ class NetworkMount(Record, frozen=True, kw_only=True):
     kind: ShortWord
     """``nfs4``, ``lustre``, ``ceph``, …."""
     netdev: Name | None = None
-    """The network device that the route to its server takes; absent if the server is a name or has no IPv4 address."""
+    """The network device that the route to its server takes; absent if its address or a route to it is not shown."""
 
 
 class NicInterrupts(Record, frozen=True, kw_only=True):
@@ -34,6 +34,10 @@ class IoPathFacts(Record, frozen=True, kw_only=True):
     cufile: bool = False
     """Whether GPUDirect Storage is installed: ``/etc/cufile.json``."""
     nvidia_fs: bool | None = None
+    """Whether its kernel module is loaded; absent without ``/proc/modules``."""
+    gdrcopy: bool = False
+    """Whether gdrcopy is installed: its library, or ``/dev/gdrdrv``."""
+    gdrdrv: bool | None = None
     """Whether its kernel module is loaded; absent without ``/proc/modules``."""
     mounts: Annotated[tuple[NetworkMount, ...], Meta(max_length=limits.MOST_ATTRIBUTES)] = ()
     interrupts: Annotated[tuple[NicInterrupts, ...], Meta(max_length=limits.MOST_NICS)] = ()

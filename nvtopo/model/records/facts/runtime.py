@@ -38,6 +38,9 @@ class RuntimeFacts(Record, frozen=True, kw_only=True):
     nvidia_runtime: bool | None = None
     """Whether one of them names nvidia-container-runtime; absent without such a file."""
     cdi: Annotated[tuple[CdiSpec, ...], Meta(max_length=limits.MOST_ATTRIBUTES)] = ()
+    rdma_limits: Annotated[tuple[Name, ...], Meta(max_length=limits.MOST_RDMA_DEVICES)] | None = None
+    """Lines of ``rdma.max`` that limit the pods: ``mlx5_0 hca_handle=2 hca_object=2000``; absent if the cgroup of all
+    pods can't be seen."""
     cgroup_version: Literal[1, 2] | None = None
 
 
