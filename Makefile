@@ -71,7 +71,7 @@ image-test: $(ALL) $(IMAGE)
 # Every Python package of the image by version and hash: after a change of setup.cfg or constraints.txt.
 UV := $(BIN)/uv pip compile --quiet --constraint constraints.txt --python-version 3.11 --universal --generate-hashes --no-header --no-annotate
 requirements: $(IMAGE)
-	@$(UV) setup.cfg --extra kubernetes --extra aggregator --extra dra --output-file image/requirements.txt
+	@$(UV) setup.cfg --extra kubernetes --extra aggregator --extra dra --extra tracing --output-file image/requirements.txt
 	@echo setuptools | $(UV) - --output-file image/requirements-build.txt
 
 # The fast tests: unit, golden and property tests.

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from nvtopo.aggregator.backlog import Backlog
 from nvtopo.aggregator.node_guard import NodeGuard
+from nvtopo.aggregator.spans import Spans, Timeline
 from nvtopo.aggregator.trail import Trail
 from nvtopo.cluster.accepted import Acceptance
 from nvtopo.cluster.claims import Reading
@@ -75,6 +76,7 @@ class Aggregator:
         wall_clock: Callable[[], float] = time.time,
         settle: Callable[[], None] = lambda: None,
         trail: Trail | None = None,
+        spans: Spans | None = None,
     ) -> None:
         """``first_generation`` tells one life of the process from the next: clients compare generations.
 
@@ -95,6 +97,8 @@ class Aggregator:
         """Every stage that computes something of a node passes it."""
         self.trail = trail or Trail()
         """What changed on each node, as this process saw it and the API server keeps it."""
+        self.spans = spans or Spans()
+        """Who is told when each stage of a change was reached."""
         self.figures = Figures()
         self.graph: ClusterGraph | None = None
         """The latest graph; None before the first list, because unknown is not empty."""
@@ -173,9 +177,10 @@ class Aggregator:
             self.trail.remember({event.name: event.history})
 
     def _fold(self, events: list[Event], age: float) -> None:
-        began = self._clock()
+        began, taken = self._clock(), self._wall_clock()
         listed = self.graph is not None or any(isinstance(event, Listed) for event in events)
         inventory = fold_all(self._inventory, events)
+        folded = self._wall_clock()
         changed = inventory is not self._inventory
         self._inventory = inventory
         if listed and (changed or self.graph is None):
@@ -184,7 +189,11 @@ class Aggregator:
                 return
             inventory, graph = built
             self._inventory = inventory.recorded(graph.records)
+            built_at = self._wall_clock()
+            self.spans.begin(graph.generation, taken - age)
             self._publish(graph)
+            times = Timeline(taken - age, taken, folded, built_at, self._wall_clock())
+            self.spans.published(graph.generation, times, events=len(events), nodes=len(graph.delta.nodes))
         if listed:
             self._backlog.folded()
         took = self._clock() - began

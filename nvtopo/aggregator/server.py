@@ -66,7 +66,9 @@ class GraphServer:
         self.port: int = self._socket.getsockname()[1]
         self._scheme = "https" if tls else "http"
         self._aggregator = aggregator
-        self._watch = Subscribers(lambda: aggregator.graph, heartbeat_seconds=heartbeat_seconds)
+        self._watch = Subscribers(
+            lambda: aggregator.graph, heartbeat_seconds=heartbeat_seconds, sent=aggregator.spans.sent
+        )
         seats = Seats(limits)
         all_parts = (*parts, lambda: connections.families(len(seats), seats.dropped))
         application = api.application(aggregator, self._watch, access, all_parts, alive, more, site)

@@ -149,6 +149,7 @@ class StatusWriter:
             status = self._aggregator.guard.call(node, "status", partial(self._status_of, node, graph))
             if isinstance(status, Failed) or (self._has(name, status) and not self._applier.knows(name)):
                 continue
+            self._aggregator.spans.wanted(name, graph.generation)
             self._applier.want(name, status, term)
 
     def _all_are_due(self, term: int | None) -> bool:

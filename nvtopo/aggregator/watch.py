@@ -11,6 +11,7 @@ import logging
 import re
 import secrets
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
@@ -28,6 +29,8 @@ _PIECE_BYTES: Final = 64 << 10
 _ID: Final = re.compile(r"([0-9a-f]{8})\.([0-9]{1,18})")
 _DROPPED: Final = b'event: dropped\ndata: {"error":"this client reads more slowly than the graph changes"}\n\n'
 
+Sent = Callable[[int, float, float, int], None]
+"""The generation, when sending began and ended in Unix seconds, and how many bytes it was."""
 Whole = Callable[[ClusterGraph], Awaitable[Document]]
 """The document of this graph, or of a later one."""
 
@@ -41,8 +44,11 @@ class Subscribers:
         *,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
         limits: Limits | None = None,
+        sent: Sent = lambda _generation, _began, _ended, _size: None,
     ) -> None:
+        """``sent`` is called when a client has been handed all changes up to a generation (``Spans.sent``)."""
         self._graph = graph
+        self._sent = sent
         self._heartbeat = heartbeat_seconds
         self._life = secrets.token_hex(4)
         self._guard = Guard()
@@ -81,10 +87,11 @@ class Subscribers:
             bell.clear()
             changes = None if at is None else self._after(at)
             if changes:
-                at = changes[-1].generation
+                at, began = changes[-1].generation, time.time()
                 for piece in _joined(changes):
                     yield piece
                 yield _generation(at)
+                self._sent(at, began, time.time(), sum(len(change.event) for change in changes))
             elif changes is None and at is not None and self._slow(at):
                 self._drop(at)
                 yield _DROPPED

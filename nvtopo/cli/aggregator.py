@@ -23,6 +23,8 @@ from nvtopo.cli.page import audience_option, tls_of, tls_options
 from nvtopo.cli.placing import PlacingOptions, placing_options
 from nvtopo.cli.placing import placing as placing_of
 from nvtopo.cli.tier_sources import Sources, loops, source_options
+from nvtopo.errors import UsageError
+from nvtopo.extras import how_to_install
 from nvtopo.runtime.gc_tuning import freeze_settled, freeze_startup
 from nvtopo.runtime.stop_signals import stopping
 from nvtopo.runtime.switching import switch_often
@@ -30,6 +32,7 @@ from nvtopo.runtime.switching import switch_often
 if TYPE_CHECKING:
     from nvtopo.aggregator.event_writer import EventWriter
     from nvtopo.aggregator.loop import Aggregator
+    from nvtopo.aggregator.spans import Spans
     from nvtopo.aggregator.trail import Trail
     from nvtopo.kube.client import Client
 
@@ -98,6 +101,12 @@ logger = logging.getLogger(__name__)
     metavar="NAME",
     help="Report also if this admission policy is not in force, as those of the agents. May be repeated.",
 )
+@click.option(
+    "--traces",
+    metavar="URL",
+    help="Send spans of each change, from the watch's event to subscribers and statuses, to this collector of "
+    "OpenTelemetry: OTLP over HTTP, such as http://collector:4318.  [default: no spans]",
+)
 @tls_options
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     kubeconfig: Path | None,
@@ -117,6 +126,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     keep: ApplyOptions,
     no_events: bool,
     policies: tuple[str, ...],
+    traces: str | None,
     tls_cert_file: Path | None,
     tls_private_key_file: Path | None,
 ) -> None:
@@ -147,16 +157,22 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     logs.begin()
     threads = FallenThreads()
     stop = threading.Event()
-    with threads, stopping(stop.set), connect(kubeconfig) as client:
+    with (
+        threads,
+        stopping(stop.set),
+        contextlib.closing(_spans(traces, cluster_name)) as spans,
+        connect(kubeconfig) as client,
+    ):
         store = KubeStore(client)
         aggregator = Aggregator(
             store,
             first_generation=generation_at(time.time()),
             settle=freeze_settled,
             trail=_trail(history_entries, history_days),
+            spans=spans,
         )
         leadership = Leadership(client, namespace, "nvtopo-aggregator", _identity(), fit=threads.all_run)
-        applier = Applier("status", store.set_status, lambda: leadership.term)
+        applier = Applier("status", spans.writes(store.set_status), lambda: leadership.term)
         writer = StatusWriter(aggregator, applier, lambda: leadership.term, has=store.has)
         signs = SignsOfLife(
             AgentPods(client, namespace), partial(_names, aggregator), aggregator.silence, grace_seconds=stale_after
@@ -234,6 +250,19 @@ def _trail(entries: int, days: float) -> "Trail":
     from nvtopo.cluster.history import Limits
 
     return Trail(Limits(entries, days))
+
+
+def _spans(endpoint: str | None, cluster: str | None) -> "Spans":
+    """Where spans go; OpenTelemetry is imported only if they go anywhere."""
+    if endpoint is None:
+        from nvtopo.aggregator.spans import Spans
+
+        return Spans()
+    try:
+        from nvtopo.aggregator.otlp import OtlpSpans
+    except ImportError as error:
+        raise UsageError(f"aggregator: --traces needs OpenTelemetry: {how_to_install('tracing')}") from error
+    return OtlpSpans(endpoint, _identity(), cluster)
 
 
 def _names(aggregator: "Aggregator") -> Collection[str]:

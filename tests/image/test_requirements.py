@@ -42,7 +42,7 @@ def test_everything_that_is_needed_is_there() -> None:
     declared = configparser.ConfigParser(inline_comment_prefixes=("#",))
     declared.read(build.REPOSITORY / "setup.cfg")
     extras = declared["options.extras_require"]
-    ours = (extras[name] for name in ("kubernetes", "aggregator", "dra"))
+    ours = (extras[name] for name in ("kubernetes", "aggregator", "dra", "tracing"))
     lines = "\n".join((declared["options"]["install_requires"], *ours))
     direct = {_normal(Requirement(line).name) for line in lines.split("\n") if line.strip()}
     assert direct <= pinned(FILES[0]).keys()
