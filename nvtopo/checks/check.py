@@ -21,6 +21,8 @@ Outcome = Literal["failed", "passed", "unknown", "not-applicable"]
 
 #: The subject of what is about the node as a whole.
 NODE: Final = "node"
+#: Why it is not known what is near the GPUs.
+NOT_NEAR: Final = "which NUMA nodes its GPUs are near is not known"
 
 
 class Network(NamedTuple):
@@ -70,6 +72,38 @@ class Machine:
     def rails(self) -> tuple[Nic, ...]:
         """The NICs of the compute network that can be seen here."""
         return tuple(nic for nic in rail_nics(self.node.nics, self.derived.nic_roles) if not nic.hidden_by)
+
+    @cached_property
+    def several_numa(self) -> bool | None:
+        """Whether more than one NUMA node has CPUs; None if that could not be read."""
+        count = sum(1 for numa in self.node.numa if numa.cpus)
+        if count > 1:
+            return True
+        unread = any(problem.source == "numa" for problem in self.node.problems)
+        return None if unread or (self.node.numa and not count) else False
+
+    @cached_property
+    def near_gpus(self) -> frozenset[int] | None:
+        """NUMA nodes with CPUs that GPUs are near; None if that is not known of all GPUs.
+
+        The memory of a Grace GPU is a NUMA node without CPUs.
+        """
+        nodes = frozenset(numa.index for numa in self.node.numa if numa.cpus)
+        near = {gpu.numa_node for gpu in self.node.gpus}
+        if self.several_numa is None or (self.several_numa and None in near):
+            return None
+        return nodes & near if self.several_numa else nodes
+
+    def unread(self, source: str, *parts: str) -> str | None:
+        """Why a file of that source with these parts in its path could not be read; None if nothing says so."""
+        return next(
+            (
+                problem.reason
+                for problem in self.node.problems
+                if problem.source == source and all(part in problem.subject for part in parts)
+            ),
+            None,
+        )
 
     @cached_property
     def functions(self) -> Functions:

@@ -1,6 +1,6 @@
 """The GPUs of one node beside each other: products, firmware and modes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from nvtopo.checks import peers
@@ -42,15 +42,22 @@ def _vbios(machine: Machine) -> Iterator[CheckResult]:
             products.setdefault(gpu.name, {})[f"GPU{gpu.index}"] = gpu.vbios
     if not products:
         yield Unknown(NODE, "no GPU states the version of its VBIOS here")
+    for gpu in facts:
+        if not gpu.vbios and gpu.name in products:
+            yield Unknown(f"GPU{gpu.index}", "the driver does not say the version of its VBIOS")
     for versions in products.values():
-        if len(set(versions.values())) == 1:
-            yield Fits()
-        elif odd := peers.odd(versions):
-            most = peers.common(versions.values())
-            for name, version in odd.items():
-                yield Found(name, f"has VBIOS {version}, and most have {most}", expected=most)
-        else:
-            yield Found(NODE, f"its GPUs have VBIOS {peers.counted(versions.values())}")
+        yield from _of_product(versions)
+
+
+def _of_product(versions: Mapping[str, str]) -> Iterator[CheckResult]:
+    if len(set(versions.values())) == 1:
+        yield Fits()
+    elif odd := peers.odd(versions):
+        most = peers.common(versions.values())
+        for name, version in odd.items():
+            yield Found(name, f"has VBIOS {version}, and most have {most}", expected=most)
+    else:
+        yield Found(NODE, f"its GPUs have VBIOS {peers.counted(versions.values())}")
 
 
 def _memory(machine: Machine) -> Iterator[CheckResult]:

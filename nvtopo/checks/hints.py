@@ -20,7 +20,7 @@ def _hints(machine: Machine) -> tuple[DeviceHint, ...] | Unknown | None:
         return kubelet
     if kubelet.topology_manager_policy is None:
         return Unknown(NODE, "the topology manager's policy in force is not known")
-    if kubelet.topology_manager_policy not in ALIGNS or sum(1 for numa in machine.node.numa if numa.cpus) < 2:  # noqa: PLR2004 - all is near
+    if kubelet.topology_manager_policy not in ALIGNS or machine.several_numa is False:
         return None
     facts = machine.snapshot.hints if machine.snapshot is not None else None
     return (

@@ -4,23 +4,24 @@ from collections.abc import Iterator
 from typing import Final
 
 from nvtopo.checks import peers
-from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, NOT_NEAR, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
 
 _PERFORMANCE: Final = "performance"
-
-
-def _several_numa_nodes(machine: Machine) -> bool:
-    return sum(1 for numa in machine.node.numa if numa.cpus) > 1
+_NO_NUMA: Final = "its NUMA nodes could not be read"
 
 
 def _numa_stated(machine: Machine) -> Iterator[CheckResult]:
-    if not _several_numa_nodes(machine) or machine.node.unseen:
+    if machine.several_numa is False or machine.node.unseen:
         return
     for gpu in machine.node.gpus:
         if gpu.numa_node is not None or gpu.numa_nodes:
             yield Fits()
+        elif machine.several_numa is None:
+            yield Unknown(gpu.key, _NO_NUMA)
+        elif (why := machine.unread("pci", gpu.pci_address or gpu.key, "numa_node")) is not None:
+            yield Unknown(gpu.key, f"its NUMA node could not be read: {why}")
         elif machine.node.host.hypervisor:
             yield Unknown(gpu.key, "the hypervisor states no NUMA node for it")
         else:
@@ -28,11 +29,13 @@ def _numa_stated(machine: Machine) -> Iterator[CheckResult]:
 
 
 def _balancing(machine: Machine) -> Iterator[CheckResult]:
-    if not machine.node.gpus or not _several_numa_nodes(machine):
+    if not machine.node.gpus or machine.several_numa is False:
         return
     host = machine.snapshot.host if machine.snapshot is not None else None
     if host is None or host.numa_balancing is None:
         yield Unknown(NODE, "the input does not say whether it is on")
+    elif machine.several_numa is None:
+        yield Unknown(NODE, _NO_NUMA)
     elif host.numa_balancing:
         yield Found(NODE, f"automatic NUMA balancing is on (kernel.numa_balancing = {host.numa_balancing})")
     else:
@@ -54,14 +57,17 @@ def _isolated(machine: Machine) -> Iterator[CheckResult]:
     """Isolcpus takes CPUs from every pod that does not pin itself; the static CPU manager pins guaranteed pods."""
     if not machine.node.gpus or machine.node.unseen:
         return
+    near = machine.near_gpus
     if not machine.node.numa:
-        yield Unknown(NODE, "its NUMA nodes could not be read")
+        yield Unknown(NODE, _NO_NUMA)
         return
     if not machine.node.host.isolated_cpus:
-        yield Fits()
+        yield Unknown(NODE, _NO_NUMA) if machine.unread("numa", "isolated") else Fits()
+        return
+    if near is None:
+        yield Unknown(NODE, NOT_NEAR)
         return
     isolated = set(parse_cpulist(machine.node.host.isolated_cpus))
-    near = {gpu.numa_node for gpu in machine.node.gpus}
     for numa in machine.node.numa:
         cpus = set(parse_cpulist(numa.cpus)) if numa.cpus else set()
         if numa.index not in near or not cpus:
@@ -80,7 +86,7 @@ def _hugepages(machine: Machine) -> Iterator[CheckResult]:
     """Pages that are reserved on some of the NUMA nodes only."""
     nodes = [numa for numa in machine.node.numa if numa.cpus]
     if machine.node.gpus and not nodes and not machine.node.unseen:
-        yield Unknown(NODE, "its NUMA nodes could not be read")
+        yield Unknown(NODE, _NO_NUMA)
     sizes = {size for numa in nodes for size in numa.hugepages}
     for size in sorted(sizes):
         counts = {f"NUMA node {numa.index}": numa.hugepages.get(size, 0) for numa in nodes}

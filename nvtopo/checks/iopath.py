@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from nvtopo.checks import netdevs
-from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, NOT_NEAR, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
 from nvtopo.model.records.facts import IoPathFacts
@@ -43,8 +43,11 @@ def _copies(machine: Machine) -> Iterator[CheckResult]:
 def _far(machine: Machine) -> Iterator[CheckResult]:
     """On which NUMA node the NIC of each network mount is: GPUs near another one read through the other socket."""
     facts = _facts(machine)
-    wanted = {gpu.numa_node for gpu in machine.node.gpus} - {None}
-    if facts is None or len(wanted) < 2:  # noqa: PLR2004 - with one NUMA node all is near
+    near = machine.near_gpus
+    if facts is None or not facts.mounts or (near is not None and len(near) < 2):  # noqa: PLR2004 - all is near
+        return
+    if near is None:
+        yield Unknown(NODE, NOT_NEAR)
         return
     lower = netdevs.lower(machine)
     nics = {netdev: nic for nic in machine.node.nics for netdev in nic.netdevs}

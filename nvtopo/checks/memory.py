@@ -3,19 +3,12 @@
 from collections.abc import Iterator
 from typing import Final
 
-from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown, of_fact
+from nvtopo.checks.check import NODE, NOT_NEAR, CheckResult, Fits, Found, Machine, NodeCheck, Unknown, of_fact
 from nvtopo.checks.scheduler import kubelet_of
 from nvtopo.findings.finding import Check
 from nvtopo.model.records.facts import KubeletFacts, MemoryFacts
-from nvtopo.model.records.node import NodeTopology
 
 _STATIC: Final = "static"
-
-
-def _near_gpus(node: NodeTopology) -> set[int]:
-    """NUMA nodes with CPUs that GPUs are near; the memory of a Grace GPU is a node without CPUs."""
-    near = {gpu.numa_node for gpu in node.gpus}
-    return {numa.index for numa in node.numa if numa.cpus and numa.index in near}
 
 
 def _fitted(machine: Machine) -> Iterator[CheckResult]:
@@ -24,9 +17,10 @@ def _fitted(machine: Machine) -> Iterator[CheckResult]:
         return
     if not machine.node.numa:
         yield Unknown(NODE, "its NUMA nodes could not be read")
-    near = _near_gpus(machine.node)
+    elif machine.near_gpus is None:
+        yield Unknown(NODE, NOT_NEAR)
     for numa in machine.node.numa:
-        if numa.index not in near:
+        if numa.index not in (machine.near_gpus or ()):
             continue
         if numa.memory_bytes is None:
             yield Unknown(f"NUMA node {numa.index}", "how much memory it has is not shown")
@@ -64,9 +58,9 @@ def _facts(machine: Machine) -> MemoryFacts | Unknown | None:
 def _left(machine: Machine, facts: MemoryFacts) -> Iterator[CheckResult]:
     """Under ``Static`` a guaranteed pod gets memory of its own from one group of NUMA nodes, or is refused."""
     found = {numa.index: numa for numa in facts.nodes}
-    if not machine.node.numa:
-        yield Unknown(NODE, "its NUMA nodes could not be read")
-    for index in sorted(_near_gpus(machine.node)):
+    if machine.near_gpus is None or not machine.node.numa:
+        yield Unknown(NODE, NOT_NEAR)
+    for index in sorted(machine.near_gpus or ()):
         numa = found.get(index)
         subject = f"NUMA node {index}"
         if numa is None:

@@ -27,12 +27,21 @@ def _up(nic: Nic) -> list[NicPort]:
 
 
 def _alike(
-    machine: Machine, of: Callable[[Nic], Hashable | None], said: Callable[[object], str]
+    machine: Machine,
+    of: Callable[[Nic], Hashable | None],
+    said: Callable[[object], str],
+    is_due: Callable[[Nic], bool] = lambda _: True,
 ) -> Iterator[CheckResult]:
-    """Whether all rails have the same value. With no majority nobody is the odd one, and it is only worth knowing."""
+    """Whether all rails have the same value, of those that should have one.
+
+    With no majority nobody is the odd one, and it is only worth knowing.
+    """
     values = {nic.name: value for nic in machine.rails if (value := of(nic)) is not None}
     if not machine.rails:
         return
+    for nic in machine.rails if values else ():
+        if nic.name not in values and is_due(nic):
+            yield Unknown(nic.name, "it does not state it")
     if not values:
         yield Unknown(NODE, "no rail states it")
     elif len(set(values.values())) == 1:
@@ -47,7 +56,9 @@ def _alike(
 
 def _mtus(machine: Machine) -> Iterator[CheckResult]:
     if any(nic.netdevs for nic in machine.rails):
-        yield from _alike(machine, lambda nic: nic.mtu_bytes, lambda value: f"an MTU of {value}")
+        yield from _alike(
+            machine, lambda nic: nic.mtu_bytes, lambda value: f"an MTU of {value}", lambda nic: bool(nic.netdevs)
+        )
 
 
 def _models(machine: Machine) -> Iterator[CheckResult]:
@@ -64,6 +75,9 @@ def _firmware(machine: Machine) -> Iterator[CheckResult]:
     versions = {device.name: device.firmware for device in machine.snapshot.rdma.devices if device.firmware}
     if not any(nic.name in versions for nic in machine.rails):
         yield Unknown(NODE, "no rail states its firmware")
+    else:
+        silent = [nic.name for nic in machine.rails if nic.ports and nic.name not in versions]
+        yield from (Unknown(name, "it does not state its firmware") for name in silent)
     for model in sorted({nic.model for nic in machine.rails}, key=str):
         siblings = [nic.name for nic in machine.rails if nic.model == model and nic.name in versions]
         found = {name: versions[name] for name in siblings}
@@ -98,40 +112,6 @@ def _rates(machine: Machine) -> Iterator[CheckResult]:
                 )
             else:
                 yield Fits()
-
-
-def _gids(machine: Machine) -> Iterator[CheckResult]:
-    for nic in machine.rails:
-        for port in _up(nic):
-            if port.link_layer != _ETHERNET:
-                continue
-            name = f"{nic.name}/{port.number}"
-            if _table_unread(machine, nic):
-                yield Unknown(name, "its GID table could not be read")
-            elif port.gid_index is None:
-                yield Found(name, "has no RoCE v2 GID that routes")
-            else:
-                yield Fits()
-
-
-def _table_unread(machine: Machine, nic: Nic) -> bool:
-    return any(problem.source == "rdma" and nic.name in problem.subject for problem in machine.node.problems)
-
-
-def _gid_indices(machine: Machine) -> Iterator[CheckResult]:
-    for nic in machine.rails:
-        if _table_unread(machine, nic):
-            yield Unknown(nic.name, "its GID table could not be read")
-    indices = {
-        f"{nic.name}/{port.number}": port.gid_index
-        for nic in machine.rails
-        for port in _up(nic)
-        if port.link_layer == _ETHERNET and port.gid_index is not None
-    }
-    if len(set(indices.values())) > 1:
-        yield Found(NODE, f"the rails use GID indices {peers.counted(indices.values())}")
-    elif indices:
-        yield Fits()
 
 
 def _rdma_mtus(machine: Machine) -> Iterator[CheckResult]:
@@ -254,28 +234,6 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         "/sys/class/infiniband/*/ports/*/rate",
         "the port states no rate",
         _rates,
-    ),
-    NodeCheck(
-        _check(
-            "roce-gid-missing",
-            "warning",
-            "a RoCE v2 GID over IPv4, or over IPv6 that is not link-local",
-            "Give the netdev an address (`ip address`); NCCL otherwise finds no address that routes.",
-        ),
-        "/sys/class/infiniband/*/ports/*/{gids,gid_attrs}",
-        "the GID table can't be read",
-        _gids,
-    ),
-    NodeCheck(
-        _check(
-            "roce-gid-indices-differ",
-            "info",
-            "one GID index on all rails",
-            "Leave NCCL_IB_GID_INDEX unset: one number can't be right for all rails.",
-        ),
-        "/sys/class/infiniband/*/ports/*/{gids,gid_attrs}",
-        "the GID table can't be read",
-        _gid_indices,
     ),
     NodeCheck(
         _check(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, NOT_NEAR, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
 
 
@@ -34,14 +34,18 @@ def _nouveau(machine: Machine) -> Iterator[CheckResult]:
 
 def _drives(machine: Machine) -> Iterator[CheckResult]:
     """GPUs on a NUMA node without a drive read through the other socket."""
-    wanted = {gpu.numa_node for gpu in machine.node.gpus} - {None}
-    if not machine.node.nvmes or len(wanted) < 2:  # noqa: PLR2004 - with one NUMA node all is near
+    wanted = machine.near_gpus
+    if not machine.node.nvmes or (wanted is not None and len(wanted) < 2):  # noqa: PLR2004 - all is near
+        return
+    if wanted is None:
+        if machine.node.gpus:
+            yield Unknown(NODE, NOT_NEAR)
         return
     found = {nvme.numa_node for nvme in machine.node.nvmes}
     if None in found:
         yield Unknown(NODE, "the firmware states no NUMA node for some drives")
         return
-    missing = sorted(numa for numa in wanted - found if numa is not None)
+    missing = sorted(wanted - found)
     for numa in missing:
         gpus = ", ".join(gpu.key for gpu in machine.node.gpus if gpu.numa_node == numa)
         yield Found(f"NUMA node {numa}", f"has {gpus} and no NVMe drive")

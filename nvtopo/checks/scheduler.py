@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown, of_fact
+from nvtopo.checks.check import NODE, NOT_NEAR, CheckResult, Fits, Found, Machine, NodeCheck, Unknown, of_fact
 from nvtopo.findings.finding import Check
 from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
 from nvtopo.model.records.facts import KubeletFacts
@@ -69,16 +69,22 @@ def _hints(machine: Machine, kubelet: KubeletFacts) -> Iterator[CheckResult]:
     if kubelet.topology_manager_policy is None:
         yield Unknown(NODE, "the topology manager's policy in force is not known")
     elif kubelet.topology_manager_policy in _REFUSES:
-        without = [gpu.key for gpu in machine.node.gpus if gpu.numa_node is None]
-        several = sum(1 for numa in machine.node.numa if numa.cpus) > 1
-        for name in without if several else ():
-            yield Found(name, f"has no NUMA node, so {kubelet.topology_manager_policy} aligns nothing with it")
-        if not without or not several:
+        without = [gpu for gpu in machine.node.gpus if gpu.numa_node is None]
+        if not without or machine.several_numa is False:
             yield Fits()
+            return
+        for gpu in without:
+            if machine.several_numa is None or machine.unread("pci", gpu.pci_address or gpu.key, "numa_node"):
+                yield Unknown(gpu.key, "its NUMA node, or whether there are several, could not be read")
+            else:
+                yield Found(gpu.key, f"has no NUMA node, so {kubelet.topology_manager_policy} aligns nothing with it")
 
 
 def _aligned(machine: Machine, kubelet: KubeletFacts) -> Iterator[CheckResult]:
-    if len(set(_per_numa(machine)) - {None}) < 2:  # noqa: PLR2004 - with one NUMA node all is aligned
+    if machine.near_gpus is None:
+        yield Unknown(NODE, NOT_NEAR)
+        return
+    if len(machine.near_gpus) < 2:  # noqa: PLR2004 - with one NUMA node all is aligned
         return
     policy, cpus = kubelet.topology_manager_policy, kubelet.cpu_manager_policy
     if policy is None or cpus is None:
@@ -105,10 +111,10 @@ def _reserved(machine: Machine) -> set[int] | Unknown | None:
 
 def _left(machine: Machine, reserved: set[int]) -> Iterator[CheckResult]:
     """A guaranteed pod gets CPUs of its own, but none of those that are reserved."""
-    if not machine.node.numa:
-        yield Unknown(NODE, "its NUMA nodes could not be read")
+    if machine.near_gpus is None or not machine.node.numa:
+        yield Unknown(NODE, NOT_NEAR)
     for numa in machine.node.numa:
-        if not numa.cpus or not _per_numa(machine)[numa.index]:
+        if numa.index not in (machine.near_gpus or ()):
             continue
         if set(parse_cpulist(numa.cpus)) <= reserved:
             yield Found(f"NUMA node {numa.index}", f"all its CPUs ({numa.cpus}) are reserved, and GPUs are near it")

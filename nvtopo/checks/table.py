@@ -4,6 +4,7 @@ from typing import Final
 
 from nvtopo.checks import (
     containers,
+    gids,
     gpus,
     hints,
     host,
@@ -28,6 +29,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
     *paths.CHECKS,
     *imex.CHECKS,
     *rails.CHECKS,
+    *gids.CHECKS,
     *qos.CHECKS,
     *sriov.CHECKS,
     *networks.CHECKS,

@@ -12,7 +12,7 @@ from nvtopo import __version__
 from nvtopo.checks.check import NotKnown
 from nvtopo.checks.fleet import FleetReport
 from nvtopo.checks.report import VERDICTS, NodeReport, Verdict
-from nvtopo.findings.finding import Finding
+from nvtopo.findings.finding import SEVERITIES, Finding
 from nvtopo.model.changes import words as change_words
 from nvtopo.model.formats.printable import printable
 from nvtopo.reports import document
@@ -21,6 +21,9 @@ from nvtopo.reports.html_style import STYLE
 _WORDS: Final[dict[Verdict, str]] = {"ready": "ready", "not-ready": "not ready", "cannot-know": "cannot be known"}
 _MEASURED: Final = ("throughput", "latency", "failure", "upgrade", "evidence")
 _POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_COLUMNS: Final = "".join(f"<th>{one}</th>" for one in ("Severity", "Subject", "Found", "Expected", "Do", "Where"))
+#: As many as fit the first screen.
+_MOST_WORST: Final = 10
 #: A report on more nodes has the tables of all, and the pictures of the worst.
 MOST_PICTURES: Final = 24
 
@@ -39,6 +42,7 @@ def render(report: FleetReport, pictures: Mapping[str, Pictures], measured: Mapp
     parts = [
         f'<h1 class="{report.verdict}">{_said(title)}</h1>',
         f"<p>{_counts(report)}. nvtopo {__version__}, digest <code>{document.digest(report)}</code></p>",
+        *_worst(report),
         *_findings("Several nodes", report.findings),
         *_unknown(report.unknown),
         *(part for name, one in worst for part in _node(name, one)),
@@ -71,6 +75,21 @@ def _counts(report: FleetReport) -> str:
     return ", ".join(f"{count} {_WORDS[verdict]}" for verdict, count in counts.items() if count) or "no node"
 
 
+def _worst(report: FleetReport) -> Iterator[str]:
+    """The worst findings of all, on the first screen; one node's are there anyway."""
+    if len(report.nodes) == 1 and not report.findings:
+        return
+    found = [("several nodes", one) for one in report.findings]
+    found += [(name, one) for name, of_node in report.nodes.items() for one in of_node.findings]
+    bad = [entry for entry in found if entry[1].severity != "info"]
+    first = sorted(bad, key=lambda entry: (SEVERITIES.index(entry[1].severity), entry))[:_MOST_WORST]
+    if first:
+        rows = "".join(f"<tr><td>{_said(name)}</td>{_row(one).removeprefix('<tr>')}" for name, one in first)
+        more = f" (the first {len(first)} of {len(bad)})" if len(bad) > len(first) else ""
+        yield f"<h2>The worst{more}</h2>"
+        yield f"<table><thead><tr><th>Node</th>{_COLUMNS}</tr></thead><tbody>{rows}</tbody></table>"
+
+
 def _node(name: str, report: NodeReport) -> Iterator[str]:
     yield f'<h2><span class="{report.verdict}">{_WORDS[report.verdict]}</span> {_said(name)}</h2>'
     yield from _findings("", report.findings)
@@ -98,8 +117,7 @@ def _findings(heading: str, findings: Iterable[Finding]) -> Iterator[str]:
     rows = "".join(map(_row, findings))
     if rows:
         yield f"<h2>{heading}</h2>" if heading else ""
-        columns = "".join(f"<th>{one}</th>" for one in ("Severity", "Subject", "Found", "Expected", "Do", "Where"))
-        yield f"<table><thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table>"
+        yield f"<table><thead><tr>{_COLUMNS}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _row(one: Finding) -> str:

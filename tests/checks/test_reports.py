@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from nvtopo.checks.fleet import FleetReport, of_fleet
@@ -79,6 +80,18 @@ def test_html_shows_the_worst_first_and_asks_for_nothing() -> None:
     assert page.count("not measured") == 5
     assert page.count("data:image/svg+xml") == len(HOSTS)
     assert "NV18" in page
+
+
+def test_html_begins_with_the_worst_of_all_nodes_whatever_is_found_of_several() -> None:
+    """A rack's hundred infos do not push a node that is not ready off the first screen."""
+    (bad,) = [one for one in FLEET.nodes["h100-one-link-down"].findings if one.severity == "critical"]
+    notes = tuple(replace(bad, severity="info", subject=f"rail {number:03}") for number in range(100))
+    page = html.render(of_fleet(FLEET.nodes, notes), {})
+    assert page.index(bad.evidence) < page.index("rail 000")
+    warnings = tuple(replace(one, severity="warning") for one in notes)
+    page = html.render(of_fleet(FLEET.nodes, warnings), {})
+    assert "The worst (the first 10 of 104)" in page
+    assert page.index(bad.evidence) < page.index("rail 000")
 
 
 @pytest.mark.parametrize("evil", ["</td><script>alert(1)</script>", '"><img src=x onerror=1>', "\x1b[2J\x00"])
