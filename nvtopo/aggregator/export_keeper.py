@@ -8,7 +8,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -31,6 +32,16 @@ Objects = Mapping[str, dict[str, Any]]
 """Path → object."""
 
 
+class TimedSource(Protocol):
+    """A kind of export that follows from more than the graph, and from how long it lasted."""
+
+    def adopt(self, found: Objects, term: int) -> None:
+        """What of it is at the API server now."""
+
+    def documents(self, graph: ClusterGraph) -> list[dict[str, Any]] | None:
+        """Its objects; None while they are not known, so that nothing is written."""
+
+
 class ExportKeeper:
     """Of some kinds, for one owner."""
 
@@ -43,18 +54,21 @@ class ExportKeeper:
         owner: Owner,
         *,
         gangs: int = 1,
+        timed: Mapping[str, TimedSource] = MappingProxyType({}),
         check_seconds: float = CHECK_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """``term`` is the term of leadership, None for who does not lead; ``wanted`` are kinds of ``COLLECTIONS``.
 
-        ``gangs`` is how many each NVLink domain admits at a time, for ``dra-domains``.
+        ``gangs`` is how many each NVLink domain admits at a time, for ``dra-domains``. Kinds of ``timed`` take their
+        objects from there.
         """
         self._aggregator = aggregator
         self._term = term
         self._owner = owner
         self._gangs = gangs
+        self._timed = timed
         self._check_seconds = check_seconds
         self._clock = clock
         self._wall_clock = wall_clock
@@ -91,23 +105,41 @@ class ExportKeeper:
         """Have written what changed; in a new term, and when it is time, compare with what is there."""
         now = self._clock()
         check = term != self._checked_in or now >= self._check_at
-        if not graph.nodes or (graph.generation == self._generation and not check):
+        if not graph.nodes:
             return  # a graph without a node is no reason to delete all
-        export = self._guard.call("graph", "export", lambda: self._export(graph))
         if check:
             self._checked_in, self._check_at = term, now + self._check_seconds
-        self._generation = graph.generation
-        for kind in self._exported:
-            wanted = export if isinstance(export, Failed) else self._wanted(kind, export)
-            if isinstance(wanted, Failed):  # what is there stays
-                self._failed(kind, wanted.reason)
-                continue
-            self.objects[kind] = len(wanted)
-            if check:
-                self._compare(kind, wanted, term)
-            elif kind in self._before:
-                self._follow(kind, wanted, term)
-            self._before[kind] = wanted
+        if check or graph.generation != self._generation:
+            self._generation = graph.generation
+            export = self._guard.call("graph", "export", lambda: self._export(graph))
+            for kind in (one for one in self._exported if one not in self._timed):
+                wanted = export if isinstance(export, Failed) else self._wanted(kind, export)
+                self._keep(kind, wanted, self._found(kind) if check else None, term, check=check)
+        for kind, source in self._timed.items():
+            self._keep_timed(kind, source, graph, term, check=check)
+
+    def _keep_timed(self, kind: str, source: TimedSource, graph: ClusterGraph, term: int, *, check: bool) -> None:
+        found = self._found(kind) if check else None
+        if found is not None:
+            source.adopt(found, term)
+        elif check or kind not in self._before:
+            return
+        documents = self._guard.call(kind, "export", lambda: source.documents(graph))
+        if documents is None:
+            return
+        wanted = documents if isinstance(documents, Failed) else self._marked(kind, documents)
+        self._keep(kind, wanted, found, term, check=check)
+
+    def _keep(self, kind: str, wanted: Objects | Failed, found: Objects | None, term: int, *, check: bool) -> None:
+        if isinstance(wanted, Failed):  # what is there stays
+            self._failed(kind, wanted.reason)
+            return
+        self.objects[kind] = len(wanted)
+        if found is not None:
+            self._compare(kind, wanted, found, term)
+        elif not check and kind in self._before:
+            self._follow(kind, wanted, term)
+        self._before[kind] = wanted
 
     def _export(self, graph: ClusterGraph) -> kinds.Export:
         whole = document.of(graph)
@@ -116,15 +148,22 @@ class ExportKeeper:
         )
 
     def _wanted(self, kind: str, export: kinds.Export) -> Objects | Failed:
-        return self._guard.call(kind, "export", lambda: owned.marked(kinds.OBJECTS[kind](export), kind, self._owner))
+        return self._guard.call(kind, "export", lambda: self._marked(kind, kinds.OBJECTS[kind](export)))
 
-    def _compare(self, kind: str, wanted: Objects, term: int) -> None:
+    def _marked(self, kind: str, documents: list[dict[str, Any]]) -> Objects:
+        return owned.marked(documents, kind, self._owner, self._exported[kind].collections)
+
+    def _found(self, kind: str) -> Objects | None:
+        """What is there of ours; None if it can't be read."""
         try:
             found = self._exported[kind].list()
         except (ApiError, ParseError) as error:
             self._failed(kind, str(error))
-            return
+            return None
         self._unread.discard(kind)
+        return found
+
+    def _compare(self, kind: str, wanted: Objects, found: Objects, term: int) -> None:
         for path in dict.fromkeys((*wanted, *found)):
             if path not in wanted:
                 self._want(kind, path, PlannedWrite(None, known=True), term)

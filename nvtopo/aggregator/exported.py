@@ -8,8 +8,8 @@ import msgspec
 
 from nvtopo.errors import ApiError, Conflict, NotFound, ParseError
 from nvtopo.exporters.schedulers import owned
-from nvtopo.exporters.schedulers.owned import COLLECTIONS, Owner
-from nvtopo.kube import unowned_fields
+from nvtopo.exporters.schedulers.owned import ANY_VERSION, COLLECTIONS, Collection, Owner
+from nvtopo.kube import discovery, unowned_fields
 from nvtopo.kube.client import Client
 from nvtopo.wire.documents import Json
 
@@ -34,6 +34,8 @@ class Exported:
         self._client = client
         self._kind = kind
         self._owner = owner
+        self.collections = COLLECTIONS[kind]
+        """As ``list`` found them served."""
 
     def list(self) -> dict[str, Object]:
         """Path → object, of all that are ours.
@@ -42,10 +44,17 @@ class Exported:
             ApiError: they were not read: ``NotFound`` if their kind is not installed.
             ParseError: the answer is no list.
         """
+        self.collections = tuple(map(self._served, COLLECTIONS[self._kind]))
         return dict(self._found())
 
+    def _served(self, collection: Collection) -> Collection:
+        group, _, version = collection.api_version.partition("/")
+        if version != ANY_VERSION:
+            return collection
+        return collection._replace(api_version=discovery.served(self._client, group, collection.plural))
+
     def _found(self) -> Iterator[tuple[str, Object]]:
-        for collection in COLLECTIONS[self._kind]:
+        for collection in self.collections:
             path = collection.path(self._owner.namespace)
             for page in self._client.pages(path, selector=owned.selector(self._kind)):
                 for item in page.items:

@@ -9,6 +9,7 @@ from nvtopo.aggregator.loop import Aggregator
 from nvtopo.cluster import slices
 from nvtopo.cluster.claims import Reading
 from nvtopo.cluster.graph import ClusterGraph
+from nvtopo.cluster.slice_index import SliceIndex
 from nvtopo.cluster.slices import Lasting, Slice
 from nvtopo.kube.following import Listed
 from nvtopo.kube.resource_slices import SliceEvent
@@ -18,6 +19,11 @@ SOURCE: Final = "resource-slices"
 LASTING_SECONDS: Final = 120.0
 """That something must last: an agent looks at its node at least once a minute."""
 _TICK_SECONDS: Final = 5.0
+
+
+def noted(slices: SliceIndex, event: SliceEvent) -> frozenset[str]:
+    """The nodes whose slices are others after this event."""
+    return slices.replace(event.objects) if isinstance(event, Listed) else slices.change(event.name, event.value)
 
 
 class SliceSource(Protocol):
@@ -46,8 +52,7 @@ class SliceWatch:
         self._lasting = Lasting(lasting_seconds)
         self._guard = Guard()
         self._lock = threading.Lock()
-        self._slices: dict[str, Slice] = {}
-        self._of_node: dict[str, set[str]] = {}
+        self._slices = SliceIndex()
         self._changed: set[str] = set()
         self._told: Mapping[str, Reading] = {}
 
@@ -80,31 +85,13 @@ class SliceWatch:
     def take(self, event: SliceEvent) -> None:
         """Take in what happened to the slices."""
         with self._lock:
-            if isinstance(event, Listed):
-                self._changed |= {*self._of_node}
-                self._slices, self._of_node = {}, {}
-                for name, one in event.objects.items():
-                    self._put(name, one)
-                return
-            before = self._slices.pop(event.name, None)
-            if before is not None:
-                self._of_node[before.node].discard(event.name)
-                if not self._of_node[before.node]:
-                    del self._of_node[before.node]
-                self._changed.add(before.node)
-            if event.value is not None:
-                self._put(event.name, event.value)
-
-    def _put(self, name: str, one: Slice) -> None:
-        self._slices[name] = one
-        self._of_node.setdefault(one.node, set()).add(name)
-        self._changed.add(one.node)
+            self._changed |= noted(self._slices, event)
 
     def _take(self) -> dict[str, list[Slice]]:
         """The nodes that changed, with their slices now."""
         with self._lock:
             names, self._changed = self._changed, set()
-            return {name: [self._slices[one] for one in sorted(self._of_node.get(name, ()))] for name in names}
+            return {name: self._slices.of_node(name) for name in names}
 
     def _doubts(self, name: str, found: list[Slice], graph: ClusterGraph) -> frozenset[slices.Doubt]:
         node = graph.nodes.get(name)
@@ -118,7 +105,7 @@ class SliceWatch:
         graph = self._aggregator.graph
         if graph is not None:
             with self._lock:
-                self._changed |= graph.delta.nodes & self._of_node.keys()
+                self._changed |= {name for name in graph.delta.nodes if name in self._slices}
 
     def _read(self, stop: threading.Event) -> None:
         for event in self._source.events(stop):

@@ -178,15 +178,16 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
             AgentPods(client, namespace), partial(_names, aggregator), aggregator.silence, grace_seconds=stale_after
         )
         admitted = AdmissionWatch(partial(admission.look, client, policies), lambda: store.foreign)
+        timing = Timing(drift_after, boot_grace)
         drift = DriftParts(
             client,
             namespace,
             aggregator,
-            Timing(drift_after, boot_grace),
+            timing,
             events=None if no_events else _events(client, _identity(), lambda: leadership.term),
             drifted=lambda: store.drifting,
         )
-        kept = kept_applied(aggregator, client, lambda: leadership.term, keep, namespace)
+        kept = kept_applied(aggregator, client, lambda: leadership.term, keep, namespace, timing)
         placing = placing_of(aggregator, client, lambda: leadership.term, namespace, place, loads)
         figures = partial(writer_metrics.families, leadership, applier)
         with contextlib.ExitStack() as open_while_running:

@@ -29,6 +29,7 @@ APPLIED = (
     "nrt",
     "dra",
     "dra-domains",
+    "dra-taints",
 )
 """Kinds that an aggregator keeps applied with ``--apply``."""
 KINDS = (
@@ -152,10 +153,13 @@ def _export(source: ClusterSource, kind: str, name: str, namespace: str, asked: 
         raise UsageError(
             f"export: {kind} needs all facts of nodes, which --server does not have: use --from or --kubeconfig"
         )
+    if kind == "dra-taints" and source.directory is not None:
+        raise UsageError("export: dra-taints needs the devices that drivers publish: use --kubeconfig, without --from")
     graph = cluster_source.graph(source)
     document = graph_document.of(graph)
     seen = view.of(document)
-    return kinds.Export(seen, document, name, namespace, asked.wanted(seen), graph.nodes)
+    export = kinds.Export(seen, document, name, namespace, asked.wanted(seen), graph.nodes)
+    return export._replace(taints=export_inputs.taints(source, graph)) if kind == "dra-taints" else export
 
 
 def _sizes(given: str | None) -> tuple[int, ...]:

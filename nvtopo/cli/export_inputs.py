@@ -1,5 +1,6 @@
 """What ``nvtopo export`` is given beside the cluster: Slurm's names of nodes, and the file before."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -8,6 +9,9 @@ import click
 from nvtopo.errors import ParseError, ReadError
 
 if TYPE_CHECKING:
+    from nvtopo.cli.cluster_source import ClusterSource
+    from nvtopo.cluster.graph import ClusterGraph
+    from nvtopo.cluster.taints import Target
     from nvtopo.exporters.schedulers.slurm_kept import Before
 
 _LARGEST_BYTES: Final = 64 << 20
@@ -22,6 +26,30 @@ gangs_option = click.option(
     show_default=True,
     help="Gangs that an NVLink domain admits at a time, for dra-domains.",
 )
+
+
+def taints(source: "ClusterSource", graph: "ClusterGraph") -> "Mapping[Target, str]":
+    """The devices that would be tainted if their GPUs stay as they are now: device → the code of the fault.
+
+    Raises:
+        ApiError: the API server refused, or did not answer.
+        ParseError: its answer is no list of ResourceSlices.
+    """
+    from nvtopo.cluster.drift import Timing
+    from nvtopo.cluster.slice_index import SliceIndex
+    from nvtopo.cluster.taints import DeviceTaints
+    from nvtopo.exporters.shadows import DRIVER
+    from nvtopo.kube import resource_slices
+    from nvtopo.kube.client import connect
+
+    with connect(source.kubeconfig) as client:
+        pages = client.pages(resource_slices.COLLECTION)
+        read = [resource_slices.read(item) for page in pages for item in page.items]
+    slices, policy = SliceIndex(), DeviceTaints(Timing(0, 0), own_driver=DRIVER)
+    slices.replace({one.name: one.value for one in read})
+    for name, node in graph.nodes.items():
+        policy.see(name, node, slices, 0.0, first=True)
+    return policy.decide(graph.nodes, slices, 0.0).taints
 
 
 def text_before(path: Path) -> str | None:

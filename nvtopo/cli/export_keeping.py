@@ -12,7 +12,9 @@ from nvtopo.cli.export_inputs import gangs_option
 from nvtopo.cli.option_group import option_group
 
 if TYPE_CHECKING:
+    from nvtopo.aggregator.device_taints import TaintSource
     from nvtopo.aggregator.loop import Aggregator
+    from nvtopo.cluster.drift import Timing
     from nvtopo.kube.client import Client
     from nvtopo.sinks.metrics.series import Family
 
@@ -22,6 +24,7 @@ class ApplyOptions(NamedTuple):
 
     applied: tuple[str, ...] = ()
     gangs_per_domain: int = 1
+    most_device_taints: int = 64
 
 
 apply_options = option_group(
@@ -35,6 +38,13 @@ apply_options = option_group(
         help="Kind of `nvtopo export` whose objects to keep applied. May be repeated.",
     ),
     gangs_option,
+    click.option(
+        "--most-device-taints",
+        type=click.IntRange(1, 1024),
+        default=ApplyOptions().most_device_taints,
+        show_default=True,
+        help="DeviceTaintRules at a time, for dra-taints; never for more than a quarter of the GPUs.",
+    ),
 )
 
 
@@ -45,10 +55,15 @@ class KeptApplied(NamedTuple):
     families: tuple[Callable[[], "Iterator[Family]"], ...] = ()
 
 
-def kept_applied(
-    aggregator: "Aggregator", client: "Client", term: Callable[[], int | None], keep: ApplyOptions, namespace: str
+def kept_applied(  # noqa: PLR0913, PLR0917 - what is kept, where, and when a fault counts
+    aggregator: "Aggregator",
+    client: "Client",
+    term: Callable[[], int | None],
+    keep: ApplyOptions,
+    namespace: str,
+    timing: "Timing",
 ) -> KeptApplied:
-    """For these kinds, while this replica leads."""
+    """For these kinds, while this replica leads. ``timing`` is how long a fault lasts before its GPU is tainted."""
     if not keep.applied:
         return KeptApplied()
     from nvtopo.aggregator import export_metrics
@@ -56,5 +71,15 @@ def kept_applied(
     from nvtopo.exporters.schedulers.owned import Owner
 
     kinds, owner = tuple(dict.fromkeys(keep.applied)), Owner(namespace, "nvtopo")
-    keeper = ExportKeeper(aggregator, client, term, kinds, owner, gangs=keep.gangs_per_domain)
-    return KeptApplied((keeper.run, keeper.applier.run), (partial(export_metrics.families, keeper),))
+    taints = _taints(aggregator, client, keep, timing) if "dra-taints" in kinds else None
+    timed = {} if taints is None else {"dra-taints": taints}
+    keeper = ExportKeeper(aggregator, client, term, kinds, owner, gangs=keep.gangs_per_domain, timed=timed)
+    own = KeptApplied((keeper.run, keeper.applier.run), (partial(export_metrics.families, keeper),))
+    return own if taints is None else KeptApplied((*own.loops, taints.run), (*own.families, taints.families))
+
+
+def _taints(aggregator: "Aggregator", client: "Client", keep: ApplyOptions, timing: "Timing") -> "TaintSource":
+    from nvtopo.aggregator.device_taints import TaintSource
+    from nvtopo.kube.resource_slices import ResourceSlices
+
+    return TaintSource(ResourceSlices(client), aggregator, timing, most=keep.most_device_taints)

@@ -24,6 +24,7 @@ Kind = Literal[
     "drift",  # a node, rack or domain is otherwise than is expected, or than its peers
     "dra",  # what a DRA driver publishes is not what the node sees
     "dra-notes",  # a DRA driver publishes something in a way that others can't use
+    "taints",  # more devices are degraded than may be tainted
     "source",  # a source, or a part of it, can't be used
 ]
 
@@ -153,6 +154,13 @@ _CHECKS: Final[dict[Kind, Check]] = {
         domain="scheduler",
         expected="DRA drivers say what they know by the standard attributes, and leave out what they do not know",
         remedy="Claims that match by the named attribute may stay pending or pair the wrong devices: see docs/dra.md.",
+    ),
+    "taints": Check(
+        id="device-taints-withheld",
+        severity="warning",
+        domain="scheduler",
+        expected="fewer GPUs are degraded at a time than nvtopo may taint",
+        remedy="Find what the GPUs have in common (driver, fabric manager, a switch); see docs/dra.md for the limit.",
     ),
     "source": Check(
         id="topology-source-unusable",

@@ -11,8 +11,8 @@ from typing import Final, Literal, NamedTuple
 from nvtopo.model.conclusions import fabric, health_words, meshes, rails
 from nvtopo.model.conclusions.complexes import Complex, complexes
 from nvtopo.model.conclusions.distance import Distances
-from nvtopo.model.conclusions.health import Health, NodeHealth, of
-from nvtopo.model.conclusions.health_kinds import ILL, KINDS, Level, Reason
+from nvtopo.model.conclusions.health import Health, NodeHealth, in_the_way, of, worst
+from nvtopo.model.conclusions.health_kinds import KINDS, Level, Reason
 from nvtopo.model.formats import cpulist
 from nvtopo.model.records.node import Gpu, Nic, NodeTopology
 
@@ -82,7 +82,7 @@ def _nodes(node: NodeTopology, judged: NodeHealth) -> Iterator[Shadow]:
         "product": products.pop() if len(products) == 1 else None,
     }
     bad = (reason for reason in judged.reasons if KINDS[reason.code].ready is False)
-    yield Shadow("node", _known(own), ill=_worst(bad), known=judged.level not in _NOT_KNOWN)
+    yield Shadow("node", _known(own), ill=worst(bad), known=judged.level not in _NOT_KNOWN)
 
 
 def _gpus(
@@ -103,7 +103,7 @@ def _gpus(
             BUS_ID: gpu.pci_address,
         }
         judged = health.get(gpu.index, Health())
-        yield _shadow("gpu", gpu.pci_address, own | _place(gpu), judged, _gpu_ill(judged))._replace(down=_down(gpu))
+        yield _shadow("gpu", gpu.pci_address, own | _place(gpu), judged, in_the_way(judged))._replace(down=_down(gpu))
 
 
 def _nics(
@@ -155,19 +155,6 @@ def _down(gpu: Gpu) -> str:
     return cpulist.format_cpulist(number for bundle in lame for number in cpulist.parse_cpulist(bundle.links))
 
 
-def _gpu_ill(health: Health) -> Reason | None:
-    """The worst that stands in a job's way."""
-    return _worst(
-        reason for reason in health.reasons if KINDS[reason.code].level in ILL and KINDS[reason.code].ready is False
-    )
-
-
 def _nic_ill(health: Health) -> Reason | None:
     """Only what makes the NIC itself of no use: a node is ready without one of its rails, a claim for it is not."""
-    return _worst(reason for reason in health.reasons if KINDS[reason.code].level == "fault")
-
-
-def _worst(reasons: Iterator[Reason]) -> Reason | None:
-    """A fault, else the first."""
-    found = list(reasons)
-    return next((reason for reason in found if KINDS[reason.code].level == "fault"), found[0] if found else None)
+    return worst(reason for reason in health.reasons if KINDS[reason.code].level == "fault")

@@ -10,6 +10,8 @@ from nvtopo.wire.documents import Json
 
 #: Others may add labels, annotations and owners, and the API server adds what it keeps there.
 _SHARED: Final = frozenset({"metadata"})
+#: Set by the API server within what we apply: when a device was tainted.
+_BY_SERVER: Final = frozenset({"/spec/taint/timeAdded"})
 _OBJECT: Final = Json(dict[str, Any], "an object")
 
 
@@ -28,7 +30,8 @@ def _strays(ours: Mapping[str, Any], theirs: object, at: str) -> Iterator[str]:
     for name, value in theirs.items() if isinstance(theirs, dict) else ():
         pointer = f"{at}/{name.replace('~', '~0').replace('/', '~1')}"
         if name not in ours:
-            yield pointer
+            if pointer not in _BY_SERVER:
+                yield pointer
         elif isinstance(ours[name], dict):
             yield from _strays(ours[name], value, pointer)
 

@@ -268,16 +268,17 @@ def test_no_rule_has_a_wildcard_and_none_reaches_a_secret_or_a_pod_of_others() -
         "nvtopo-agent-events",
         "nvtopo-aggregator-events",
         "nvtopo-aggregator-domains",
+        "nvtopo-aggregator-taints",
         "nvtopo-dra",
     ],
 )
 def test_policy_is_closed_and_bound(name: str) -> None:
-    objects = shipped.with_components(("dra", "dra-domains"))
+    objects = shipped.with_components(("dra", "dra-domains", "dra-taints"))
     policy = shipped.one(objects, "ValidatingAdmissionPolicy", name)["spec"]
     binding = shipped.one(objects, "ValidatingAdmissionPolicyBinding", name)["spec"]
     assert policy["failurePolicy"] == "Fail"
     assert binding == {"policyName": name, "validationActions": ["Deny", "Audit"]}
-    who = name.removesuffix("-events").removesuffix("-domains")
+    who = name.removesuffix("-events").removesuffix("-domains").removesuffix("-taints")
     assert all(validation["message"].startswith(f"{who}: ") for validation in policy["validations"])
 
 

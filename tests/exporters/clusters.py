@@ -9,6 +9,7 @@ from nvtopo.aggregator import fleet
 from nvtopo.cluster.claims import Cable, Claim, Reading, SwitchPort, Tier
 from nvtopo.cluster.graph import build
 from nvtopo.cluster.inventory import Inventory, Listed, fold
+from nvtopo.cluster.taints import Target
 from nvtopo.exporters.document import DomainEntry, Edge, GraphDocument, NodeEntry, PositionEntry, of
 from nvtopo.exporters.schedulers import view
 from nvtopo.exporters.schedulers.kinds import Export
@@ -59,7 +60,8 @@ def _name(tier: str, key: str) -> str:
 def _export(nodes: Mapping[str, NodeTopology], reading: Reading = _SILENT) -> Export:
     graph = build(fold(Inventory(), Listed(nodes, {})), None, {"file": reading})
     document = of(graph)
-    return Export(view.of(document), document, nodes=graph.nodes)
+    degraded = {Target("gpu.nvidia.com", min(nodes), "gpu-1"): "nvlinks-missing"} if nodes else {}
+    return Export(view.of(document), document, nodes=graph.nodes, taints=degraded)
 
 
 @cache

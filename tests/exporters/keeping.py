@@ -2,10 +2,11 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
-from nvtopo.aggregator.export_keeper import CHECK_SECONDS, ExportKeeper
+from nvtopo.aggregator.export_keeper import CHECK_SECONDS, ExportKeeper, TimedSource
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.exporters.schedulers.owned import Owner
@@ -38,12 +39,24 @@ class Keeping:
         kube.wait_for(all_written, what="all exported objects written", seconds=60)
 
 
+_NONE: Final[Mapping[str, TimedSource]] = MappingProxyType({})
+
+
 @contextlib.contextmanager
-def running(client: Client, kinds: Sequence[str], owner: Owner, *, gangs: int = 1) -> Iterator[Keeping]:
+def running(
+    client: Client,
+    kinds: Sequence[str],
+    owner: Owner,
+    *,
+    gangs: int = 1,
+    timed: Mapping[str, TimedSource] = _NONE,
+) -> Iterator[Keeping]:
     """A keeper of these kinds; its applier ends with the block."""
     clock, stop = [0.0], threading.Event()
     source: Any = None
-    keeper = ExportKeeper(Aggregator(source), client, lambda: 1, kinds, owner, gangs=gangs, clock=lambda: clock[0])
+    keeper = ExportKeeper(
+        Aggregator(source), client, lambda: 1, kinds, owner, gangs=gangs, timed=timed, clock=lambda: clock[0]
+    )
     thread = threading.Thread(target=keeper.applier.run, args=(stop,))
     thread.start()
     try:

@@ -13,10 +13,10 @@ from tests.lab.control_plane import ControlPlane
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-#: The workload API of 1.36 is alpha.
+#: The workload API of 1.36 is alpha, and its DeviceTaintRules are off.
 FLAGS: Final = (
-    "--runtime-config=scheduling.k8s.io/v1alpha2=true",
-    "--feature-gates=GenericWorkload=true,TopologyAwareWorkloadScheduling=true",
+    "--runtime-config=scheduling.k8s.io/v1alpha2=true,resource.k8s.io/v1beta2=true",
+    "--feature-gates=GenericWorkload=true,TopologyAwareWorkloadScheduling=true,DRADeviceTaintRules=true",
 )
 
 

@@ -23,7 +23,7 @@ _ISSUER: Final = "https://kubernetes.default.svc"
 class ControlPlane(Service):
     """What makes up a cluster without nodes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it runs, and how, with defaults
         self,
         binaries: Binaries,
         directory: Path,
@@ -31,14 +31,16 @@ class ControlPlane(Service):
         address: str = _LOOPBACK,
         nodes: Sequence[str] = (),
         flags: Sequence[str] = (),
+        gates: Sequence[str] = (),
     ) -> None:
         """`address` is where the API server listens, elsewhere than on loopback at the service's port; `flags` are
-        more of its flags, and `nodes` will have a kubelet.
+        more of its flags, and `nodes` will have a kubelet. `gates` are feature gates that are on in all programs.
         """
         self._binaries = binaries
         self._directory = directory
         self._address = address
         self._flags = flags
+        self._gates = (f"--feature-gates={','.join(f'{gate}=true' for gate in gates)}",) if gates else ()
         self._kubelets = {name: credentials.User(f"system:node:{name}", ("system:nodes",)) for name in nodes}
         self._admin = credentials.User("lab-admin", ("system:masters",))
         self._scheduler = credentials.User("system:kube-scheduler")
@@ -133,6 +135,7 @@ class ControlPlane(Service):
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged",
+            *self._gates,
             *self._flags,
         )
         await_ready(self._answers, self.children, what="kube-apiserver")
@@ -143,6 +146,7 @@ class ControlPlane(Service):
             f"--kubeconfig={self.kubeconfig(self._scheduler.token)}",
             "--leader-elect=false",
             "--secure-port=0",
+            *self._gates,
         )
 
     def _start_controller_manager(self) -> None:
@@ -158,6 +162,7 @@ class ControlPlane(Service):
             f"--root-ca-file={self.ca_file}",
             # Nodes of the lab have no kubelet that reports: leave them Ready.
             "--node-monitor-grace-period=24h",
+            *self._gates,
         )
 
     def _run(self, program: str, *flags: str) -> None:

@@ -5,11 +5,13 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from nvtopo.cluster.nodes import GraphNode
+from nvtopo.cluster.taints import Target
 from nvtopo.exporters import document as graph_document
 from nvtopo.exporters.document import GraphDocument
 from nvtopo.exporters.schedulers import (
     dra,
     dra_domains,
+    dra_taints,
     drawn,
     grove,
     kai,
@@ -42,6 +44,8 @@ class Export(NamedTuple):
     """The graph's nodes with all of their facts, for those kinds that need them (``OF_NODES``)."""
     gangs: int = 1
     """How many gangs each NVLink domain admits at a time (``dra-domains``)."""
+    taints: Mapping[Target, str] = MappingProxyType({})
+    """Which devices are tainted, and for what (``dra-taints``); they follow from more than the graph."""
 
 
 Objects = Callable[[Export], list[dict[str, Any]]]
@@ -66,6 +70,7 @@ OBJECTS: Final[Mapping[str, Objects]] = MappingProxyType(
         "nrt": lambda export: nrt.documents(export.nodes),
         "dra": lambda export: dra.documents(export.view, export.nodes, export.name),
         "dra-domains": lambda export: dra_domains.documents(export.document, export.nodes, export.name, export.gangs),
+        "dra-taints": lambda export: dra_taints.documents(export.taints, export.name),
         "podgroup": lambda export: podgroup.documents(export.view, export.name),
     }
 )
@@ -85,7 +90,7 @@ TEXTS: Final[Mapping[str, Callable[[Export], str]]] = MappingProxyType(
 )
 
 KINDS: Final = (*OBJECTS, *TEXTS)
-OF_NODES: Final = ("koordinator-device", "nrt", "dra", "dra-domains", "slurm-gres")
+OF_NODES: Final = ("koordinator-device", "nrt", "dra", "dra-domains", "dra-taints", "slurm-gres")
 """Kinds that need more of a node than the graph's document has."""
 
 

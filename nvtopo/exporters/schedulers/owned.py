@@ -15,6 +15,10 @@ _KEEP: Final[Mapping[str, str]] = {
 }
 
 
+ANY_VERSION: Final = "*"
+"""Of a group: the version that the API server serves, newest first."""
+
+
 class Collection(NamedTuple):
     """A kind of object of the API server."""
 
@@ -52,6 +56,7 @@ COLLECTIONS: Final[Mapping[str, tuple[Collection, ...]]] = {
         Collection("resource.k8s.io/v1", "ResourceClaimTemplate", "resourceclaimtemplates", namespaced=True),
     ),
     "dra-domains": (Collection("resource.k8s.io/v1", "ResourceSlice", "resourceslices"),),
+    "dra-taints": (Collection(f"resource.k8s.io/{ANY_VERSION}", "DeviceTaintRule", "devicetaintrules"),),
 }
 
 
@@ -70,17 +75,24 @@ def selector(kind: str) -> str:
     return f"{KIND_LABEL}={kind}"
 
 
-def marked(documents: Iterable[Mapping[str, Any]], kind: str, owner: Owner) -> dict[str, dict[str, Any]]:
-    """Path → the object as it is applied."""
+def marked(
+    documents: Iterable[Mapping[str, Any]], kind: str, owner: Owner, collections: Iterable[Collection] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Path → the object as it is applied. ``collections`` are those of the kind, in the versions that are served."""
     found: dict[str, dict[str, Any]] = {}
+    of_kind = {one.kind: one for one in collections or COLLECTIONS[kind]}
     for document in documents:
-        (collection,) = (one for one in COLLECTIONS[kind] if one.kind == document["kind"])
+        collection = of_kind[document["kind"]]
         metadata = dict(document["metadata"])
         if collection.namespaced:
             metadata["namespace"] = owner.namespace
         metadata["labels"] = {**metadata.get("labels", {}), KIND_LABEL: kind}
         metadata["annotations"] = {**_KEEP, OWNER_ANNOTATION: str(owner)}
-        found[f"{collection.path(owner.namespace)}/{metadata['name']}"] = {**document, "metadata": metadata}
+        found[f"{collection.path(owner.namespace)}/{metadata['name']}"] = {
+            **document,
+            "apiVersion": collection.api_version,
+            "metadata": metadata,
+        }
     return found
 
 

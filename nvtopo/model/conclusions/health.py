@@ -75,6 +75,19 @@ def of_fabric(health: Health) -> bool:
     return any(reason.code.startswith("fabric-") and KINDS[reason.code].level in ILL for reason in health.reasons)
 
 
+def in_the_way(health: Health) -> Reason | None:
+    """The worst fault of a GPU that stands in a job's way; None if none does."""
+    return worst(
+        reason for reason in health.reasons if KINDS[reason.code].level in ILL and KINDS[reason.code].ready is False
+    )
+
+
+def worst(reasons: Iterable[Reason]) -> Reason | None:
+    """A fault, else the first."""
+    found = list(reasons)
+    return next((reason for reason in found if KINDS[reason.code].level == "fault"), found[0] if found else None)
+
+
 def _nvlink_degraded(reasons: Iterable[Reason]) -> bool | None:
     levels = {KINDS[reason.code].level for reason in reasons if KINDS[reason.code].nvlink}
     return True if levels & ILL else None if levels else False  # a level "ok" stands for links of unknown history
