@@ -178,12 +178,11 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
             AgentPods(client, namespace), partial(_names, aggregator), aggregator.silence, grace_seconds=stale_after
         )
         admitted = AdmissionWatch(partial(admission.look, client, policies), lambda: store.foreign)
-        timing = Timing(drift_after, boot_grace)
         drift = DriftParts(
             client,
             namespace,
             aggregator,
-            timing,
+            timing := Timing(drift_after, boot_grace),
             events=None if no_events else _events(client, _identity(), lambda: leadership.term),
             drifted=lambda: store.drifting,
         )
