@@ -243,6 +243,8 @@ def _is_excepted(document: Json, rule: Json) -> bool:
         return made or (named in OWN_CONFIG_MAPS.get(name, ()) and {*rule["verbs"]} <= {"get", "update", "patch"})
     if name in ("nvtopo-dra", "nvtopo-aggregator-domains"):  # of its own node's, or of domains, by admission policies
         return bool(rule["resources"] == ["resourceslices"])
+    if name == "nvtopo-aggregator-taints":  # of single devices, by an admission policy
+        return bool(rule["resources"] == ["devicetaintrules"])
     return bool(name == "nvtopo-placer" and rule["resources"] == ["placements"])
 
 
