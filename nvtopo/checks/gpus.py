@@ -25,10 +25,21 @@ def _mig(machine: Machine) -> Iterator[CheckResult]:
     for gpu in machine.node.gpus:
         if gpu.mig is None and gpu.name in able:
             yield Unknown(gpu.key, "the driver does not say its MIG mode, and does so for others of its product")
+    yield from _pending(machine)
     if len(set(modes.values())) > 1:
         yield Found(NODE, f"MIG mode is {peers.counted(modes.values())}")
     elif modes:
         yield Fits()
+
+
+def _pending(machine: Machine) -> Iterator[CheckResult]:
+    """MIG modes that wait for a reset of the GPU."""
+    facts = machine.snapshot.nvml if machine.snapshot is not None else None
+    for gpu in facts.gpus if facts is not None else ():
+        later = gpu.upkeep.mig_pending if gpu.upkeep is not None else None
+        if gpu.mig is not None and later is not None and later != gpu.mig:
+            words = ("on", "off") if gpu.mig else ("off", "on")
+            yield Found(f"GPU{gpu.index}", f"MIG mode is {words[0]}, and {words[1]} after its next reset", "info")
 
 
 def _vbios(machine: Machine) -> Iterator[CheckResult]:

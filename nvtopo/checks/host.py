@@ -20,7 +20,9 @@ def _numa_stated(machine: Machine) -> Iterator[CheckResult]:
             yield Fits()
         elif machine.several_numa is None:
             yield Unknown(gpu.key, _NO_NUMA)
-        elif (why := machine.unread("pci", gpu.pci_address or gpu.key, "numa_node")) is not None:
+        elif gpu.pci_address is None:
+            yield Unknown(gpu.key, "its PCI function is not known")
+        elif (why := machine.unread("pci", gpu.pci_address, "numa_node")) is not None:
             yield Unknown(gpu.key, f"its NUMA node could not be read: {why}")
         elif machine.node.host.hypervisor:
             yield Unknown(gpu.key, "the hypervisor states no NUMA node for it")

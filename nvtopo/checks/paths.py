@@ -57,6 +57,7 @@ def _acs(machine: Machine) -> Iterator[CheckResult]:
 def _iommu(machine: Machine) -> Iterator[CheckResult]:
     if not machine.node.gpus or not machine.rails or machine.node.host.hypervisor:
         return
+    hidden = False
     if machine.snapshot is None:
         types = {kind: ["its GPUs or NICs"] for kind in machine.node.host.iommu}
     else:
@@ -66,13 +67,17 @@ def _iommu(machine: Machine) -> Iterator[CheckResult]:
             if address not in machine.functions:
                 yield Unknown(NODE, f"the PCI function {address} could not be read")
                 return
-            if (device := machine.functions.get(address)) is not None and device.iommu_type:
+            device = machine.functions[address]
+            if device.iommu_group and not device.iommu_type:
+                yield Unknown(address, f"the type of its IOMMU group {device.iommu_group} could not be read")
+                hidden = True
+            elif device.iommu_type:
                 types.setdefault(device.iommu_type, []).append(address)
     found = {kind: devices for kind, devices in types.items() if kind in _TRANSLATES}
     for kind, devices in found.items():
         more = f" and {len(devices) - 1} more" if len(devices) > 1 else ""
         yield Found(NODE, f"the IOMMU translates ({kind}) for {devices[0]}{more}")
-    if not found:
+    if not found and not hidden:
         yield Fits()
 
 

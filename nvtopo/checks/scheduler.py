@@ -74,7 +74,8 @@ def _hints(machine: Machine, kubelet: KubeletFacts) -> Iterator[CheckResult]:
             yield Fits()
             return
         for gpu in without:
-            if machine.several_numa is None or machine.unread("pci", gpu.pci_address or gpu.key, "numa_node"):
+            unread = gpu.pci_address is None or machine.unread("pci", gpu.pci_address, "numa_node") is not None
+            if unread or machine.several_numa is None:
                 yield Unknown(gpu.key, "its NUMA node, or whether there are several, could not be read")
             else:
                 yield Found(gpu.key, f"has no NUMA node, so {kubelet.topology_manager_policy} aligns nothing with it")

@@ -96,6 +96,10 @@ def test_a_gpu_whose_numa_node_is_unknown_leaves_open_what_is_near() -> None:
     assert outcomes(report, NEAR_CHECKS) == {"unknown"}
 
 
+def test_an_iommu_group_whose_type_may_not_be_read_may_translate() -> None:
+    assert denied("type").checks["iommu-translates"] == "unknown"
+
+
 def test_another_file_of_an_rdma_device_says_nothing_of_its_gids() -> None:
     report = reported(problems("rdma", "/sys/class/infiniband/mlx5_3/board_id", "/sys/class/infiniband/mlx5_30/1/gids"))
     assert outcomes(report, ("roce-gid-missing", "roce-gid-indices-differ")) == {"passed"}

@@ -46,6 +46,7 @@ def test_what_the_driver_answers(tmp_path: Path) -> None:
         persistence=False,
         ecc=True,
         ecc_pending=False,
+        mig_pending=False,
         uncorrected_errors=7,
         links=(NvLinkErrors(link=11, counts={"receive": 41, "effective": 6}, effective_bit_error_ratio=3e-11),),
     )
@@ -120,6 +121,31 @@ def test_an_ecc_mode_that_waits_for_a_reset_is_an_info() -> None:
     report = of_node(machine_of(upkeep(2, ecc_pending=False)(good())))
     found = [(one.severity, one.evidence) for one in report.findings if one.id == "ecc-modes-differ"]
     assert found == [("info", "ECC mode is on, and off after its next reset")]
+
+
+def test_a_mig_mode_that_waits_for_a_reset_is_an_info(tmp_path: Path) -> None:
+    report = of_node(machine_of(with_driver(tmp_path, mig={"current": 0, "pending": 1, "max": 7})))
+    found = [(one.severity, one.subject, one.evidence) for one in report.findings if one.id == "mig-modes-differ"]
+    assert found == [("info", "GPU3", "MIG mode is off, and on after its next reset")]
+
+
+@pytest.mark.parametrize("name", ["uuid", "path"])
+def test_a_gpu_that_states_what_another_one_is_makes_no_machine_that_is_ready(tmp_path: Path, name: str) -> None:
+    model = json.loads((B200 / "nvml.json").read_text(encoding="utf-8"))
+    snapshot = with_driver(tmp_path, **{name: model["gpus"][2][name]})
+    report = of_node(machine_of(snapshot))
+    assert report.verdict == "not-ready"
+    assert [one for one in report.findings if "GPU3: has the" in one.evidence and "of GPU2" in one.evidence]
+
+
+def test_a_gpu_with_an_empty_uuid_is_none_that_can_be_told_from_another(tmp_path: Path) -> None:
+    assert of_node(machine_of(with_driver(tmp_path, uuid=""))).verdict == "not-ready"
+
+
+def test_a_gpu_whose_pci_function_is_not_known_has_no_numa_node_of_minus_one(tmp_path: Path) -> None:
+    report = of_node(machine_of(with_driver(tmp_path, returns={"nvmlDeviceGetPciInfo_v3": NO_PERMISSION})))
+    assert report.checks["gpu-numa-missing"] == "unknown"
+    assert report.verdict == "not-ready"
 
 
 def test_links_of_two_products_may_differ() -> None:

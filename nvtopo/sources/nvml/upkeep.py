@@ -17,6 +17,7 @@ _COUNTS: Final = {**fields.ERRORS, pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY
 _MOST_LINKS: Final = 64
 #: The exponent of a ratio that is none: 15e-255.
 _NONE_SEEN: Final = 0xFF
+_MIG: Final = {pynvml.NVML_DEVICE_MIG_DISABLE: False, pynvml.NVML_DEVICE_MIG_ENABLE: True}
 _REFUSED: Final = "refused"
 
 
@@ -26,8 +27,10 @@ def upkeep(handle: Any, links: int) -> Json:
     ecc = _ask(refused, "ecc", pynvml.nvmlDeviceGetEccMode, handle)
     kinds = (pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC)
     persistence = _ask(refused, "persistence", pynvml.nvmlDeviceGetPersistenceMode, handle)
+    mig = _ask(refused, "migPending", pynvml.nvmlDeviceGetMigMode, handle)
     return present(
         {
+            "migPending": _MIG.get(mig[1]) if mig is not None else None,
             "persistence": None if persistence is None else bool(persistence),
             "ecc": None if ecc is None else bool(ecc[0]),
             "eccPending": None if ecc is None else bool(ecc[1]),

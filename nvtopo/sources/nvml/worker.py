@@ -52,7 +52,8 @@ def _facts(problems: list[Json], *, whole: bool) -> Json | None:
     if count is None:
         return None
     handles, lost = _handles(count, problems)
-    gpus = [gpu for index, handle in handles if (gpu := _gpu(index, handle, problems, whole=whole)) is not None]
+    found = [gpu for index, handle in handles if (gpu := _gpu(index, handle, problems, whole=whole)) is not None]
+    gpus = _distinct(found, problems)
     answered = {gpu["index"] for gpu in gpus}
     return present(
         {
@@ -64,6 +65,20 @@ def _facts(problems: list[Json], *, whole: bool) -> Json | None:
             "lost": lost + len(handles) - len(gpus),
         }
     )
+
+
+def _distinct(found: list[Json], problems: list[Json]) -> list[Json]:
+    """The GPUs without those that state the UUID or the address of one before them: nobody could tell them apart."""
+    kept: list[Json] = []
+    for gpu in found:
+        for name in ("uuid", "pciBusID"):
+            other = next((one for one in kept if name in gpu and one.get(name) == gpu[name]), None)
+            if other is not None:
+                Asker(f"GPU{gpu['index']}", problems).problem(f"has the {name} of GPU{other['index']}: {gpu[name]}")
+                break
+        else:
+            kept.append(gpu)
+    return kept
 
 
 def _cuda_version(number: int | None) -> str | None:
@@ -97,7 +112,7 @@ def _gpu(index: int, handle: Any, problems: list[Json], *, whole: bool) -> Json 
     asker = Asker(f"GPU{index}", problems)
     try:
         uuid = asker.ask(pynvml.nvmlDeviceGetUUID, handle)
-        if uuid is None:
+        if not uuid:
             asker.problem("has no UUID")
             return None
         mig = asker.ask(pynvml.nvmlDeviceGetMigMode, handle)

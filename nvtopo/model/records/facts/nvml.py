@@ -70,6 +70,8 @@ class GpuUpkeep(Record, frozen=True, kw_only=True):
     """nvmlDeviceGetEccMode, current."""
     ecc_pending: bool | None = None
     """The mode after the next reset."""
+    mig_pending: bool | None = None
+    """nvmlDeviceGetMigMode, pending: MIG mode after the next reset."""
     uncorrected_errors: Bytes | None = None
     """nvmlDeviceGetTotalEccErrors: of memory, not corrected, since the driver was loaded."""
     links: Annotated[tuple[NvLinkErrors, ...], Meta(max_length=limits.MOST_LINKS)] | None = None
