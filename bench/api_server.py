@@ -207,7 +207,8 @@ def _synced(kubeconfig: Path) -> None:
     """Until the graph of the whole list is there."""
     stop = threading.Event()
     with connect(kubeconfig) as client, switch_often():
-        aggregator = Aggregator(KubeStore(client), settle=freeze_settled)
+        store = KubeStore(client, coming=lambda nodes: aggregator.coming(nodes))  # noqa: PLW0108 - made below
+        aggregator = Aggregator(store, settle=freeze_settled)
         loop = threading.Thread(target=aggregator.run, args=(stop,))
         loop.start()
         graph = aggregator.wait(0, 600)

@@ -31,6 +31,7 @@ from nvtopo.cluster.inventory import (
     TiersReported,
     fold_all,
 )
+from nvtopo.model.records.node import NodeTopology
 from nvtopo.runtime.guard import Failed
 
 logger = logging.getLogger(__name__)
@@ -123,6 +124,14 @@ class Aggregator:
         """How long the oldest event that the graph does not show has waited."""
         return self._backlog.oldest_seconds
 
+    def coming(self, nodes: Mapping[str, NodeTopology]) -> None:
+        """Nodes of the first list, page by page: each is concluded while the next page comes. From the reading thread.
+
+        Of a later list most are as they were, so nothing is done then.
+        """
+        if self.graph is None:
+            self.guard.prepare(nodes)
+
     def silence(self, nodes: Mapping[str, str | None]) -> None:
         """These nodes, and no others, are stale: name → when it was last heard. From any thread."""
         self._backlog.put(Silent(nodes))
@@ -189,6 +198,7 @@ class Aggregator:
                 return
             inventory, graph = built
             self._inventory = inventory.recorded(graph.records)
+            self.guard.prepared()
             built_at = self._wall_clock()
             self.spans.begin(graph.generation, taken - age)
             self._publish(graph)

@@ -4,7 +4,7 @@ Every stage passes here. The graph's own builds call ``conclude``; what is compu
 ``call``, and the node becomes unreadable with the next graph.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -28,8 +28,23 @@ class NodeGuard:
         """``refuse`` takes a node whose later stage failed."""
         self._guard = Guard()
         self._refuse = refuse
+        self._ready: dict[str, tuple[NodeTopology, GraphNode]] = {}
+
+    def prepare(self, nodes: Mapping[str, NodeTopology]) -> None:
+        """Conclude of these nodes now what the next build will ask for."""
+        for name, topology in nodes.items():
+            self._ready[name] = topology, self._conclude(name, topology)
+
+    def prepared(self) -> None:
+        """Nothing is asked for any more that ``prepare`` made."""
+        self._ready = {}
 
     def conclude(self, name: str, topology: NodeTopology) -> GraphNode:
+        """The node by itself; see ``prepare``."""
+        ready = self._ready.get(name)
+        return ready[1] if ready is not None and ready[0] is topology else self._conclude(name, topology)
+
+    def _conclude(self, name: str, topology: NodeTopology) -> GraphNode:
         """The node, once its entry in the documents is sure to be made; an unreadable one if that fails."""
 
         def concluded() -> GraphNode:

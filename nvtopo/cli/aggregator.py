@@ -163,7 +163,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         contextlib.closing(_spans(traces, cluster_name)) as spans,
         connect(kubeconfig) as client,
     ):
-        store = KubeStore(client)
+        store = KubeStore(client, coming=lambda nodes: aggregator.coming(nodes))  # noqa: PLW0108 - made below
         aggregator = Aggregator(
             store,
             first_generation=generation_at(time.time()),

@@ -7,7 +7,7 @@ let anything in.
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -21,6 +21,7 @@ from nvtopo.kube.stream import WatchEvent
 from nvtopo.kube.v1alpha1 import COLLECTION, Head, Metadata
 from nvtopo.kube.v1alpha1_status import Envelope, Kept, Memory, Status, Written
 from nvtopo.model.formats.limits import LARGEST_OBJECT_BYTES
+from nvtopo.model.records.node import NodeTopology
 from nvtopo.model.records.spec import expand
 from nvtopo.runtime.guard import Failed, Guard
 from nvtopo.wire.documents import Json, one_line
@@ -43,6 +44,8 @@ _NO_STATUS: Final = Status()
 _NOTHING: Final = Kept()
 _MEMORY: Final = Json(Memory, "a NodeTopology's status")
 _GUARD: Final = Guard((ParseError, ValueError))
+Coming = Callable[[Mapping[str, NodeTopology]], None]
+"""Takes nodes of a list that is not whole yet: what follows from each alone can be worked out meanwhile."""
 
 
 class Reader:
@@ -70,13 +73,13 @@ class Reader:
         """Forget the place, because the API server no longer has the events that follow it."""
         self._place = None
 
-    def list(self) -> Listed:
-        """The whole collection; the watch goes on from here."""
-        nodes, unreadable, kept, seen, place = {}, {}, dict[str, Kept](), {}, ""
+    def list(self, coming: Coming = lambda _nodes: None) -> Listed:
+        """The whole collection; the watch goes on from here. ``coming`` is given each page's nodes meanwhile."""
+        nodes, unreadable, kept, seen, place = dict[str, NodeTopology](), {}, dict[str, Kept](), {}, ""
         foreign: set[str] = set()
         self.statuses, self.drifting = {}, set()
         for page in self._client.pages(COLLECTION):
-            place = page.metadata.resource_version
+            place, of_page = page.metadata.resource_version, dict[str, NodeTopology]()
             for item in page.items:
                 metadata = _metadata(item)
                 if not metadata.name:
@@ -90,9 +93,11 @@ class Reader:
                     foreign.add(metadata.name)
                 match _event(metadata.name, item):
                     case Applied(name, topology):
-                        nodes[name] = topology
+                        of_page[name] = topology
                     case Unreadable(name, reason):
                         unreadable[name] = reason
+            nodes |= of_page
+            coming(of_page)  # the next page is on its way
         self._seen, self._kept, self._place, self.foreign = seen, kept, place, frozenset(foreign)
         records = {name: one.record for name, one in kept.items() if one.record != EMPTY}
         return Listed(nodes, unreadable, records, {name: one.history for name, one in kept.items() if one.history})

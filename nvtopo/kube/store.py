@@ -13,7 +13,7 @@ from nvtopo.cluster.events import Event
 from nvtopo.errors import ApiError, NvtopoError, ParseError
 from nvtopo.kube import v1alpha1, v1alpha1_status
 from nvtopo.kube.client import Client
-from nvtopo.kube.reader import Reader
+from nvtopo.kube.reader import Coming, Reader
 from nvtopo.kube.refusal import Throttled
 from nvtopo.kube.topology_writer import KubeTopologyWriter, TopologyWriter
 from nvtopo.kube.v1alpha1_status import Status
@@ -61,11 +61,16 @@ class KubeStore(KubeTopologyWriter):
         *,
         backoff: Callable[[], Backoff] = Backoff,
         clock: Callable[[], float] = time.monotonic,
+        coming: Coming = lambda _nodes: None,
     ) -> None:
-        """``backoff`` makes one for each reader; ``clock`` is only ever compared with itself."""
+        """``backoff`` makes one for each reader; ``clock`` is only ever compared with itself.
+
+        ``coming`` is given the nodes of each page of a list as it is read, before ``Listed`` has all of them.
+        """
         super().__init__(client)
         self._backoff = backoff
         self._clock = clock
+        self._coming = coming
         self._reader: Reader | None = None
         self._heard: float | None = None
         self._away = False
@@ -111,7 +116,7 @@ class KubeStore(KubeTopologyWriter):
         while not stop.is_set():
             try:
                 if reader.lost:
-                    listed = reader.list()
+                    listed = reader.list(self._coming)
                     self._follows()
                     yield listed
                 for event in self._watched(reader, stop):

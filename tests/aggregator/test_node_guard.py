@@ -25,6 +25,7 @@ from nvtopo.exporters import document
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.runtime.guard import Failed
 from tests.aggregator.running import PATIENCE, Script, get, running
+from tests.calls import Calls
 from tests.cluster import machines
 
 NODES = dict(list(machines.racks(1).items())[:4])
@@ -174,3 +175,28 @@ def test_a_source_that_no_graph_can_be_built_with_is_refused_and_no_node() -> No
     node = built[1].nodes["a"]
     assert (node.gpus, node.tiers.get("zone")) == (4, "hall-1")
     assert [one.finding.subject for one in built[1].drift if one.kind == "source"] == ["bad"]
+
+
+def test_what_is_known_of_a_list_before_it_is_whole_is_concluded_once() -> None:
+    source = Script()
+    with running(source) as aggregator, Calls(concluding.readable) as early:
+        aggregator.coming(dict(list(NODES.items())[:2]))
+        aggregator.coming(dict(list(NODES.items())[2:]))
+    assert early.count == len(NODES)
+    with Calls(concluding.readable) as late:
+        built = aggregator.guard.build(fold_all(Inventory(), [Listed(NODES)]), None)
+    assert late.count == 0
+    assert not isinstance(built, Failed)
+    assert dict(built[1].nodes) == dict(machines.graph(NODES).nodes)
+
+
+def test_what_was_concluded_early_serves_its_own_object_alone_and_the_first_list_alone() -> None:
+    source = Script()
+    with running(source) as aggregator:
+        aggregator.coming({name: replace(node, gpus=()) for name, node in NODES.items()})
+        source.say(Listed(NODES))
+        assert settled(aggregator, is_there).nodes == machines.graph(NODES).nodes
+        with Calls(concluding.readable) as again:
+            aggregator.coming(NODES)
+    assert again.count == 0
+    assert aggregator.guard._ready == {}

@@ -14,6 +14,7 @@ from nvtopo.kube.memory import MemoryStore
 from nvtopo.kube.store import KubeStore, TopologyStore
 from nvtopo.kube.v1alpha1_status import Condition, Status
 from nvtopo.model.records.expected import Expectation, PcieExpectation
+from nvtopo.model.records.node import NodeTopology
 from nvtopo.model.records.standing import Standing
 from nvtopo.runtime.backoff import Backoff
 from tests.kube.fake_api_server import FakeApiServer
@@ -222,6 +223,17 @@ class TestFollowing:
         with Following(kube_store) as following:
             assert len(following.next().nodes) == 5  # type: ignore[union-attr]
         assert api_server.requests.count("list") == 3
+
+    def test_each_page_is_handed_out_while_the_list_goes_on(self, client: Client, api_server: FakeApiServer) -> None:
+        api_server.page_size = 2
+        for number in range(5):
+            api_server.put(f"node-{number}", SPEC if number else BROKEN)
+        pages: list[dict[str, NodeTopology]] = []
+        with Following(KubeStore(client, coming=lambda nodes: pages.append(dict(nodes)))) as following:
+            listed = following.next()
+            assert isinstance(listed, Listed)
+        assert [len(page) for page in pages] == [1, 2, 1]
+        assert all(listed.nodes[name] is topology for page in pages for name, topology in page.items())
 
     def test_a_watch_that_ended_resumes_without_listing(self, kube_store: KubeStore, api_server: FakeApiServer) -> None:
         with Following(kube_store) as following:

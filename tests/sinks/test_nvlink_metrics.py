@@ -27,6 +27,9 @@ def gpu(index: int, health: GpuHealth, links: int = LINKS) -> GpuTraffic:
     return GpuTraffic(sample, health, rates, rates)
 
 
+THRESHOLDS = ("shutdown", "slowdown", "memory_maximum", "gpu_maximum")
+
+
 def everything() -> GpuHealth:
     return GpuHealth(
         capacities=(20,) * LINKS,
@@ -37,6 +40,10 @@ def everything() -> GpuHealth:
         energy_joules=1.5,
         temperature_celsius=40,
         power_watts=70,
+        power_limits_watts=dict.fromkeys(("enforced", "requested", "default", "minimum", "maximum"), 700.0),
+        temperature_thresholds_celsius=dict.fromkeys(THRESHOLDS, 90.0),
+        temperature_margin_celsius=50,
+        temperature_margin_thresholds_celsius=dict.fromkeys(THRESHOLDS, -2.0),
         clocks_hertz={"sm": 1, "memory": 2},
         clock_events=dict.fromkeys(map(str, range(9)), False),
     )
@@ -69,7 +76,7 @@ def test_labels_and_values() -> None:
 def test_a_machine_with_everything_has_as_many_series_as_the_modules_say() -> None:
     assert (
         len(series(Sampled(tuple(gpu(index, everything()) for index in range(8)), sample_seconds=1)))
-        == 2752 + 2 + 8 * 17 + 11
+        == 2752 + 2 + 8 * 31 + 12
     )
 
 

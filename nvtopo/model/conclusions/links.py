@@ -2,6 +2,7 @@
 
 from nvtopo.model.formats import cpulist
 from nvtopo.model.records.node import Gpu, NodeTopology
+from nvtopo.model.records.nvlinks import NvLinkBundle
 
 #: What stands for the version of AMD's GPU links, which RCCL's files list: a GPU has as many as its place needs.
 XGMI = "xGMI"
@@ -9,9 +10,12 @@ XGMI = "xGMI"
 
 def link_count(gpu: Gpu) -> int:
     """How many NVLinks a GPU has, usable or not."""
-    if any(bundle.version == XGMI for bundle in gpu.nvlinks):
-        return 0
-    return max(gpu.nvlink_count or 0, sum(bundle.count for bundle in gpu.nvlinks))
+    count = 0
+    for bundle in gpu.nvlinks:
+        if bundle.version == XGMI:
+            return 0
+        count += bundle.count
+    return max(gpu.nvlink_count or 0, count)
 
 
 def usable_links(gpu: Gpu) -> int:
@@ -26,6 +30,8 @@ def unknown_links(gpu: Gpu) -> int:
 
 def unknown_ends(node: NodeTopology, gpu: Gpu) -> int:
     """How many of a GPU's usable NVLinks lead nobody knows where: the driver did not tell what is at the other end."""
+    if all(_leads_somewhere(bundle) for bundle in gpu.nvlinks):  # of nearly every GPU
+        return 0
     vague = [bundle for bundle in gpu.nvlinks if bundle.usable and bundle.remote is None and bundle.version != XGMI]
     gpus = {other.pci_address for other in node.gpus}
     if None in gpus:  # an address that is no GPU's here may be that of the GPU without one
@@ -33,6 +39,11 @@ def unknown_ends(node: NodeTopology, gpu: Gpu) -> int:
     known = (cpulist.count(links) for bundle in vague for end, links in bundle.peers.items() if end in gpus)
     hidden = (bundle.count for bundle in gpu.nvlinks if bundle.usable and bundle.remote == "gpu" and not bundle.peers)
     return sum(bundle.count for bundle in vague) - sum(known) + sum(hidden)
+
+
+def _leads_somewhere(bundle: NvLinkBundle) -> bool:
+    """Whether it is known where it leads, whatever the other GPUs are."""
+    return not bundle.usable or bundle.remote not in (None, "gpu")
 
 
 def hides(node: NodeTopology, gpu: Gpu) -> bool:

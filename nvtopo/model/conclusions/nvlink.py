@@ -120,15 +120,17 @@ def _vague(gpu: Gpu) -> bool:
     return bool(gpu.mig or gpu.nvlinks_unknown or unknown_links(gpu))
 
 
-def degraded(node: NodeTopology) -> tuple[int, ...]:
+def degraded(node: NodeTopology, due: Mapping[int, int] | None = None) -> tuple[int, ...]:
     """Indices of the GPUs that lack links: on a board, those with fewer usable ones than the best of their product.
+
+    ``due`` is what ``expected`` has, where it is known.
 
     While links train, no GPU counts as lacking any, nor does one of whose links nothing is known.
     """
     if any(gpu.nvlink_training for gpu in node.gpus):
         return ()
     gpus = [gpu for gpu in node.gpus if not gpu.mig and not hides(node, gpu)]
-    due = expected(node)
+    due = expected(node) if due is None else due
     short = {gpu.index for gpu in gpus if usable_links(gpu) + unknown_links(gpu) < due.get(gpu.index, 0)}
     if are_cards(node):
         short |= _degraded_cards(gpus)
@@ -167,6 +169,8 @@ def pair_access(node: NodeTopology) -> dict[tuple[int, int], bool | None]:
     """Pairs of GPU indices that links join → whether the driver allows peer access over them; None if unknown."""
     blocked = {(pair.a, pair.b): pair.nvlink_p2p for pair in node.pairs if pair.nvlink_p2p is not None}
     found = paths(node)
+    if not blocked:
+        return dict.fromkeys(found, True)
     wired = (
         (one.index, other.index)
         for position, one in enumerate(node.gpus)
