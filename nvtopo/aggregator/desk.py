@@ -11,6 +11,7 @@ from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ReadError
 from nvtopo.exporters import extender
 from nvtopo.placement import hosts
+from nvtopo.placement.devices import NOTHING_CLAIMED, Claimed
 from nvtopo.placement.document import Parsed
 from nvtopo.placement.fleet import Host
 from nvtopo.placement.ledger import Gpu, Ledger, Reservation
@@ -76,21 +77,24 @@ class Desk:
         used: Callable[[], Use] = lambda: NOBODY_ASKS,
         counted: Callable[[], Counted] = lambda: MappingProxyType({}),
         load: Callable[[float], Mapping[str, Load]] = lambda _seconds: MappingProxyType({}),
+        claimed: Callable[[], Claimed] = lambda: NOTHING_CLAIMED,
         seconds: float = 300.0,
     ) -> None:
         """``used`` are the GPUs that pods hold; ``counted`` is how many GPUs the pods of each node ask for.
 
         ``load`` is what was measured of the nodes in the last so many seconds.
+        ``claimed`` are the GPUs that ResourceClaims hold, and those that a claim may get.
 
         What is not confirmed within ``seconds`` is free again.
         """
         self._graph, self._books, self._clock, self._seconds = graph, books, clock, seconds
-        self._used, self._counted, self._load = used, counted, load
+        self._used, self._counted, self._load, self._claimed = used, counted, load, claimed
         self._lock = threading.Lock()
         self._occupied = Occupied()
         self._use = NOBODY_ASKS
-        self._of: tuple[ClusterGraph, frozenset[str] | None] | None = None
-        self._kept: dict[tuple[tuple[tuple[str, Link], ...], bool], _Kept] = {}
+        self._claims = NOTHING_CLAIMED
+        self._of: tuple[ClusterGraph, frozenset[str] | None, Mapping[str, frozenset[int]] | None] | None = None
+        self._kept: dict[tuple[tuple[tuple[str, Link], ...], bool, bool], _Kept] = {}
         self._changes = 0
         self._view: tuple[ClusterGraph, frozenset[str] | None, int, extender.View] | None = None
 
@@ -118,8 +122,10 @@ class Desk:
         """
         return self.placing(key, content, parsed, lasting=lasting).result()
 
-    def placing(self, key: str, content: bytes, parsed: Parsed, *, lasting: bool = False) -> Future[Placed]:
-        """``place`` for who does not wait here.
+    def placing(
+        self, key: str, content: bytes, parsed: Parsed, *, lasting: bool = False, by_claim: bool = False
+    ) -> Future[Placed]:
+        """``place`` for who does not wait here; ``by_claim`` only on GPUs that a DRA driver gives to claims.
 
         Raises:
             NoGraph: at once.
@@ -131,7 +137,7 @@ class Desk:
             there = ledger.get(key, fingerprint)
             if there is not None:
                 return Placed(there.answer, new=False)
-            answer = self._found(parsed, ledger, graph)
+            answer = self._found(parsed, ledger, graph, by_claim=by_claim)
             if isinstance(answer, NoFit):
                 return Placed(answer, new=False)
             wanted = Reservation(id=key, fingerprint=fingerprint, until=until, answer=answer)
@@ -197,16 +203,17 @@ class Desk:
             raise NoGraph("the NodeTopologies have not been listed yet")
         return graph
 
-    def _found(self, parsed: Parsed, ledger: Ledger, graph: ClusterGraph) -> PlacementResult:
+    def _found(self, parsed: Parsed, ledger: Ledger, graph: ClusterGraph, *, by_claim: bool = False) -> PlacementResult:
         with self._lock:
             self._update(self._occupied.follow(ledger))
             self._observe()
-            state = self._at(graph, parsed.links, degraded=parsed.allow_degraded).state
+            state = self._at(graph, parsed.links, degraded=parsed.allow_degraded, by_claim=by_claim).state
             return state.place(parsed.with_load(self._load), graph.generation)
 
     def _observe(self) -> None:
-        self._use = self._used()
-        self._update(self._occupied.observe(self._use.held, self._counted()))
+        self._use, self._claims = self._used(), self._claimed()
+        counted = _with_unknown(self._counted(), self._claims.unknown)
+        self._update(self._occupied.observe(self._use.held, counted, self._claims.held))
 
     def _update(self, nodes: set[str]) -> None:
         """The nodes where something else is taken now."""
@@ -216,16 +223,18 @@ class Desk:
                 if node in bases:
                     state.put(self._occupied.left(bases[node]))
 
-    def _at(self, graph: ClusterGraph, links: Mapping[str, Link], *, degraded: bool) -> _Kept:
-        if self._of is None or self._of[0] is not graph or self._of[1] != self._use.told:
-            self._of = graph, self._use.told
+    def _at(self, graph: ClusterGraph, links: Mapping[str, Link], *, degraded: bool, by_claim: bool = False) -> _Kept:
+        published = self._claims.published
+        if self._of is None or self._of[0] is not graph or self._of[1:] != (self._use.told, published):
+            self._of = graph, self._use.told, published
             self._kept.clear()
-        key = tuple(sorted(links.items())), degraded
+        key = tuple(sorted(links.items())), degraded, by_claim
         found = self._kept.get(key)
         if found is None:
             if len(self._kept) >= _MOST_STATES:
                 del self._kept[next(iter(self._kept))]
-            fleet = hosts.of_graph(graph, degraded=degraded, told=self._use.told)
+            given = published if by_claim else None
+            fleet = hosts.of_graph(graph, degraded=degraded, told=self._use.told, published=given)
             found = self._kept[key] = _Kept(fleet.hosts, State(fleet, links))
             for host in fleet.hosts.values():
                 left = self._occupied.left(host)
@@ -234,5 +243,17 @@ class Desk:
         return found
 
     def _in_use(self, answer: Assignment) -> frozenset[Gpu]:
-        held = self._use.held
-        return frozenset((node, gpu) for node in {rank.node for rank in answer.ranks} for gpu in held.get(node, ()))
+        held, claimed = self._use.held, self._claims.held
+        nodes = {rank.node for rank in answer.ranks}
+        return frozenset((node, gpu) for node in nodes for gpu in (*held.get(node, ()), *claimed.get(node, ())))
+
+
+def _with_unknown(counted: Counted, unknown: Mapping[str, int]) -> Counted:
+    """With devices that claims hold, of which it is not known which GPUs they are."""
+    if not unknown:
+        return counted
+    found = {node: dict(of_node) for node, of_node in counted.items() if node in unknown}
+    for node, devices in unknown.items():
+        mine = found.setdefault(node, {})
+        mine[""] = mine.get("", 0) + devices
+    return {**counted, **found}

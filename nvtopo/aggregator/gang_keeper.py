@@ -6,25 +6,41 @@ Every replica follows the pods, since each counts their GPUs as used when it pla
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
+from nvtopo.aggregator.counted_pods import CountedPods
 from nvtopo.aggregator.desk import Desk, Placed
+from nvtopo.aggregator.gang_claimer import GangClaimer
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ApiError, ReadError, UsageError
-from nvtopo.kube import pod_changes
+from nvtopo.kube import claim_changes, pod_changes, resource_claims
 from nvtopo.kube.applier import Applier
 from nvtopo.kube.apply_queue import Limits
+from nvtopo.kube.claim_changes import ClaimChange
 from nvtopo.kube.client import Client
+from nvtopo.kube.following import Listed
 from nvtopo.kube.pod_changes import PodChange
+from nvtopo.kube.resource_claims import ClaimEvent
 from nvtopo.model.conclusions.distance import Distances
 from nvtopo.model.conclusions.locality import Locality
 from nvtopo.model.conclusions.paths import nearest_nics
 from nvtopo.placement.gang import PREFIX
-from nvtopo.placement.gang_steps import Attempt, Figures, Lift, Plan, Result, Step
+from nvtopo.placement.gang_steps import (
+    Attempt,
+    ClaimFigures,
+    ClaimStep,
+    Figures,
+    Lift,
+    MakeClaim,
+    Plan,
+    Result,
+    Say,
+    Step,
+)
 from nvtopo.placement.gangs import Gangs
 from nvtopo.placement.ledger import Refused
-from nvtopo.placement.pods import Bound, GpuPod, InUse, PodEvent, PodGone, PodsListed
+from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodsListed
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +49,6 @@ PAUSE_SECONDS: Final = 0.05
 READ_SECONDS: Final = 60.0
 """After which the ledger is read again."""
 FAILED_SECONDS: Final = 1.0
-MOST_NAMED: Final = 20_000
-"""Bound pods whose names are kept for metrics."""
 _LONGEST_WAIT_SECONDS: Final = 1.0
 
 
@@ -43,31 +57,6 @@ class PodSource(Protocol):
 
     def events(self, stop: threading.Event) -> Iterator[PodEvent]:
         """What happens to pods, until ``stop`` is set."""
-
-
-class CountedPods:
-    """The GPUs of bound pods, as they are now; for a ``Desk``."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._in_use = InUse()
-        self._bound = Bound(MOST_NAMED)
-
-    def fold(self, event: PodEvent) -> bool:
-        """What happened; whether a GPU became free by it."""
-        with self._lock:
-            self._bound.fold(event)
-            return self._in_use.fold(event)
-
-    def bound(self) -> tuple[GpuPod, ...]:
-        """The pods that are bound to nodes."""
-        with self._lock:
-            return self._bound.pods()
-
-    def counted(self) -> Mapping[str, Mapping[str, int]]:
-        """Node → reservation, or "" → GPUs."""
-        with self._lock:
-            return self._in_use.counted()
 
 
 class GangKeeper:
@@ -82,23 +71,29 @@ class GangKeeper:
         *,
         term: Callable[[], int | None],
         graph: Callable[[], ClusterGraph | None],
+        claimer: GangClaimer | None = None,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``clock`` gives seconds since 1970, as the API server's own times do."""
+        """``clock`` gives seconds since 1970, as the API server's own times do.
+
+        With a ``claimer`` pods that ask for GPUs by claim get exactly those that were chosen.
+        """
+        self._claimer = claimer
         self._source, self._counted, self._desk, self._term, self._graph = source, counted, desk, term, graph
         self._clock = clock
         self._changed = threading.Condition()
-        self._gangs = Gangs()
+        self._gangs = Gangs(claimer.policy if claimer is not None else None)
         self._term_begun: int | None = None
         self._read_at = 0.0
         self._generation = -1
         self._failing = False
         self._happened = False
         self._over = False
-        self.applier: Applier[PodChange] = Applier(
-            "gangs", lambda path, wanted: pod_changes.write(client, path, wanted), term, limits=limits
-        )
+        self._client = client
+        self.applier: Applier[PodChange | ClaimChange] = Applier("gangs", self._send, term, limits=limits)
+        if claimer is not None:
+            claimer.devices.heard, claimer.devices.offered = self._hear, self._stir
 
     @property
     def bound(self) -> tuple[GpuPod, ...]:
@@ -110,6 +105,17 @@ class GangKeeper:
         """How many gangs there are now."""
         with self._changed:
             return self._gangs.figures
+
+    @property
+    def claim_figures(self) -> ClaimFigures | None:
+        """How the barrier does; None where no claims are made."""
+        with self._changed:
+            return None if self._claimer is None else self._gangs.claim_figures
+
+    @property
+    def barrier(self) -> bool | None:
+        """Whether a barrier holds gangs until they are whole; None if that is not known."""
+        return None if self._claimer is None else self._claimer.held
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -159,6 +165,29 @@ class GangKeeper:
                 self._over = True
                 self._changed.notify_all()
 
+    def _hear(self, event: ClaimEvent, changed: bool) -> None:  # noqa: FBT001 - as the watch calls it
+        """What happened to ResourceClaims."""
+        with self._changed:
+            if isinstance(event, Listed):
+                gone = self._gangs.list_claims(event.objects)
+            else:
+                namespace, _, name = event.name.partition("/")
+                self._gangs.see_claim((namespace, name), event.value)
+                gone = ((namespace, name),) if event.value is None else ()
+            if changed:
+                self._gangs.stir_held()
+                self._gangs.stir(self._clock())
+            self._happened = True
+            self._changed.notify_all()
+        for key in gone:
+            self.applier.forget(resource_claims.path(*key))
+
+    def _stir(self) -> None:
+        with self._changed:
+            self._gangs.stir(self._clock())
+            self._happened = True
+            self._changed.notify_all()
+
     def _step(self, term: int) -> None:
         try:
             self._begin(term)
@@ -186,12 +215,15 @@ class GangKeeper:
             held = self._desk.held(PREFIX)
             with self._changed:
                 self._gangs.begin(held, now)
+            if self._claimer is not None:
+                self._claimer.raise_barrier()
             self._term_begun, self._read_at = term, now + READ_SECONDS
         graph = self._graph()
         if graph is not None and graph.generation != self._generation:
             self._generation = graph.generation
             with self._changed:
                 self._gangs.stir(now)
+                self._gangs.look_again()
 
     def _plan(self) -> Plan:
         with self._changed:
@@ -200,7 +232,12 @@ class GangKeeper:
     def _place(self, attempts: tuple[Attempt, ...]) -> None:
         """All of them in one write of the ledger, in their order."""
         begun = [
-            (one.key, self._desk.placing(one.key.id, one.asked.content, one.asked.parsed, lasting=True))
+            (
+                one.key,
+                self._desk.placing(
+                    one.key.id, one.asked.content, one.asked.parsed, lasting=True, by_claim=one.asked.by_claim
+                ),
+            )
             for one in attempts
         ]
         for key, future in begun:
@@ -213,9 +250,27 @@ class GangKeeper:
                 self._gangs.placed(key, found if isinstance(found, str) else found.answer, self._clock())
 
     def _write(self, step: Step, term: int) -> None:
+        if isinstance(step, ClaimStep):
+            self._write_claim(step, term)
+            return
         path = pod_changes.path_of(step.pod.namespace, step.pod.name)
         nics = self._nics(step) if isinstance(step, Lift) else ""
         self.applier.want(path, pod_changes.change(step, nics), term)
+
+    def _write_claim(self, step: ClaimStep, term: int) -> None:
+        if self._claimer is None:
+            return
+        try:
+            self.applier.want(claim_changes.path_of(step), self._claimer.change(step), term)
+        except ReadError as error:  # the node's agent may say it later
+            if isinstance(step, MakeClaim):
+                self._write(Say(step.pod, str(error)), term)
+
+    def _send(self, path: str, wanted: PodChange | ClaimChange) -> None:
+        if isinstance(wanted, PodChange):
+            pod_changes.write(self._client, path, wanted)
+        else:
+            claim_changes.write(self._client, path, wanted)
 
     def _nics(self, step: Lift) -> str:
         """The NICs nearest to the GPUs that the pod gets, in the order of these."""

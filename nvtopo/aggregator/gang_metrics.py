@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from nvtopo.aggregator.gang_keeper import GangKeeper
-from nvtopo.placement.gang_steps import Result
+from nvtopo.placement.gang_steps import ClaimFigures, Result
 from nvtopo.placement.pods import GpuPod
 from nvtopo.sinks.metrics.series import Family, Series, counter, declared, gauge, info
 
@@ -24,6 +24,27 @@ WRITES = counter(
     ("result",),
     source="the API server's answers",
     absent=_NOT_ASKED,
+)
+_NO_CLAIMS: Final = "the aggregator runs without `--gang-claims`"
+BARRIER = gauge(
+    "nvtopo_aggregator_gang_barrier",
+    "Whether gangs whose pods ask for GPUs by claims are held until all of their pods have their GPUs: 1, or 0 if the"
+    " API server does not know binding conditions.",
+    source="the ResourceSlice `nvtopo-gangs.topo.nvtopo.io`, as the API server keeps it",
+    absent=f"{_NO_CLAIMS}; this replica has not led yet",
+)
+HELD = gauge(
+    "nvtopo_aggregator_gangs_held",
+    "Number of gangs that are held now, since not all of their pods have their GPUs.",
+    source="the claims of their pods",
+    absent=_NO_CLAIMS,
+)
+GIVEN_BACK = counter(
+    "nvtopo_aggregator_gangs_given_back_total",
+    "Number of times that this replica gave all GPUs of a gang back, since one went to another claim or not all came in"
+    " time. The gang is placed anew.",
+    source="the claims of their pods",
+    absent=_NO_CLAIMS,
 )
 _NOT_SAID: Final = "no pod of the gang has the annotation"
 _NAMES: Final = ("namespace", "gang", "level")
@@ -80,7 +101,17 @@ def families(keeper: GangKeeper) -> Iterator[Family]:
     gangs.add(figures.placed, "placed")
     for outcome, count in keeper.applier.figures.outcomes.items():
         writes.add(count, outcome.value)
-    yield from (gangs, writes, workloads(keeper.bound), *measured(keeper.results))
+    yield from (gangs, writes, *claims(keeper.barrier, keeper.claim_figures))
+    yield from (workloads(keeper.bound), *measured(keeper.results))
+
+
+def claims(barrier: bool | None, figures: ClaimFigures | None) -> Iterator[Family]:  # noqa: FBT001 - a value, no switch
+    """How the barrier does."""
+    there, held, given_back = Family(BARRIER), Family(HELD), Family(GIVEN_BACK)
+    there.add(None if barrier is None else int(barrier))
+    held.add(None if figures is None else figures.held)
+    given_back.add(None if figures is None else figures.given_back)
+    yield from (there, held, given_back)
 
 
 def workloads(pods: tuple[GpuPod, ...]) -> Family:

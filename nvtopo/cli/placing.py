@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from nvtopo.cli.option_group import option_group
+from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
     from nvtopo.aggregator.access import Access
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nvtopo.aggregator.loop import Aggregator
     from nvtopo.aggregator.node_load import NodeLoads
     from nvtopo.aggregator.placements import Placements
+    from nvtopo.cluster.graph import ClusterGraph
     from nvtopo.kube.client import Client
     from nvtopo.sinks.metrics.series import Family
 
@@ -29,6 +31,7 @@ class PlacingOptions(NamedTuple):
     scheduler_extender: bool = False
     allocations: bool = False
     gangs: bool = False
+    gang_claims: bool = False
 
 
 placing_options = option_group(
@@ -52,6 +55,13 @@ placing_options = option_group(
         show_default=True,
         help="Place gangs of gated pods, and count the GPUs of all pods."
         " This takes the right to follow and patch pods.",
+    ),
+    click.option(
+        "--gang-claims/--no-gang-claims",
+        default=PlacingOptions().gang_claims,
+        show_default=True,
+        help="Beside --gangs: make the ResourceClaims of pods that ask for GPUs by claim, of exactly those GPUs that"
+        " were chosen, and hold each gang until all of its pods have theirs.",
     ),
 )
 
@@ -81,28 +91,40 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
 ) -> Placing:
     """Over the ledger of this namespace; with ``gangs`` it knows of other pods, and places gangs while this leads."""
     from nvtopo.aggregator import gang_metrics
+    from nvtopo.aggregator.counted_pods import CountedPods
     from nvtopo.aggregator.desk import NOBODY_ASKS, Desk
-    from nvtopo.aggregator.gang_keeper import CountedPods, GangKeeper
+    from nvtopo.aggregator.device_watch import DeviceWatch
+    from nvtopo.aggregator.gang_claimer import GangClaimer
+    from nvtopo.aggregator.gang_keeper import GangKeeper
     from nvtopo.aggregator.holdings import Holdings
     from nvtopo.kube.allocations import Allocations
     from nvtopo.kube.gpu_pods import GpuPods
     from nvtopo.kube.reservations import Reservations
+    from nvtopo.kube.resource_claims import ResourceClaims
+    from nvtopo.kube.resource_slices import ResourceSlices
+    from nvtopo.placement.devices import NOTHING_CLAIMED
 
+    if asked.gang_claims and not asked.gangs:
+        raise UsageError("--gang-claims: expected --gangs beside it")
     holdings = Holdings(Allocations(client)) if asked.allocations else None
     counted = CountedPods()
+    graph: Callable[[], ClusterGraph | None] = lambda: aggregator.graph  # noqa: E731
+    devices = DeviceWatch(ResourceSlices(client), ResourceClaims(client), graph) if asked.gang_claims else None
     desk = Desk(
-        lambda: aggregator.graph,
+        graph,
         Reservations(client, namespace, time.time),
         time.time,
         used=holdings.use if holdings else lambda: NOBODY_ASKS,
         counted=counted.counted,
         load=loads.known if loads else lambda _seconds: MappingProxyType({}),
+        claimed=devices.claimed if devices else lambda: NOTHING_CLAIMED,
     )
     found = Placing(desk, asked.scheduler_extender, (holdings.run,) if holdings else ())
     if loads is not None:
         found = found._replace(loops=(*found.loops, loads.run), families=(loads.families,))
     if not asked.gangs:
         return found
-    keeper = GangKeeper(GpuPods(client), counted, desk, client, term=term, graph=lambda: aggregator.graph)
-    loops = (*found.loops, keeper.run, keeper.applier.run)
+    claimer = GangClaimer(devices, client, graph, time.time) if devices else None
+    keeper = GangKeeper(GpuPods(client), counted, desk, client, term=term, graph=graph, claimer=claimer)
+    loops = (*found.loops, keeper.run, keeper.applier.run, *((devices.run,) if devices else ()))
     return found._replace(loops=loops, families=(*found.families, partial(gang_metrics.families, keeper)))

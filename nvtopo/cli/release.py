@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nvtopo.cli.common_options import kubeconfig_option
-from nvtopo.errors import NotFound, UsageError
+from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
     from nvtopo.kube.client import Client
@@ -23,30 +23,43 @@ NONE_WAITED = 1
 def command(gangs: tuple[str, ...], namespace: str | None, every: bool, kubeconfig: Path | None) -> None:
     """Lift the gates of gangs that wait for a place, without giving them one.
 
-    This is what to do before nvtopo is uninstalled, and when its aggregator is gone. It takes the right to list and
-    patch pods. Exits 1 if no pod waited.
+    Pods that ask for GPUs by claims get claims of any GPUs, and those that wait for the rest of their gang start
+    without it. This is what to do before nvtopo is uninstalled, and when its aggregator is gone. It takes the right to
+    list and patch pods, and for claims to list, create and delete resourceclaims and to patch their status. Exits 1 if
+    no pod waited.
     """
     if bool(gangs) == every:
         raise UsageError("release: expected names of gangs, or --all")
-    from nvtopo.kube import pod_changes
+    from nvtopo.errors import NotFound
+    from nvtopo.kube import claim_release, pod_changes
     from nvtopo.kube.client import connect
     from nvtopo.placement.gang_steps import Lift
 
-    lifted = 0
+    released = 0
     with connect(kubeconfig) as client:
-        for pod in _gated(client, namespace):
-            if every or pod.gang in gangs:
-                try:
-                    pod_changes.write(client, pod_changes.path_of(*pod.key), pod_changes.change(Lift(pod)))
-                except NotFound:
-                    continue
-                lifted += 1
-    click.echo(f"released {lifted} pod{'' if lifted == 1 else 's'}")
-    if not lifted:
+        pods = [pod for pod in _waiting(client, namespace) if every or pod.gang in gangs]
+        claims = claim_release.own_claims(client) if any(pod.claim for pod in pods) else None
+        for pod in pods:
+            try:
+                pod_changes.write(client, pod_changes.path_of(*pod.key), pod_changes.change(Lift(pod)))
+                if claims is not None and pod.claim:
+                    claim_release.release(client, pod, claims.of(pod), _now())
+            except NotFound:
+                continue
+            released += 1
+    click.echo(f"released {released} pod{'' if released == 1 else 's'}")
+    if not released:
         raise click.exceptions.Exit(NONE_WAITED)
 
 
-def _gated(client: "Client", namespace: str | None) -> "list[GpuPod]":
+def _now() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _waiting(client: "Client", namespace: str | None) -> "list[GpuPod]":
+    """Pods with a gate, and those that wait for the others of their gang, or for a claim that nobody makes."""
     from urllib.parse import quote
 
     from nvtopo.kube import gpu_pods
@@ -55,4 +68,8 @@ def _gated(client: "Client", namespace: str | None) -> "list[GpuPod]":
     path = gpu_pods.COLLECTION if namespace is None else f"/api/v1/namespaces/{quote(namespace, safe='')}/pods"
     items = [item for page in client.pages(path, selector=GANG) for item in page.items]
     pods = [pod for item in items if (pod := gpu_pods.decoded(item)) is not None]
-    return [pod for pod in pods if GATE in pod.gates]
+    return [pod for pod in pods if GATE in pod.gates or pod.waiting or _lacks_a_claim(pod)]
+
+
+def _lacks_a_claim(pod: "GpuPod") -> bool:
+    return bool(pod.claim) and not (pod.claim_made or pod.node or pod.ended or pod.leaving)

@@ -9,6 +9,7 @@ from nvtopo.model.formats.listing import listed
 from nvtopo.model.records.node import Gpu, Nic, NodeTopology
 
 GPU_DRIVER: Final = "gpu.nvidia.com"
+OWN_DRIVER: Final = "topo.nvtopo.io"
 STANDARD: Final = "resource.kubernetes.io/"
 _MOST_NAMED: Final = 8
 

@@ -8,6 +8,7 @@ more device stands for the whole node, since the scheduler takes seconds over as
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
+from nvtopo.cluster.slices import OWN_DRIVER
 from nvtopo.model.conclusions import fabric, health_words, meshes, rails
 from nvtopo.model.conclusions.complexes import Complex, complexes
 from nvtopo.model.conclusions.distance import Distances
@@ -16,7 +17,7 @@ from nvtopo.model.conclusions.health_kinds import KINDS, Level, Reason
 from nvtopo.model.formats import cpulist
 from nvtopo.model.records.node import Gpu, Nic, NodeTopology
 
-DRIVER: Final = "topo.nvtopo.io"
+DRIVER: Final = OWN_DRIVER
 STANDARD: Final = "resource.kubernetes.io"
 NIC_DRIVER: Final = "dra.net"
 BUS_ID: Final = f"{STANDARD}/pciBusID"

@@ -5,7 +5,6 @@ The API server can't select pods by what they ask for, so all of them come by; n
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from math import inf
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ import msgspec
 
 from nvtopo.kube.client import Client
 from nvtopo.kube.following import FORBIDDEN_SECONDS, Changed, Collection, Following, Listed, Read, Words
+from nvtopo.kube.timestamps import unix
 from nvtopo.model.records.record import Record
 from nvtopo.placement import pods
 from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodSeen, PodsListed
@@ -70,6 +70,12 @@ class _Gate(Record, frozen=True, kw_only=True):
 
 class _Claim(Record, frozen=True, kw_only=True):
     name: str = ""
+    resource_claim_template_name: str = ""
+
+
+class _ClaimStatus(Record, frozen=True, kw_only=True):
+    name: str = ""
+    resource_claim_name: str | None = None
 
 
 class _Terms(Record, frozen=True, kw_only=True):
@@ -96,6 +102,7 @@ class _Spec(Record, frozen=True, kw_only=True):
 
 class _Status(Record, frozen=True, kw_only=True):
     phase: str = ""
+    resource_claim_statuses: list[_ClaimStatus] | None = None
 
 
 class _Pod(Record, frozen=True, kw_only=True):
@@ -169,12 +176,19 @@ def _kept(pod: _Pod) -> GpuPod | None:
     gang = labels.get(pods.GANG, "")
     if not pod.metadata.name or not (gpus or gang or pod.spec.resource_claims):
         return None
+    claim, claimed = _claimed(pod.spec)
     required = pod.spec.affinity and pod.spec.affinity.node_affinity and pod.spec.affinity.node_affinity.required
     return GpuPod(
         namespace=pod.metadata.namespace,
         name=pod.metadata.name,
         uid=pod.metadata.uid,
         gpus=gpus,
+        claimed=claimed,
+        claim=claim,
+        claim_made=next(
+            (one.resource_claim_name or "" for one in pod.status.resource_claim_statuses or () if one.name == claim), ""
+        ),
+        lifted_for=notes.get(pods.CLAIM, ""),
         node=pod.spec.node_name,
         ended=pod.status.phase in ("Succeeded", "Failed"),
         leaving=pod.metadata.deletion_timestamp is not None,
@@ -189,7 +203,7 @@ def _kept(pod: _Pod) -> GpuPod | None:
         reservation=notes.get(pods.RESERVATION, ""),
         status=notes.get(pods.STATUS, ""),
         priority=pod.spec.priority or 0,
-        created=_unix(pod.metadata.creation_timestamp),
+        created=unix(pod.metadata.creation_timestamp),
         measured=(_measure(notes.get(pods.MEASURED_BUS, "")), _measure(notes.get(pods.MEASURED_STEP, ""))),
         terms=tuple(required.node_selector_terms or ()) if required else (),
     )
@@ -205,6 +219,18 @@ def _gpus(spec: _Spec) -> int:
         else:
             first = max(first, sidecars + _asked(one))
     return max(beside + sidecars, first)
+
+
+def _claimed(spec: _Spec) -> tuple[str, int]:
+    """The claim that is to be made for it, and of how many GPUs; 0 if that can't be: there are two, or too many."""
+    found = {
+        one.name: _number(one.resource_claim_template_name.removeprefix(pods.TEMPLATE)) or 0
+        for one in spec.resource_claims or ()
+        if one.resource_claim_template_name.startswith(pods.TEMPLATE)
+    }
+    first = next(iter(found), "")
+    can_be = len(found) == 1 and found[first] <= pods.MOST_CLAIMED
+    return first, found[first] if can_be else 0
 
 
 def _asked(container: _Container) -> int:
@@ -229,10 +255,3 @@ def _order(said: dict[str, str]) -> tuple[int, ...]:
     inner = next((found for name in _INNER if (found := _number(said.get(name, ""))) is not None), None)
     outer = _number(said.get(_OUTER, ""))
     return tuple(found for found in (outer, inner) if found is not None)
-
-
-def _unix(text: str) -> float:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0

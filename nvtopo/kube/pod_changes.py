@@ -11,7 +11,7 @@ import msgspec
 
 from nvtopo.kube.client import Client
 from nvtopo.placement import pods
-from nvtopo.placement.gang_steps import Fail, Lift, Say, Step
+from nvtopo.placement.gang_steps import Fail, Lift, Say
 from nvtopo.placement.pods import GpuPod
 
 _MERGE: Final = "application/merge-patch+json"
@@ -29,7 +29,7 @@ def path_of(namespace: str, name: str) -> str:
     return f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(name, safe='')}"
 
 
-def change(step: Step, nics: str = "") -> PodChange:
+def change(step: Lift | Say | Fail, nics: str = "") -> PodChange:
     """The patch; ``nics`` are those near to the GPUs that the pod gets. A pod of another UID refuses it."""
     match step:
         case Say(pod, reason):
@@ -37,13 +37,19 @@ def change(step: Step, nics: str = "") -> PodChange:
         case Fail(pod, reason):
             status = {"phase": "Failed", "reason": "PlacementTimeout", "message": reason}
             return PodChange(msgspec.json.encode({"metadata": {"uid": pod.uid}, "status": status}), of_status=True)
-        case Lift(pod, reservation, rank):
-            notes: dict[str, str | None] = {pods.STATUS: None}
+        case Lift(pod, reservation, rank, claim):
             spec: dict[str, Any] = {"schedulingGates": _other_gates(pod)}
-            if rank is not None:
-                gpus = ",".join(map(str, rank.gpus))
-                notes |= {pods.RESERVATION: reservation, pods.RANK: str(rank.rank), pods.GPUS: gpus}
-                notes |= {pods.NICS: nics} if nics else {}
+            if rank is None:
+                left = dict.fromkeys((pods.STATUS, *(_PLACE if pod.lifted_for else ())))
+                return _patch(pod, annotations=left, spec=spec)
+            gpus = ",".join(map(str, rank.gpus))
+            notes: dict[str, str | None] = {pods.STATUS: None, pods.RESERVATION: reservation}
+            notes |= {pods.RANK: str(rank.rank), pods.GPUS: gpus}
+            if nics or pod.lifted_for:
+                notes[pods.NICS] = nics or None
+            if claim:
+                notes[pods.CLAIM] = claim
+            else:
                 spec["affinity"] = {"nodeAffinity": {_REQUIRED: {"nodeSelectorTerms": _terms(pod, rank.node)}}}
             return _patch(pod, annotations=notes, spec=spec)
 
@@ -58,6 +64,7 @@ def write(client: Client, path: str, wanted: PodChange) -> None:
     client.request("PATCH", target, body=wanted.document, content_type=_MERGE)
 
 
+_PLACE: Final = (pods.CLAIM, pods.RESERVATION, pods.RANK, pods.GPUS, pods.NICS)
 _REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 
 

@@ -10,7 +10,7 @@ from nvtopo.errors import ParseError
 from nvtopo.model.records.record import Record
 from nvtopo.placement import document
 from nvtopo.placement.document import Parsed
-from nvtopo.placement.pods import GANG, SIZE, WISHES, GpuPod, in_order
+from nvtopo.placement.pods import GANG, MOST_CLAIMED, SIZE, TEMPLATE, WISHES, GpuPod, in_order
 from nvtopo.wire import yaml
 from nvtopo.wire.documents import reason
 
@@ -52,6 +52,8 @@ class Asked(NamedTuple):
     """The request in the same bytes each time."""
     parsed: Parsed
     timing: Timing
+    by_claim: bool = False
+    """Whether its pods ask for GPUs by claims."""
 
 
 def key_of(pod: GpuPod) -> Key:
@@ -69,16 +71,24 @@ def asked(key: Key, pods: Collection[GpuPod]) -> Asked:
     for name, values in ((SIZE, {pod.size for pod in pods}), (WISHES, {pod.wishes for pod in pods})):
         if len(values) > 1:
             raise ParseError(f"{name}: expected the same on each pod of {key.gang}, got {len(values)} different ones")
-    sizes = {pod.gpus for pod in others}
-    if len(sizes) > 1 or not first.gpus or 0 in sizes:
-        raise ParseError(f"{key.gang}: expected pods that ask for equally many nvidia.com/gpu, the first one aside")
-    leads = bool(sizes) and first.gpus not in sizes
+    _same_way(key, pods)
+    sizes = {pod.asks for pod in others}
+    if len(sizes) > 1 or not first.asks or 0 in sizes:
+        how = f"{TEMPLATE}N, N up to {MOST_CLAIMED}, each by one claim" if first.claim else "nvidia.com/gpu"
+        raise ParseError(f"{key.gang}: expected pods that ask for equally many {how}, the first one aside")
+    leads = bool(sizes) and first.asks not in sizes
     wishes, timing = _said(first.wishes)
-    spec = {"pods": len(pods) - leads, "gpusPerPod": min(sizes, default=first.gpus), **wishes}
+    spec = {"pods": len(pods) - leads, "gpusPerPod": min(sizes, default=first.asks), **wishes}
     if leads:
-        spec["leader"] = {"gpus": first.gpus}
+        spec["leader"] = {"gpus": first.asks}
     content = _in_order({"metadata": {"name": key.gang}, "spec": spec})
-    return Asked(content, document.parse(content, _SUBJECT), timing)
+    return Asked(content, document.parse(content, _SUBJECT), timing, by_claim=bool(first.claim))
+
+
+def _same_way(key: Key, pods: Collection[GpuPod]) -> None:
+    """All by claims, or all of a device plugin."""
+    if len({bool(pod.claim) for pod in pods}) > 1 or any(pod.claim and pod.gpus for pod in pods):
+        raise ParseError(f"{key.gang}: expected GPUs by claims alone or nvidia.com/gpu alone, got both")
 
 
 def size_of(pods: Collection[GpuPod]) -> int:

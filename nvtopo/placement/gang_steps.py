@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from nvtopo.placement.device_claims import DeviceClaim
 from nvtopo.placement.gang import Asked, Key, ranked
 from nvtopo.placement.pods import GpuPod
 from nvtopo.placement.result import Assignment, Rank
@@ -21,6 +22,8 @@ class Lift(NamedTuple):
     pod: GpuPod
     reservation: str = ""
     rank: Rank | None = None
+    claim: str = ""
+    """The claim that says its node too, and by which the barrier holds it."""
 
 
 class Say(NamedTuple):
@@ -37,7 +40,37 @@ class Fail(NamedTuple):
     reason: str
 
 
-Step = Lift | Say | Fail
+class MakeClaim(NamedTuple):
+    """A claim that is to be made for a pod; without a rank it is one of any GPUs."""
+
+    pod: GpuPod
+    name: str
+    reservation: str = ""
+    rank: Rank | None = None
+    barrier: bool = False
+    """Whether it asks for the device that holds its pod until the gang is whole."""
+
+
+class OpenClaim(NamedTuple):
+    """A claim whose pod may be bound."""
+
+    claim: DeviceClaim
+
+
+class FreeClaim(NamedTuple):
+    """A claim whose devices kube-scheduler is to take back."""
+
+    claim: DeviceClaim
+
+
+class DropClaim(NamedTuple):
+    """A claim without devices that is to be deleted."""
+
+    claim: DeviceClaim
+
+
+ClaimStep = MakeClaim | OpenClaim | FreeClaim | DropClaim
+Step = Lift | Say | Fail | ClaimStep
 
 
 class Plan(NamedTuple):
@@ -69,11 +102,27 @@ class Figures(NamedTuple):
     placed: int
 
 
-def lifts(key: Key, pods: Collection[GpuPod], answer: Assignment) -> Iterator[Lift]:
-    """The gates that are still to be lifted, with the ranks that no pod has."""
-    waiting = [pod for pod in pods if pod.gated]
-    held = {pod.rank for pod in pods if not pod.ended and not pod.gated and pod.reservation == key.id}
+class ClaimFigures(NamedTuple):
+    """How the barrier does."""
+
+    held: int
+    """Gangs whose pods it holds."""
+    given_back: int
+    """How often a gang's GPUs were given back so far."""
+
+
+def places(key: Key, pods: Collection[GpuPod], answer: Assignment) -> Iterator[tuple[GpuPod, Rank]]:
+    """The pods that wait, each with one of the ranks that no other pod has."""
+    waiting = [pod for pod in pods if pod.waiting]
+    held = {pod.rank for pod in pods if not pod.ended and not pod.waiting and pod.reservation == key.id}
     ranks = {rank.rank: rank for rank in answer.ranks if rank.rank not in held}
     for number, pod in ranked(waiting, ranks.keys()).items():
-        if pod.gpus == len(ranks[number].gpus):
-            yield Lift(pod, key.id, ranks[number])
+        if pod.asks == len(ranks[number].gpus):
+            yield pod, ranks[number]
+
+
+def lifts(key: Key, pods: Collection[GpuPod], answer: Assignment) -> Iterator[Lift]:
+    """The gates that are still to be lifted of pods without claims."""
+    for pod, rank in places(key, pods, answer):
+        if not pod.claim:
+            yield Lift(pod, key.id, rank)

@@ -5,86 +5,46 @@ that follows from its name: who takes over in the middle finds the reservation a
 answer. A pod that comes for one that is gone gets that one's rank and GPUs. The reservation ends with the last pod.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from math import inf
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec.structs import replace
 
-from nvtopo.errors import ParseError
 from nvtopo.placement.cost import PS_PER_SECOND
-from nvtopo.placement.gang import Asked, Key, Timing, asked, key_of, size_of, timing_of
-from nvtopo.placement.gang_steps import Attempt, Fail, Figures, Lift, Plan, Result, Say, Step, lifts
+from nvtopo.placement.device_claims import DeviceClaim
+from nvtopo.placement.gang import Asked, Key, key_of
+from nvtopo.placement.gang_claims import GangClaims
+from nvtopo.placement.gang_state import FIRST_SECONDS, LONGEST_REASON, LONGEST_SECONDS, Found, Gang
+from nvtopo.placement.gang_steps import Attempt, ClaimFigures, Fail, Figures, Lift, Plan, Result, Step, lifts
 from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodSeen, PodsListed, in_order
 from nvtopo.placement.result import Assignment, NoFit, PlacementResult
 
-FIRST_SECONDS: Final = 1.0
-LONGEST_SECONDS: Final = 60.0
-"""Between two attempts: the first pause, doubled each time, and the longest."""
 ORPHAN_SECONDS: Final = 30.0
 """After a change of leaders, until a reservation whose pods were not seen is given back: a watch may lag."""
 #: Placed in one step; the others are next.
 _MOST_ATTEMPTS: Final = 64
 _LARGEST_EXPONENT: Final = 16
-_LONGEST_REASON: Final = 400
+_NO_CLAIMS: Final = "its pods ask for GPUs by claims, for which the aggregator needs --gang-claims"
 #: Gangs that have series of their own.
 _MOST_RESULTS: Final = 500
-
-
-class _Gang:
-    """One gang."""
-
-    def __init__(self, found: "_Found | None" = None) -> None:
-        self.pods: dict[str, GpuPod] = {}
-        self.answer = found.answer if found else None
-        self.keep_until = found.keep_until if found else 0.0
-        self.timing: Timing | None = None
-        self.expired = False
-        self.reason = ""
-        self.attempts = 0
-        self.tried_at = 0.0
-        self.due_at = 0.0
-
-    @property
-    def waiting(self) -> list[GpuPod]:
-        return [pod for pod in self.pods.values() if pod.gated]
-
-    @property
-    def holding(self) -> int:
-        return sum(not pod.ended for pod in self.pods.values())
-
-    def deadline(self, waiting: list[GpuPod]) -> float:
-        """When those that wait wait no longer."""
-        if self.timing is None:
-            self.timing = timing_of(waiting)
-        if self.timing.timeout_seconds is None or self.timing.on_timeout == "wait":
-            return inf
-        return min(pod.created for pod in waiting) + self.timing.timeout_seconds
-
-    def changed(self) -> None:
-        """Something happened to one of its pods."""
-        self.timing = None
-        self.due_at = min(self.due_at, self.tried_at + FIRST_SECONDS)
-
-
-class _Found(NamedTuple):
-    """A reservation that the ledger had, and until when it is not given back."""
-
-    answer: Assignment
-    keep_until: float
 
 
 class Gangs:
     """All gangs. Until ``begin`` nothing is known of reservations, and nothing is to be done."""
 
-    def __init__(self) -> None:
-        self._gangs: dict[Key, _Gang] = {}
+    def __init__(self, claims: GangClaims | None = None) -> None:
+        """``claims`` makes those of pods that ask for GPUs by claim; without it no such gang is placed."""
+        self._claims = claims
+        self._gangs: dict[Key, Gang] = {}
+        self._of_uid: dict[str, Key] = {}
         self._keys: dict[tuple[str, str], Key] = {}
-        self._orphans: dict[str, _Found] = {}
+        self._orphans: dict[str, Found] = {}
         self._fresh: set[Key] = set()
         self._listed = False
         self._begun = False
+        self._given_back = 0
 
     @property
     def figures(self) -> Figures:
@@ -92,6 +52,12 @@ class Gangs:
         placed = sum(gang.answer is not None for gang in self._gangs.values())
         waiting = sum(gang.answer is None and bool(gang.waiting) for gang in self._gangs.values())
         return Figures(waiting, placed)
+
+    @property
+    def claim_figures(self) -> ClaimFigures:
+        """Of the barrier at this moment."""
+        held = sum(gang.answer is not None and gang.look_at < inf for gang in self._gangs.values())
+        return ClaimFigures(held, self._given_back)
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -124,9 +90,39 @@ class Gangs:
             case PodGone(namespace, name):
                 self._forget((namespace, name))
 
+    def list_claims(self, claims: Mapping[str, DeviceClaim]) -> tuple[tuple[str, str], ...]:
+        """All ResourceClaims there are; which of ours are gone."""
+        if self._claims is None:
+            return ()
+        gone = self._claims.own.list(claims)
+        self._claims.listed = True
+        for key in [key for key, gang in self._gangs.items() if gang.by_claim]:
+            self._touch(key)
+        return gone
+
+    def see_claim(self, key: tuple[str, str], claim: DeviceClaim | None) -> None:
+        """One that came, changed or went."""
+        if self._claims is None:
+            return
+        pod = self._claims.own.pod_of(key) or (claim.pod if claim is not None else "")
+        if claim is None:
+            self._claims.own.forget(key)
+        else:
+            self._claims.own.see(claim)
+        if pod in self._of_uid:
+            self._touch(self._of_uid[pod])
+
+    def stir_held(self) -> None:
+        """Claims hold other GPUs than before: gangs that the barrier holds are looked at."""
+        self._fresh.update(key for key, gang in self._gangs.items() if gang.look_at < inf)
+
+    def look_again(self) -> None:
+        """Something that was not known of nodes may be known now: gangs whose pods still wait are looked at."""
+        self._fresh.update(key for key, gang in self._gangs.items() if gang.by_claim and gang.waiting)
+
     def begin(self, reservations: Mapping[str, Assignment], now: float) -> None:
         """A new term, or what the ledger has was read again: these are all reservations of gangs."""
-        found = {key: _Found(answer, now + ORPHAN_SECONDS) for key, answer in reservations.items()}
+        found = {key: Found(answer, now + ORPHAN_SECONDS) for key, answer in reservations.items()}
         known = {key: one for key, one in self._orphans.items() if key in found}
         self._orphans = found | known
         for key, gang in self._gangs.items():
@@ -146,12 +142,13 @@ class Gangs:
         gang = self._gangs.get(key)
         if gang is None:  # its pods went meanwhile
             if isinstance(answer, Assignment):
-                self._orphans[key.id] = _Found(answer, now)
+                self._orphans[key.id] = Found(answer, now)
             return
         self._fresh.add(key)
         gang.tried_at = now
         if isinstance(answer, Assignment):
             gang.answer, gang.keep_until, gang.reason, gang.attempts = answer, 0.0, "", 0
+            gang.lost = ""
             return
         gang.reason = answer.reason if isinstance(answer, NoFit) else answer
         gang.due_at = now + min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(gang.attempts, _LARGEST_EXPONENT))
@@ -161,7 +158,9 @@ class Gangs:
         """It is no longer in the ledger."""
         self._orphans.pop(reservation, None)
         for key in [key for key, gang in self._gangs.items() if key.id == reservation]:
-            self._gangs[key].answer = None
+            gang = self._gangs[key]
+            self._given_back += bool(gang.lost)
+            gang.answer, gang.reason, gang.lost, gang.look_at = None, gang.lost, "", inf
             self._touch(key)
             self._drop_empty(key)
 
@@ -170,14 +169,14 @@ class Gangs:
         moments = [found.keep_until for found in self._orphans.values()]
         for gang in self._gangs.values():
             if gang.answer is not None:
-                moments += [] if gang.holding else [gang.keep_until]
+                moments += [gang.look_at] if gang.holding else [gang.keep_until]
             elif (waiting := gang.waiting) and not gang.expired:
                 moments += [gang.due_at, gang.deadline(waiting)]
         return max(0.0, min(moments, default=inf) - now)
 
     def plan(self, now: float) -> Plan:
         """What is to be done now. A step is named once, and again after ``begin`` or a change of one of its pods."""
-        if not (self._listed and self._begun):
+        if not (self._listed and self._begun and (self._claims is None or self._claims.listed)):
             return Plan((), (), ())
         ended = [key for key, found in self._orphans.items() if found.keep_until <= now]
         attempts: list[tuple[int, float, Attempt]] = []
@@ -186,21 +185,65 @@ class Gangs:
             if gang.answer is not None:
                 if gang.holding:
                     gang.keep_until = 0.0  # what is seen to end from here on has ended
-                if not gang.holding and gang.keep_until <= now:
+                    steps += self._round(key, gang, gang.answer, now)
+                if gang.lost or (not gang.holding and gang.keep_until <= now):
                     ended.append(key.id)
-                elif key in self._fresh:
-                    steps += lifts(key, gang.pods.values(), gang.answer)
             elif waiting := gang.waiting:
-                if gang.deadline(waiting) <= now:
-                    steps += _late(gang, waiting, fresh=key in self._fresh)
-                elif gang.due_at <= now and (found := _whole(key, gang, waiting)):
-                    first = in_order(waiting)[0]
-                    attempts.append((-first.priority, min(pod.created for pod in waiting), Attempt(key, found)))
-                else:
-                    steps += _says(gang, waiting)
+                (attempt, found) = self._unplaced(key, gang, waiting, now)
+                steps += found
+                if attempt is not None:
+                    attempts.append((-in_order(waiting)[0].priority, min(pod.created for pod in waiting), attempt))
         self._fresh.clear()
         attempts.sort(key=lambda one: one[:2])
         return Plan(tuple(ended), tuple(attempt for *_order, attempt in attempts[:_MOST_ATTEMPTS]), tuple(steps))
+
+    def _unplaced(
+        self, key: Key, gang: Gang, waiting: list[GpuPod], now: float
+    ) -> tuple[Attempt | None, Iterable[Step]]:
+        """A gang without a place: whether it is tried now, and its next steps."""
+        if gang.deadline(waiting) <= now:
+            return None, self._late(gang, waiting, fresh=key in self._fresh)
+        clearing = None if self._claims is None else self._claims.clearing(waiting)
+        if clearing is not None:
+            gang.due_at = inf  # until one of them is gone
+            return None, clearing
+        asked = self._whole(key, gang, waiting, now) if gang.due_at <= now else None
+        return (None, gang.says(waiting)) if asked is None else (Attempt(key, asked), ())
+
+    def _round(self, key: Key, gang: Gang, answer: Assignment, now: float) -> list[Step]:
+        """The next steps of a gang that has its place."""
+        if key not in self._fresh and gang.look_at > now:
+            return []
+        steps: list[Step] = [*lifts(key, gang.pods.values(), answer)]
+        if gang.by_claim and self._claims is not None:
+            found = self._claims.round(key, gang.pods.values(), answer, now)
+            steps += found.steps
+            gang.lost, gang.look_at = found.lost, found.until
+        return steps
+
+    def _whole(self, key: Key, gang: Gang, waiting: list[GpuPod], now: float) -> Asked | None:
+        """What it asks for, if it is whole and can be placed; else why not is its reason."""
+        why = ""
+        if gang.by_claim:
+            why = self._claims.unready_for(waiting) if self._claims is not None else _NO_CLAIMS
+        if why:
+            gang.reason, gang.due_at = why, now + LONGEST_SECONDS
+            return None
+        return gang.whole(key, waiting)
+
+    def _late(self, gang: Gang, waiting: list[GpuPod], *, fresh: bool) -> Iterator[Step]:
+        """What its time-out says, once."""
+        if gang.expired and not fresh:
+            return
+        gang.expired = True
+        reason = f"no place was found in time: {gang.reason or 'it was not tried'}"[:LONGEST_REASON]
+        if gang.timing is None or gang.timing.on_timeout != "open":
+            yield from (Fail(pod, reason) for pod in waiting)
+        elif self._claims is None:
+            yield from (Lift(pod) for pod in waiting)
+        else:
+            clearing = self._claims.clearing(waiting)
+            yield from clearing if clearing is not None else map(self._claims.opening, waiting)
 
     def _see(self, pod: GpuPod) -> None:
         key = key_of(pod) if pod.gang else None
@@ -210,18 +253,20 @@ class Gangs:
         if key is None:
             return
         if key not in self._gangs:
-            self._gangs[key] = _Gang(self._orphans.pop(key.id, None))
+            self._gangs[key] = Gang(self._orphans.pop(key.id, None))
         gang = self._gangs[key]
         known = gang.pods.get(pod.name)
         self._keys[pod.key] = key
         gang.pods[pod.name] = pod
+        self._of_uid[pod.uid] = key
         if known is None or _changed(known, pod):
             self._touch(key)
 
     def _forget(self, pod: tuple[str, str]) -> None:
         key = self._keys.pop(pod, None)
         if key is not None:
-            del self._gangs[key].pods[pod[1]]
+            gone = self._gangs[key].pods.pop(pod[1])
+            self._of_uid.pop(gone.uid, None)
             self._touch(key)
             self._drop_empty(key)
 
@@ -243,37 +288,3 @@ def _changed(before: GpuPod, now: GpuPod) -> bool:
 
 def _placed_by(pod: GpuPod) -> GpuPod:
     return replace(pod, status="", node="", measured=(None, None))
-
-
-def _whole(key: Key, gang: _Gang, waiting: list[GpuPod]) -> Asked | None:
-    """What it asks for, if it is whole; else what it lacks is its reason until something happens to one of its pods."""
-    try:
-        size, others = size_of(waiting), gang.holding - len(waiting)
-        if others:
-            gang.reason = f"{others} of its pods run or end already: all of them have to wait together"
-        elif len(waiting) != size:
-            gang.reason = f"{len(waiting)} of its {size} pods are there"
-        else:
-            return asked(key, waiting)
-    except ParseError as error:
-        gang.reason = str(error)
-    gang.due_at = inf
-    return None
-
-
-def _late(gang: _Gang, waiting: list[GpuPod], *, fresh: bool) -> Iterator[Step]:
-    """What its time-out says, once."""
-    if gang.expired and not fresh:
-        return
-    gang.expired = True
-    reason = f"no place was found in time: {gang.reason or 'it was not tried'}"[:_LONGEST_REASON]
-    opens = gang.timing is not None and gang.timing.on_timeout == "open"
-    for pod in waiting:
-        yield Lift(pod) if opens else Fail(pod, reason)
-
-
-def _says(gang: _Gang, waiting: list[GpuPod]) -> Iterator[Say]:
-    """Its reason, at the first of its pods, as long as it does not stand there."""
-    first, reason = in_order(waiting)[0], gang.reason[:_LONGEST_REASON]
-    if reason and first.status != reason:
-        yield Say(first, reason)

@@ -23,18 +23,20 @@ ZONE_PREFIX = "nvtopo.io/zone."
 """Of a label that requests may ask for, though no Node has it: the zone of a kind in an operator's file."""
 
 
-def of_graph(
+def of_graph(  # noqa: PLR0913 - what a fleet is made of, each with a default
     graph: ClusterGraph,
     held: Mapping[str, Collection[int]] = MappingProxyType({}),
     labels: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     *,
     degraded: bool = False,
     told: Collection[str] | None = None,
+    published: Mapping[str, Collection[int]] | None = None,
 ) -> Fleet:
     """The fleet of a graph.
 
     ``held`` are GPUs in use: node → indices. With ``degraded``, GPUs that get less than they should may serve too.
     ``told`` are the nodes of which it is known which GPUs pods hold, if anybody follows that: others take no pods.
+    ``published`` are the GPUs that a DRA driver gives to claims, for pods that ask by claims.
     """
     order = {name: number for number, name in enumerate(_in_order(graph))}
     nodes = sorted(graph.nodes.values(), key=lambda node: order.get(node.name, len(order)))
@@ -43,13 +45,22 @@ def of_graph(
         _host(node, tiers[node.name], held.get(node.name, ()), labels.get(node.name, {}), degraded=degraded)
         for node in nodes
     )
-    return fleet((_without_untold(host, told) for host in hosts), TIERS)
+    return fleet((_published(_without_untold(host, told), published) for host in hosts), TIERS)
 
 
 def _without_untold(host: Host, told: Collection[str] | None) -> Host:
     if told is None or host.excluded is not None or host.name in told:
         return host
     return host._replace(free=(), excluded="nobody knows which of its GPUs pods hold")
+
+
+def _published(host: Host, published: Mapping[str, Collection[int]] | None) -> Host:
+    if published is None or host.excluded is not None:
+        return host
+    there = published.get(host.name, ())
+    if not there:
+        return host._replace(free=(), excluded="no DRA driver publishes its GPUs")
+    return host.without({gpu for group in host.free for gpu in group if gpu not in there})
 
 
 def _in_order(graph: ClusterGraph) -> Iterator[str]:

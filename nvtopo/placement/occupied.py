@@ -28,6 +28,7 @@ class Occupied:
         self._reservations: dict[str, Reservation] = {}
         self._reserved: dict[str, dict[int, str]] = {}
         self._used: Held = MappingProxyType({})
+        self._claimed: Held = MappingProxyType({})
         self._counted: Counted = MappingProxyType({})
 
     def follow(self, ledger: Ledger) -> set[str]:
@@ -46,15 +47,19 @@ class Occupied:
         self._log, self._seen = ledger.log, len(ledger.log)
         return touched
 
-    def observe(self, used: Held, counted: Counted) -> set[str]:
-        """What else is in use now; the nodes where that differs from before."""
+    def observe(self, used: Held, counted: Counted, claimed: Held = MappingProxyType({})) -> set[str]:
+        """What else is in use now; the nodes where that differs from before.
+
+        ``claimed`` are held by ResourceClaims: pods that have them so are not counted.
+        """
         touched = _differing(self._used, used) | _differing(self._counted, counted)
-        self._used, self._counted = used, counted
+        touched |= _differing(self._claimed, claimed)
+        self._used, self._counted, self._claimed = used, counted, claimed
         return touched
 
     def on(self, node: str) -> frozenset[int]:
         """The GPUs of a node of which it is known that they are taken."""
-        return frozenset((*self._reserved.get(node, ()), *self._used.get(node, ())))
+        return frozenset((*self._reserved.get(node, ()), *self._used.get(node, ()), *self._claimed.get(node, ())))
 
     def left(self, host: Host) -> Host:
         """The host with what is free of it, which had all free that are well."""
@@ -73,7 +78,8 @@ class Occupied:
         """GPUs of pods beyond their reservations' share of the node; not those of which it is known which they are."""
         said, reserved = self._counted.get(node, _NOTHING), self._reserved.get(node, {})
         shares = Counter(reserved.values())
-        known = sum(gpu not in reserved for gpu in self._used.get(node, ()))
+        claimed = self._claimed.get(node, ())
+        known = sum(gpu not in reserved and gpu not in claimed for gpu in self._used.get(node, ()))
         return max(0, sum(max(0, gpus - shares[key]) for key, gpus in said.items()) - known)
 
     def _set(self, key: str, now: Reservation | None, touched: set[str]) -> None:

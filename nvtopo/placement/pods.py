@@ -17,6 +17,12 @@ GPUS: Final = "nvtopo.io/gpus"
 NICS: Final = "nvtopo.io/nics"
 RESERVATION: Final = "nvtopo.io/reservation"
 STATUS: Final = "nvtopo.io/placement-status"
+CLAIM: Final = "nvtopo.io/claim"
+"""The ResourceClaim for which a pod's gate was lifted, where the gang's barrier holds it until all have their GPUs."""
+TEMPLATE: Final = "nvtopo-gpus-"
+"""With a number the name of a claim template that does not exist: the claim of so many GPUs is made for each pod."""
+MOST_CLAIMED: Final = 31
+"""GPUs of one claim: Kubernetes gives 32 devices to one, and the gang's barrier is one of them."""
 MEASURED_BUS: Final = "nvtopo.io/measured-bus-bandwidth"
 """Bytes per second of a large collective over the gang, as the job measured it."""
 MEASURED_STEP: Final = "nvtopo.io/measured-step-seconds"
@@ -29,6 +35,15 @@ class GpuPod(Record, frozen=True, kw_only=True):
     name: Name
     uid: Name
     gpus: Annotated[int, Meta(ge=0)]
+    """Of a device plugin (``nvidia.com/gpu``)."""
+    claimed: Annotated[int, Meta(ge=0)] = 0
+    """GPUs that it asks for by a claim which is made once it has its place."""
+    claim: Name = ""
+    """The name of that claim in the pod; empty if it has none."""
+    claim_made: Name = ""
+    """The ResourceClaim that Kubernetes took for it."""
+    lifted_for: Name = ""
+    """The ResourceClaim for which its gate was lifted; empty where no barrier holds it."""
     node: Name = ""
     """Where it is bound; empty before."""
     ended: bool = False
@@ -63,9 +78,20 @@ class GpuPod(Record, frozen=True, kw_only=True):
         return self.namespace, self.name
 
     @property
+    def asks(self) -> int:
+        """GPUs, however it asks for them."""
+        return self.gpus + self.claimed
+
+    @property
     def gated(self) -> bool:
         """Whether it waits for us."""
         return GATE in self.gates and not self.ended and not self.leaving
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it has no node yet and can still be placed elsewhere: it is gated, or held by the barrier."""
+        held = bool(self.lifted_for) and not self.node and not self.ended and not self.leaving
+        return self.gated or held
 
 
 class PodsListed(NamedTuple):

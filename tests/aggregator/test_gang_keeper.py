@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from nvtopo.aggregator import gang_metrics
+from nvtopo.aggregator.counted_pods import CountedPods
 from nvtopo.aggregator.desk import Desk
-from nvtopo.aggregator.gang_keeper import CountedPods, GangKeeper
+from nvtopo.aggregator.gang_keeper import GangKeeper
 from nvtopo.errors import ApiError
 from nvtopo.kube.client import Client
 from nvtopo.kube.reservations import Reservations

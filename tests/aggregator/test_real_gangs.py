@@ -19,8 +19,9 @@ import yaml
 from click.testing import CliRunner
 
 import nvtopo
+from nvtopo.aggregator.counted_pods import CountedPods
 from nvtopo.aggregator.desk import Desk
-from nvtopo.aggregator.gang_keeper import CountedPods, GangKeeper
+from nvtopo.aggregator.gang_keeper import GangKeeper
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.cli import main
 from nvtopo.cluster.inventory import Listed

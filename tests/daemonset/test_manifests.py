@@ -245,6 +245,10 @@ def _is_excepted(document: Json, rule: Json) -> bool:
         return bool(rule["resources"] == ["resourceslices"])
     if name == "nvtopo-aggregator-taints":  # of single devices, by an admission policy
         return bool(rule["resources"] == ["devicetaintrules"])
+    if name == "nvtopo-aggregator-gang-claims":  # those that it made itself, by its admission policy
+        return bool(
+            rule["resources"] == ["resourceclaims"] and {*rule["verbs"]} <= {"list", "watch", "create", "delete"}
+        )
     return bool(name == "nvtopo-placer" and rule["resources"] == ["placements"])
 
 
@@ -271,16 +275,17 @@ def test_no_rule_has_a_wildcard_and_none_reaches_a_secret_or_a_pod_of_others() -
         "nvtopo-aggregator-events",
         "nvtopo-aggregator-domains",
         "nvtopo-aggregator-taints",
+        "nvtopo-aggregator-gang-claims",
         "nvtopo-dra",
     ],
 )
 def test_policy_is_closed_and_bound(name: str) -> None:
-    objects = shipped.with_components(("dra", "dra-domains", "dra-taints"))
+    objects = shipped.with_components(("dra", "dra-domains", "dra-taints", "gangs", "gang-claims"))
     policy = shipped.one(objects, "ValidatingAdmissionPolicy", name)["spec"]
     binding = shipped.one(objects, "ValidatingAdmissionPolicyBinding", name)["spec"]
     assert policy["failurePolicy"] == "Fail"
     assert binding == {"policyName": name, "validationActions": ["Deny", "Audit"]}
-    who = name.removesuffix("-events").removesuffix("-domains").removesuffix("-taints")
+    who = name.removesuffix("-events").removesuffix("-domains").removesuffix("-taints").removesuffix("-gang-claims")
     assert all(validation["message"].startswith(f"{who}: ") for validation in policy["validations"])
 
 

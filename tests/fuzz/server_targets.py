@@ -23,7 +23,7 @@ from nvtopo.exporters import change_records, document, extender, history_documen
 from nvtopo.exporters.nic_attributes import NicAttributes
 from nvtopo.exporters.schedulers.owned import Owner, marked
 from nvtopo.fabrics import labels
-from nvtopo.kube import accepted, admission, cordoned, gpu_pods, label_way, pod_changes
+from nvtopo.kube import accepted, admission, claim_changes, cordoned, gpu_pods, label_way, pod_changes, resource_claims
 from nvtopo.kube.allocations import Allocations
 from nvtopo.kube.client import Client
 from nvtopo.kube.node_labels import NodeLabels
@@ -31,6 +31,7 @@ from nvtopo.kube.reservations import Reservations, decoded
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.placement import gang, trace
 from nvtopo.placement.fleet import Host, fleet
+from nvtopo.placement.gang_claims import given_back
 from nvtopo.placement.gang_steps import Lift
 from nvtopo.placement.result import Rank
 from nvtopo.wire import prometheus
@@ -177,6 +178,7 @@ def _gpu_pods() -> tuple[bytes, ...]:
     spec = {
         "containers": [limits], "initContainers": [{"restartPolicy": "Always", **limits}], "priority": 5,
         "schedulingGates": [{"name": "nvtopo.io/placement"}], "affinity": affinity, "nodeName": "",
+        "resourceClaims": [{"name": "gpus", "resourceClaimTemplateName": "nvtopo-gpus-4"}],
     }  # fmt: skip
     return (msgspec.json.encode({"metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}),)
 
@@ -186,6 +188,27 @@ def _lifted(body: bytes) -> None:
     pod = gpu_pods.decoded(body)
     if pod is not None:
         pod_changes.change(Lift(pod, "gang:team/g", Rank(rank=0, node="node-a", gpus=(0, 1))))
+
+
+def _device_claims() -> tuple[bytes, ...]:
+    gang = {"driver": "topo.nvtopo.io", "pool": "nvtopo-gangs", "device": "gang", "shareID": "s1"}
+    gpu = {"request": "gpus", "driver": "gpu.nvidia.com", "pool": "node-a", "device": "gpu-0", "adminAccess": False}
+    metadata = {
+        "namespace": "team", "name": "a-0.nvtopo-1", "uid": "1", "resourceVersion": "9",
+        "creationTimestamp": "2026-01-02T03:04:05Z", "annotations": {"nvtopo.io/reservation": "gang:team/g"},
+        "ownerReferences": [{"kind": "Pod", "name": "a-0", "uid": "2", "controller": True}],
+    }  # fmt: skip
+    said = {**gang, "conditions": [{"type": "nvtopo.io/gang-ready", "status": "True"}]}
+    status = {"allocation": {"devices": {"results": [gpu, gang]}}, "devices": [said]}
+    requests = [{"name": "gang", "exactly": {"deviceClassName": "nvtopo-gang"}}]
+    return (msgspec.json.encode({"metadata": metadata, "spec": {"devices": {"requests": requests}}, "status": status}),)
+
+
+def _given_back(body: bytes) -> None:
+    """What is written at the claim is made of what it says."""
+    claim = resource_claims.read(body).value
+    for step in given_back(claim):
+        claim_changes.change(step, (), "2026-01-02T03:04:05Z")
 
 
 def _wishes() -> Iterable[bytes]:
@@ -314,6 +337,7 @@ def wire(answered: Answered) -> Targets:
         "prometheus": (_loads, lambda body: prometheus.vector(body, "node", "http://127.0.0.1:9090")),
         "gpu-pods": (_gpu_pods, _lifted),
         "gang": (_wishes, _ganged),
+        "device-claims": (_device_claims, _given_back),
         "label-way": (_node_feature, lambda body: label_way.read(answered(_one_page(body)), "node-a")),
     }
 

@@ -105,6 +105,30 @@ def test_a_pod_says_its_gang_its_place_in_it_and_what_was_written_at_it() -> Non
     assert (ended.ended, ended.rank) == (True, None)
 
 
+@pytest.mark.parametrize(
+    ("claims", "found"),
+    [
+        ([("gpus", "nvtopo-gpus-4")], ("gpus", 4, "p-made")),
+        ([("nic", "nvtopo-rail-0"), ("gpus", "nvtopo-gpus-8")], ("gpus", 8, "p-made")),
+        ([("gpus", "other")], ("", 0, "")),
+        ([("gpus", "nvtopo-gpus-32")], ("gpus", 0, "p-made")),
+        ([("gpus", "nvtopo-gpus-many")], ("gpus", 0, "p-made")),
+        ([("gpus", "nvtopo-gpus-1"), ("more", "nvtopo-gpus-1")], ("gpus", 0, "p-made")),
+    ],
+)
+def test_a_claim_that_is_to_be_made_says_how_many_gpus(
+    claims: list[tuple[str, str]], found: tuple[str, int, str]
+) -> None:
+    named = [{"name": name, "resourceClaimTemplateName": template} for name, template in claims]
+    document = written(gpus=0, resourceClaims=named)
+    document["status"]["resourceClaimStatuses"] = [{"name": "gpus", "resourceClaimName": "p-made"}, {"name": "x"}]
+    document["metadata"]["annotations"] = {"nvtopo.io/claim": "c"}
+    pod = read(document)
+    assert pod is not None
+    assert (pod.claim, pod.claimed, pod.claim_made) == found
+    assert (pod.lifted_for, pod.asks, pod.gpus) == ("c", found[1], 0)
+
+
 class Server:
     """Pages and watches, one after the other; an exception is raised."""
 
@@ -217,6 +241,20 @@ def test_a_pod_that_is_left_to_the_scheduler_gets_no_place() -> None:
     assert failed.of_status
     assert msgspec.json.decode(failed.document)["status"]["message"] == "late"
     assert pod_changes.path_of("team", "p/..") == "/api/v1/namespaces/team/pods/p%2F.."
+
+
+def test_a_pod_that_its_claim_binds_gets_no_node_affinity_and_may_get_another_place() -> None:
+    found = msgspec.json.decode(pod_changes.change(Lift(POD, "r", RANK, "c"), "mlx5_0").document)
+    assert found["spec"] == {"schedulingGates": [{"name": "other"}]}
+    assert found["metadata"]["annotations"]["nvtopo.io/claim"] == "c"
+    held = msgspec.structs.replace(POD, lifted_for="c", gates=())
+    moved = msgspec.json.decode(pod_changes.change(Lift(held, "r", RANK, "d")).document)["metadata"]["annotations"]
+    assert (moved["nvtopo.io/claim"], moved["nvtopo.io/nics"]) == ("d", None)
+    left = msgspec.json.decode(pod_changes.change(Lift(held)).document)["metadata"]["annotations"]
+    assert {name for name, value in left.items() if value is None} == {
+        *("nvtopo.io/placement-status", "nvtopo.io/claim", "nvtopo.io/reservation"),
+        *("nvtopo.io/rank", "nvtopo.io/gpus", "nvtopo.io/nics"),
+    }
 
 
 @pytest.mark.parametrize(

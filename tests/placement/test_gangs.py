@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from nvtopo.errors import ParseError
 from nvtopo.placement.gang import Key, asked, key_of, ranked, size_of
+from nvtopo.placement.gang_state import LONGEST_SECONDS
 from nvtopo.placement.gang_steps import Fail, Lift, Result, Say
-from nvtopo.placement.gangs import LONGEST_SECONDS, ORPHAN_SECONDS, Gangs
+from nvtopo.placement.gangs import ORPHAN_SECONDS, Gangs
 from nvtopo.placement.pods import GATE, GpuPod, InUse, PodGone, PodSeen, PodsListed, in_order
 from nvtopo.placement.result import Assignment, Costs, NoFit, Rank
 

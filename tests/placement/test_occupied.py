@@ -37,6 +37,19 @@ def test_pods_of_a_reservation_are_counted_once_but_can_hide_no_more_than_it_has
     assert sum(map(len, left(occupied)["b"])) == 3
 
 
+def test_gpus_of_claims_are_taken_and_hide_no_others() -> None:
+    occupied, ledger = Occupied(), Ledger([reservation("r", ("a", 0))])
+    occupied.follow(ledger)
+    assert occupied.observe({}, {}, {"a": (0, 1)}) == {"a"}
+    assert occupied.on("a") == {0, 1}
+    assert left(occupied)["a"] == ((2, 3),)
+    occupied.observe({}, {"a": {"": 1}}, {"a": (0, 1)})  # a pod of a device plugin has another one
+    assert sum(map(len, left(occupied)["a"])) == 1
+    occupied.observe({"a": (1,)}, {"a": {"": 1}}, {"a": (0, 1)})  # the kubelet says the same of the claim
+    assert sum(map(len, left(occupied)["a"])) == 1
+    assert occupied.observe({}, {}) == {"a"}
+
+
 def test_pods_of_a_reservation_find_its_gpus_and_no_others() -> None:
     occupied, ledger = Occupied(), Ledger([reservation("r", ("a", 1)), reservation("s", ("a", 2))])
     occupied.follow(ledger)

@@ -1,0 +1,75 @@
+"""``GangClaimer``: what the gangs' keeper needs to give out exact GPUs: the barrier, the claims, and their requests."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from nvtopo.aggregator.device_watch import DeviceWatch
+from nvtopo.cluster.graph import ClusterGraph
+from nvtopo.errors import ApiError, ParseError, ReadError
+from nvtopo.kube import claim_changes, gang_barrier
+from nvtopo.kube.claim_changes import ClaimChange
+from nvtopo.kube.client import Client
+from nvtopo.placement.gang_claims import GangClaims
+from nvtopo.placement.gang_steps import ClaimStep, MakeClaim
+from nvtopo.placement.result import Assignment, Rank
+
+logger = logging.getLogger(__name__)
+
+_NOT_YET: Final = "the device that holds a gang until it is whole is not published yet"
+
+
+class GangClaimer:
+    """Used by the keeper's thread; ``policy`` is the keeper's."""
+
+    def __init__(
+        self,
+        devices: DeviceWatch,
+        client: Client,
+        graph: Callable[[], ClusterGraph | None],
+        clock: Callable[[], float],
+    ) -> None:
+        """``clock`` gives seconds since 1970."""
+        self.devices = devices
+        self._client, self._graph, self._clock = client, graph, clock
+        self.held: bool | None = None
+        """Whether a barrier holds gangs; None as long as that is not known."""
+        self.policy = GangClaims(devices.holder, self._is_held)
+        self.policy.unready = _NOT_YET
+
+    def raise_barrier(self) -> None:
+        """Have the gangs' device published; as long as that fails no claim is made."""
+        try:
+            held = gang_barrier.raise_barrier(self._client)
+        except (ApiError, ParseError) as error:
+            if self.policy.unready in {"", _NOT_YET}:
+                logger.warning("cannot publish the gangs' device, trying on", extra={"reason": str(error)})
+            self.policy.unready = f"{_NOT_YET}: {error}"
+            return
+        if held != self.held and not held:
+            said = "the API server does not know binding conditions: no barrier holds gangs until they are whole"
+            logger.warning("%s", said, extra={"gates": "DRADeviceBindingConditions, DRAConsumableCapacity"})
+        self.held, self.policy.unready = held, ""
+
+    def change(self, step: ClaimStep) -> ClaimChange:
+        """The request of a step.
+
+        Raises:
+            ReadError: the UUIDs of the GPUs are not known.
+        """
+        uuids = self._uuids(step.rank) if isinstance(step, MakeClaim) and step.rank is not None else ()
+        now = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return claim_changes.change(step, uuids, now)
+
+    def _is_held(self, answer: Assignment) -> bool:
+        return bool(self.held) and self.devices.can_prepare(answer)
+
+    def _uuids(self, rank: Rank) -> tuple[str, ...]:
+        graph = self._graph()
+        node = graph.nodes.get(rank.node) if graph is not None else None
+        known = {gpu.index: gpu.uuid for gpu in node.topology.gpus} if node is not None and node.topology else {}
+        missing = [gpu for gpu in rank.gpus if gpu not in known]
+        if missing:
+            raise ReadError(f"the UUID of GPU {missing[0]} of {rank.node} is not known")
+        return tuple(known[gpu] for gpu in rank.gpus)

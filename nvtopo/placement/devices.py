@@ -1,0 +1,186 @@
+"""``Devices``: which GPUs of which node a DRA driver publishes, and which of them ResourceClaims hold.
+
+A GPU that a claim holds is in use, whoever made the claim and whether its pod runs or not.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeVar
+
+from nvtopo.cluster.nodes import GraphNode
+from nvtopo.cluster.slices import GPU_DRIVER, OWN_DRIVER, Device, Slice
+from nvtopo.model.records.node import NodeTopology
+from nvtopo.placement.device_claims import DeviceClaim
+
+T = TypeVar("T")
+Nodes = Mapping[str, GraphNode]
+Key = tuple[str, str]
+"""Namespace and name of a claim."""
+_KEEP_AWAY: Final = (":NoSchedule", ":NoExecute")
+
+
+class Claimed(NamedTuple):
+    """GPUs by their indices on the nodes."""
+
+    held: Mapping[str, frozenset[int]] = MappingProxyType({})
+    """Held by claims."""
+    unknown: Mapping[str, int] = MappingProxyType({})
+    """How many devices more claims hold of a node, of which it is not known which GPUs they are."""
+    published: Mapping[str, frozenset[int]] | None = None
+    """Those that a claim may get; None if nobody follows that."""
+
+
+NOTHING_CLAIMED: Final = Claimed()
+
+
+class _Node(NamedTuple):
+    """One node, as its slices, the claims and its own topology have it."""
+
+    topology: NodeTopology | None
+    published: frozenset[int]
+    held: Mapping[int, Key]
+    """GPU → the claim that holds it."""
+    unknown: int
+
+
+class Devices:
+    """Follows slices and claims; the graph's nodes say which GPU a UUID is."""
+
+    def __init__(self) -> None:
+        self._slices: dict[str, Slice] = {}
+        self._slices_of: dict[str, set[str]] = {}
+        self._plugins: dict[str, str] = {}
+        self._node_of: dict[str, str] = {}
+        self._claims: dict[Key, DeviceClaim] = {}
+        self._noted: dict[Key, frozenset[str]] = {}
+        self._claims_on: dict[str, set[Key]] = {}
+        self._nodes: dict[str, _Node] = {}
+        self._stale: set[str] = set()
+        self._of: Nodes = MappingProxyType({})
+        self._claimed = Claimed(published=MappingProxyType({}))
+
+    def list_slices(self, slices: Mapping[str, Slice]) -> None:
+        """All there are."""
+        for name in [name for name in (*self._slices, *self._plugins) if name not in slices]:
+            self.see_slice(name, None)
+        for name, one in slices.items():
+            self.see_slice(name, one)
+
+    def see_slice(self, name: str, now: Slice | None) -> bool:
+        """One that came, changed or went; whether it has NVIDIA's GPUs. Of others only our own plugin's are noted."""
+        self._plugins.pop(name, None)
+        if now is not None and now.driver == OWN_DRIVER and now.node:
+            self._plugins[name] = now.node
+        before = self._slices.pop(name, None)
+        if before is not None:
+            _discard(self._slices_of, before.node, name)
+            self._stale.add(before.node)
+        if now is None or now.driver != GPU_DRIVER or not now.node:
+            return before is not None
+        self._slices[name] = now
+        self._slices_of.setdefault(now.node, set()).add(name)
+        self._stale.add(now.node)
+        if self._node_of.get(now.pool, now.pool) != now.node:
+            self._node_of[now.pool] = now.node
+            for claim in [one for one in self._claims.values() if now.pool in {pool for pool, _device in one.gpus}]:
+                self.see_claim(claim.key, claim)
+        return True
+
+    def list_claims(self, claims: Iterable[DeviceClaim]) -> None:
+        """All there are."""
+        there = {one.key: one for one in claims}
+        for key in [key for key in self._claims if key not in there]:
+            self.see_claim(key, None)
+        for key, one in there.items():
+            self.see_claim(key, one)
+
+    def see_claim(self, key: Key, now: DeviceClaim | None) -> bool:
+        """One that came, changed or went; whether it holds other GPUs than before."""
+        before = self._claims.pop(key, None)
+        gpus = () if now is None else now.gpus
+        for node in self._noted.pop(key, ()):
+            _discard(self._claims_on, node, key)
+            self._stale.add(node)
+        if now is not None and gpus:
+            self._claims[key] = now
+            self._noted[key] = frozenset(self._node_of.get(pool, pool) for pool, _device in gpus)
+            for node in self._noted[key]:
+                self._claims_on.setdefault(node, set()).add(key)
+            self._stale |= self._noted[key]
+        return gpus != (() if before is None else before.gpus)
+
+    def claimed(self, nodes: Nodes) -> Claimed:
+        """All of it on the nodes of a graph; the same object as long as nothing changed."""
+        if nodes is not self._of:
+            self._of = nodes
+            self._stale |= {name for name, one in self._nodes.items() if _topology(nodes, name) is not one.topology}
+        if self._stale:
+            self._judge()
+            held = {name: frozenset(one.held) for name, one in self._nodes.items() if one.held}
+            unknown = {name: one.unknown for name, one in self._nodes.items() if one.unknown}
+            published = {name: one.published for name, one in self._nodes.items() if one.published}
+            before = self._claimed.published
+            self._claimed = Claimed(held, unknown, before if published == before else published)
+        return self._claimed
+
+    def plugins(self) -> frozenset[str]:
+        """The nodes where our driver publishes something: their kubelets can prepare a claim on a device of ours."""
+        return frozenset(self._plugins.values())
+
+    def holder(self, node: str, gpu: int) -> Key | None:
+        """The claim that holds a GPU, as of the latest ``claimed``; none if that is being deleted."""
+        found = self._nodes.get(node)
+        key = None if found is None else found.held.get(gpu)
+        claim = None if key is None else self._claims.get(key)
+        return None if claim is None or claim.leaving else key
+
+    def _judge(self) -> None:
+        for name in self._stale:
+            if name in self._slices_of or name in self._claims_on:
+                self._nodes[name] = self._judged(name)
+            else:
+                self._nodes.pop(name, None)
+        self._stale.clear()
+
+    def _judged(self, name: str) -> _Node:
+        topology = _topology(self._of, name)
+        indices = {gpu.uuid: gpu.index for gpu in topology.gpus} if topology is not None else {}
+        slices = [self._slices[one] for one in self._slices_of.get(name, ())]
+        uuids = {(one.pool, device.name): device.uuid or "" for one in slices for device in one.devices}
+        published = frozenset(indices[uuid] for device in _free_to_all(slices) if (uuid := device.uuid) in indices)
+        held: dict[int, Key] = {}
+        unknown = 0
+        for key in sorted(self._claims_on.get(name, ())):
+            for pool, device in self._claims[key].gpus:
+                if self._node_of.get(pool, pool) != name:
+                    continue
+                index = indices.get(uuids.get((pool, device), ""))
+                if index is None:
+                    unknown += 1
+                else:
+                    held[index] = key
+        return _Node(topology, published, held, unknown)
+
+
+def _free_to_all(slices: Iterable[Slice]) -> Iterator[Device]:
+    """The devices without a taint that keeps pods away, of pools that are whole: of others the scheduler uses none."""
+    pools: dict[str, list[Slice]] = {}
+    for one in slices:
+        pools.setdefault(one.pool, []).append(one)
+    for parts in pools.values():
+        newest = max(one.generation for one in parts)
+        now = [one for one in parts if one.generation == newest]
+        if len(now) == max(one.parts for one in now):
+            devices = (device for one in now for device in one.devices)
+            yield from (device for device in devices if not any(taint.endswith(_KEEP_AWAY) for taint in device.taints))
+
+
+def _topology(nodes: Nodes, name: str) -> NodeTopology | None:
+    node = nodes.get(name)
+    return None if node is None else node.topology
+
+
+def _discard(sets: dict[str, set[T]], name: str, one: T) -> None:
+    sets[name].discard(one)
+    if not sets[name]:
+        del sets[name]

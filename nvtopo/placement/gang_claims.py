@@ -1,0 +1,162 @@
+"""``GangClaims``: which claims the pods of gangs get, and when the barrier lets a gang go. No I/O, no clock.
+
+A pod that asks for GPUs by claim gets one that names those that were chosen, before its gate is lifted. The name of the
+claim follows from the reservation and the pod: who takes over in the middle finds it, and makes the others.
+
+Where there is a barrier, kube-scheduler gives each pod its GPUs and binds none until the claims of all have theirs and
+are opened. If one does not get them, all are given back and the gang is placed anew. From the first that is opened or
+bound on, nothing is given back any more.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator
+from math import inf
+from typing import Final, NamedTuple
+
+from nvtopo.placement.device_claims import DeviceClaim, OwnClaims
+from nvtopo.placement.gang import Key
+from nvtopo.placement.gang_steps import ClaimStep, DropClaim, FreeClaim, Lift, MakeClaim, OpenClaim, places
+from nvtopo.placement.pods import TEMPLATE, GpuPod
+from nvtopo.placement.result import Assignment, Rank
+
+BARRIER_SECONDS: Final = 120.0
+"""From the last claim of a gang that was made, until all are given back if not all of them have their GPUs."""
+_LONGEST_NAME: Final = 200
+_DIGITS: Final = 16
+Holder = Callable[[str, int], tuple[str, str] | None]
+"""Node and GPU → namespace and name of the claim that holds it."""
+
+
+class Round(NamedTuple):
+    """What is to be done for a gang that has its place."""
+
+    steps: tuple[Lift | ClaimStep, ...]
+    lost: str = ""
+    """Why it can't be bound where it is, and is to be placed anew; empty if it can."""
+    until: float = inf
+    """When it is looked at again, if nothing happens."""
+
+
+class _Wanted(NamedTuple):
+    """A pod that waits, its place, and its claim if that is there."""
+
+    pod: GpuPod
+    rank: Rank
+    claim: DeviceClaim | None
+
+    @property
+    def given(self) -> bool:
+        """Whether it has its GPUs."""
+        claim = self.claim
+        return claim is not None and claim.allocated and not claim.leaving and not claim.failed
+
+
+class GangClaims:
+    """The claims of all gangs' pods; until they are listed nothing is known of them."""
+
+    def __init__(self, holder: Holder, barrier: Callable[[Assignment], bool]) -> None:
+        """``barrier`` is whether there is one on all nodes of an answer."""
+        self._holder, self._barrier = holder, barrier
+        self.own = OwnClaims()
+        self.listed = False
+        self.unready = ""
+        """Why none is made now; empty if they are."""
+
+    def round(self, key: Key, pods: Collection[GpuPod], answer: Assignment, now: float) -> Round:
+        """The next steps of a gang whose GPUs are reserved."""
+        wanted: list[_Wanted] = []
+        steps: list[Lift | ClaimStep] = []
+        for pod, rank in places(key, pods, answer):
+            if pod.claim:
+                name = claim_name(pod, key.id, rank)
+                mine = self.own.of(pod)
+                wanted.append(_Wanted(pod, rank, next((one for one in mine if one.name == name), None)))
+                steps += [step for one in mine if one.name != name for step in given_back(one)]
+        clean = not steps
+        opened = _is_opened(key, pods, wanted)
+        whole = len(wanted) == len(answer.ranks) and all(one.given for one in wanted)
+        if not (opened or whole) and (lost := self._lost(wanted, now)):
+            return Round((), lost)
+        claims = [one.claim for one in wanted if one.claim is not None]
+        barrier = claims[0].barrier if claims else bool(wanted) and self._barrier(answer)
+        for one in wanted if clean else ():
+            steps += _next(key, one, barrier=barrier)
+        if opened or whole:
+            steps += [OpenClaim(one.claim) for one in wanted if one.given and one.claim and _is_held(one.claim)]
+        return Round(tuple(steps), until=inf if opened or whole else _until(wanted))
+
+    def clearing(self, pods: Collection[GpuPod]) -> tuple[ClaimStep, ...] | None:
+        """What is to be done with claims of pods that have no place; None if there is none."""
+        found = [one for pod in pods for one in self.own.of(pod) if one.reservation]
+        return tuple(step for one in found for step in given_back(one)) if found else None
+
+    def opening(self, pod: GpuPod) -> MakeClaim | Lift:
+        """The next step of a pod that is left to kube-scheduler: a claim of any GPUs first."""
+        name = claim_name(pod, "", None)
+        there = not pod.claim or any(one.name == name for one in self.own.of(pod))
+        return Lift(pod) if there else MakeClaim(pod, name)
+
+    def unready_for(self, waiting: Collection[GpuPod]) -> str:
+        """Why no claim can be made for these pods; empty if they can."""
+        for pod in waiting:
+            if pod.claim_made and _SUFFIX not in pod.claim_made:  # it would not take ours
+                said = f"Kubernetes made the claim {pod.claim_made} for {pod.name} of a template"
+                return f"{said}: delete the template {TEMPLATE}{pod.claimed}, and these pods"
+        return self.unready
+
+    def _lost(self, wanted: list[_Wanted], now: float) -> str:
+        if not any(one.claim is not None and one.claim.barrier for one in wanted):
+            return ""
+        for one in wanted:
+            mine = None if one.claim is None else one.claim.key
+            holders = {self._holder(one.rank.node, gpu) for gpu in one.rank.gpus} - {None, mine}
+            if holders and not one.given:
+                return f"a GPU of {one.rank.node} that it was to have went to another claim: it is placed anew"
+        if _until(wanted) <= now:
+            return f"not all of its pods got their GPUs within {BARRIER_SECONDS:g} s: it is placed anew"
+        return ""
+
+
+_SUFFIX: Final = ".nvtopo-"
+
+
+def claim_name(pod: GpuPod, reservation: str, rank: Rank | None) -> str:
+    """The name of a pod's claim: another pod and another place have another one."""
+    place = "" if rank is None else f"{rank.node} {rank.gpus}"
+    digest = hashlib.sha256(f"{reservation}\n{pod.uid}\n{place}".encode()).hexdigest()[:_DIGITS]
+    return f"{pod.name[:_LONGEST_NAME].rstrip('-.')}{_SUFFIX}{digest}"
+
+
+def given_back(claim: DeviceClaim) -> Iterator[ClaimStep]:
+    """The next step until it is gone. What has devices is not deleted: kube-scheduler takes them back first."""
+    if claim.allocated and claim.gang is not None:
+        if not claim.failed:
+            yield FreeClaim(claim)
+    elif not claim.leaving:
+        yield DropClaim(claim)
+
+
+def _next(key: Key, wanted: _Wanted, *, barrier: bool) -> Iterator[Lift | ClaimStep]:
+    """The claim, then the gate."""
+    pod, claim = wanted.pod, wanted.claim
+    if claim is None:
+        yield MakeClaim(pod, claim_name(pod, key.id, wanted.rank), key.id, wanted.rank, barrier)
+    elif claim.leaving or claim.failed:
+        yield from given_back(claim)
+    elif pod.gated or (claim.barrier and pod.lifted_for != claim.name):
+        yield Lift(pod, key.id, wanted.rank, claim.name if claim.barrier else "")
+
+
+def _is_held(claim: DeviceClaim) -> bool:
+    return claim.gang is not None and not claim.ready
+
+
+def _is_opened(key: Key, pods: Collection[GpuPod], wanted: list[_Wanted]) -> bool:
+    """Whether some of it runs, ran or may run."""
+    begun = any((pod.node or pod.ended) and pod.reservation == key.id for pod in pods)
+    return begun or any(one.claim is not None and one.claim.ready for one in wanted)
+
+
+def _until(wanted: list[_Wanted]) -> float:
+    made = [one.claim.created for one in wanted if one.claim is not None and one.claim.barrier]
+    return max(made) + BARRIER_SECONDS if made else inf

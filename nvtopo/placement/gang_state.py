@@ -1,0 +1,91 @@
+"""One gang: its pods, its place, and what came of the attempts to find one."""
+
+from collections.abc import Iterator
+from math import inf
+from typing import Final, NamedTuple
+
+from nvtopo.errors import ParseError
+from nvtopo.placement.gang import Asked, Key, Timing, asked, size_of, timing_of
+from nvtopo.placement.gang_steps import Say
+from nvtopo.placement.pods import GpuPod, in_order
+from nvtopo.placement.result import Assignment
+
+FIRST_SECONDS: Final = 1.0
+LONGEST_SECONDS: Final = 60.0
+"""Between two attempts: the first pause, doubled each time, and the longest."""
+LONGEST_REASON: Final = 400
+
+
+class Found(NamedTuple):
+    """A reservation that the ledger had, and until when it is not given back."""
+
+    answer: Assignment
+    keep_until: float
+
+
+class Gang:
+    """One gang."""
+
+    def __init__(self, found: Found | None = None) -> None:
+        self.pods: dict[str, GpuPod] = {}
+        self.answer = found.answer if found else None
+        self.keep_until = found.keep_until if found else 0.0
+        self.timing: Timing | None = None
+        self.expired = False
+        self.reason = ""
+        self.attempts = 0
+        self.tried_at = 0.0
+        self.due_at = 0.0
+        self.lost = ""
+        """Why it can't be bound where it is placed; empty if it can."""
+        self.look_at = inf
+        """When it is looked at again though nothing happened."""
+
+    @property
+    def waiting(self) -> list[GpuPod]:
+        """The pods that can still be placed."""
+        return [pod for pod in self.pods.values() if pod.waiting]
+
+    @property
+    def holding(self) -> int:
+        """How many pods have not ended."""
+        return sum(not pod.ended for pod in self.pods.values())
+
+    @property
+    def by_claim(self) -> bool:
+        """Whether its pods ask for GPUs by claims."""
+        return any(pod.claim for pod in self.pods.values())
+
+    def deadline(self, waiting: list[GpuPod]) -> float:
+        """When those that wait wait no longer."""
+        if self.timing is None:
+            self.timing = timing_of(waiting)
+        if self.timing.timeout_seconds is None or self.timing.on_timeout == "wait":
+            return inf
+        return min(pod.created for pod in waiting) + self.timing.timeout_seconds
+
+    def whole(self, key: Key, waiting: list[GpuPod]) -> Asked | None:
+        """What it asks for, if it is whole; else what it lacks is its reason until something happens to its pods."""
+        try:
+            size, others = size_of(waiting), self.holding - len(waiting)
+            if others:
+                self.reason = f"{others} of its pods run or end already: all of them have to wait together"
+            elif len(waiting) != size:
+                self.reason = f"{len(waiting)} of its {size} pods are there"
+            else:
+                return asked(key, waiting)
+        except ParseError as error:
+            self.reason = str(error)
+        self.due_at = inf
+        return None
+
+    def says(self, waiting: list[GpuPod]) -> Iterator[Say]:
+        """Its reason, at the first of its pods, as long as it does not stand there."""
+        first, reason = in_order(waiting)[0], self.reason[:LONGEST_REASON]
+        if reason and first.status != reason:
+            yield Say(first, reason)
+
+    def changed(self) -> None:
+        """Something happened to one of its pods."""
+        self.timing = None
+        self.due_at = min(self.due_at, self.tried_at + FIRST_SECONDS)

@@ -1,0 +1,390 @@
+"""Exact GPUs for gangs on the real API server, scheduler and controllers: by claims, and never half a gang.
+
+No GPU driver runs: its ResourceSlices, and those of our plugin, are written as they would.
+``NVTOPO_GANG_KILLS=30`` is the long form.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+import yaml
+from click.testing import CliRunner
+
+import nvtopo
+from nvtopo.aggregator.counted_pods import CountedPods
+from nvtopo.aggregator.desk import Desk
+from nvtopo.aggregator.device_watch import DeviceWatch
+from nvtopo.aggregator.gang_claimer import GangClaimer
+from nvtopo.aggregator.gang_keeper import GangKeeper
+from nvtopo.aggregator.loop import Aggregator
+from nvtopo.cli import main
+from nvtopo.cluster.inventory import Listed
+from nvtopo.errors import ApiError
+from nvtopo.kube import client as client_module
+from nvtopo.kube import gang_barrier
+from nvtopo.kube.client import Client, Response
+from nvtopo.kube.gpu_pods import GpuPods
+from nvtopo.kube.reservations import Reservations
+from nvtopo.kube.resource_claims import FAILED, READY, ResourceClaims
+from nvtopo.kube.resource_slices import ResourceSlices
+from nvtopo.placement import pods as words
+from tests.aggregator.running import PATIENCE, Script, running
+from tests.cluster import machines
+from tests.exporters.claims import SLICES, attributes, device_class, publish
+from tests.lab import kube
+from tests.lab.control_plane import ControlPlane
+from tests.placement.seeds import seeded
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+DAEMONSET: Final = Path(nvtopo.__file__).resolve().parents[1] / "daemonset"
+SPACE: Final = "gang-claims"
+OTHERS: Final = "gang-rivals"
+PODS: Final = f"/api/v1/namespaces/{SPACE}/pods"
+JOBS: Final = f"/apis/batch/v1/namespaces/{SPACE}/jobs"
+CLAIMS: Final = "/apis/resource.k8s.io/v1/namespaces/{}/resourceclaims"
+GPUS: Final = "gpu.nvidia.com"
+COMPONENTS: Final = (
+    *("rbac.yaml", "components/gangs/rbac.yaml", "components/gang-claims/rbac.yaml"),
+    "components/gang-claims/admission.yaml",
+)
+RACK: Final = 70
+TRAYS: Final = 6
+SIZE: Final = 4
+INDEX: Final = "batch.kubernetes.io/job-completion-index"
+KILLS: Final = int(os.environ.get("NVTOPO_GANG_KILLS", "3"))
+SECONDS: Final = 120.0
+
+
+class Wire(Client):
+    """A client whose writes can be looked at before they are sent, and that can be cut off as a process is killed."""
+
+    before: Callable[[str, str, bytes], None] | None = None
+    left: int | None = None
+    killed: threading.Event
+    at_a_time: threading.Lock
+
+    def request(self, method: str, path: str, **more: Any) -> Response:
+        if method in {"POST", "PATCH", "DELETE", "PUT"}:
+            with self.at_a_time:
+                if self.before is not None:
+                    self.before(method, path, more.get("body") or b"")
+            if self.left is not None:
+                if self.left == 0:
+                    self.killed.set()
+                self.left -= 1
+        if self.killed.is_set():
+            raise ApiError("killed", status=0)
+        return super().request(method, path, **more)
+
+
+class Lab:
+    """A control plane, nodes with published GPUs, and keepers of gangs with the aggregator's rights."""
+
+    def __init__(self, plane: ControlPlane, aggregator: Aggregator) -> None:
+        self.plane = plane
+        self.api = plane.api()
+        self.aggregator = aggregator
+        self.kubeconfig = plane.kubeconfig(plane.service_account_token("nvtopo", "nvtopo-aggregator"))
+
+    @contextmanager
+    def keeper(
+        self, writes: int | None = None, before: Callable[[str, str, bytes], None] | None = None
+    ) -> Iterator[tuple[GangKeeper, Wire]]:
+        """One that leads, until it is cut off after so many writes."""
+        stop, counted = threading.Event(), CountedPods()
+        with client_module.connect(self.kubeconfig) as plain:
+            client = Wire(plain._session.connection)
+            client.killed, client.at_a_time, client.left = threading.Event(), threading.Lock(), writes
+            client.before = before
+            graph: Callable[[], Any] = lambda: self.aggregator.graph  # noqa: E731
+            devices = DeviceWatch(ResourceSlices(client), ResourceClaims(client), graph)
+            books = Reservations(client, "nvtopo", time.time)
+            desk = Desk(graph, books, time.time, counted=counted.counted, claimed=devices.claimed)
+            claimer = GangClaimer(devices, client, graph, time.time)
+            keeper = GangKeeper(GpuPods(client), counted, desk, client, term=lambda: 1, graph=graph, claimer=claimer)
+            loops = (keeper.run, keeper.applier.run, devices.run)
+            threads = [threading.Thread(target=run, args=(stop,)) for run in loops]
+            for thread in threads:
+                thread.start()
+            try:
+                yield keeper, client
+            finally:
+                stop.set()
+                for thread in threads:
+                    thread.join()
+                client.close()
+
+    def gang(self, name: str, size: int = SIZE, wishes: str = "") -> None:
+        """Bare pods."""
+        for number in range(size):
+            self.api.create(PODS, {"metadata": self._metadata(name, size, wishes, number), "spec": _spec()})
+
+    def job(self, name: str, size: int = SIZE) -> None:
+        """An Indexed Job."""
+        template = {"metadata": self._metadata(name, size, "", None), "spec": {**_spec(), "restartPolicy": "Never"}}
+        spec = {"completions": size, "parallelism": size, "completionMode": "Indexed", "template": template}
+        self.api.create(JOBS, {"metadata": {"name": name}, "spec": spec})
+
+    def _metadata(self, gang: str, size: int, wishes: str, number: int | None) -> kube.Json:
+        labels = {words.GANG: gang, words.SIZE: str(size)}
+        found: kube.Json = {"labels": labels, "annotations": {words.WISHES: wishes or "required: nvlinkDomain"}}
+        if number is not None:
+            labels[INDEX] = str(number)
+            found["name"] = f"{gang}-{number}"
+        return found
+
+    def pods(self, gang: str) -> list[kube.Json]:
+        found = self.api.get(f"{PODS}?labelSelector={words.GANG}%3D{gang}")["items"]
+        return sorted(found, key=lambda pod: int(pod["metadata"]["labels"][INDEX]))
+
+    def bound(self, gang: str, size: int = SIZE) -> list[kube.Json]:
+        """The pods, once all of them have a node."""
+
+        def all_of_them() -> list[kube.Json] | None:
+            found = [pod for pod in self.pods(gang) if "deletionTimestamp" not in pod["metadata"]]
+            return found if len(found) == size and all(pod["spec"].get("nodeName") for pod in found) else None
+
+        return kube.wait_for(all_of_them, what=f"{gang} bound", seconds=SECONDS)
+
+    def claims(self, space: str = SPACE) -> list[kube.Json]:
+        return list(self.api.get(CLAIMS.format(space))["items"])
+
+    def gpus_of(self, pod: kube.Json) -> list[str]:
+        """The UUIDs of the GPUs that its claim was given."""
+        (status,) = pod["status"]["resourceClaimStatuses"]
+        claim = self.api.get(f"{CLAIMS.format(pod['metadata']['namespace'])}/{status['resourceClaimName']}")
+        results = claim["status"]["allocation"]["devices"]["results"]
+        return sorted(uuid(one["pool"], int(one["device"][4:])) for one in results if one["driver"] == GPUS)
+
+    def rival(self, name: str, uuids: list[str]) -> None:
+        """A pod of somebody else that gets these GPUs."""
+        expression = f'device.attributes["{GPUS}"].uuid in {msgspec.json.encode(uuids).decode()}'
+        exactly = {
+            "deviceClassName": GPUS,
+            "allocationMode": "ExactCount",
+            "count": len(uuids),
+            "selectors": [{"cel": {"expression": expression}}],
+        }
+        devices = {"requests": [{"name": "gpus", "exactly": exactly}]}
+        self.api.create(CLAIMS.format(OTHERS), {"metadata": {"name": name}, "spec": {"devices": devices}})
+        kube.create_pod(self.api, OTHERS, name, resourceClaims=[{"name": "gpus", "resourceClaimName": name}])
+        kube.wait_for(
+            lambda: self.api.get(f"{CLAIMS.format(OTHERS)}/{name}").get("status", {}).get("allocation"),
+            what="the rival's GPU",
+        )
+
+    def end(self, gang: str) -> None:
+        self.api.delete(f"{JOBS}/{gang}")
+        for pod in self.pods(gang):
+            self.api.delete(f"{PODS}/{pod['metadata']['name']}")
+
+    def end_rival(self, name: str) -> None:
+        self.api.delete(f"/api/v1/namespaces/{OTHERS}/pods/{name}")
+        self.api.delete(f"{CLAIMS.format(OTHERS)}/{name}")
+
+    def ledger(self) -> dict[str, Any]:
+        with client_module.connect(self.plane.admin_kubeconfig) as client:
+            return dict(Reservations(client, "nvtopo", time.time).do(lambda ledger: dict(ledger.reservations)))
+
+    def empty(self) -> bool:
+        """Nothing is reserved and no claim is left."""
+        return not self.ledger() and not self.claims()
+
+
+def _spec() -> kube.Json:
+    claim = {"name": "gpus", "resourceClaimTemplateName": "nvtopo-gpus-2"}
+    resources = {"claims": [{"name": "gpus"}]}
+    return {
+        "schedulingGates": [{"name": words.GATE}],
+        "resourceClaims": [claim],
+        "containers": [{"name": "main", "image": "none", "resources": resources}],
+    }
+
+
+def uuid(node: str, gpu: int) -> str:
+    return machines.gpu(RACK, int(node.split("-")[1][1:]), gpu).uuid  # of a node, or of its pool
+
+
+def chosen(pod: kube.Json) -> list[str]:
+    """The UUIDs of the GPUs that the pod says it was given."""
+    notes = pod["metadata"]["annotations"]
+    return sorted(uuid(pod["spec"]["nodeName"], int(gpu)) for gpu in notes[words.GPUS].split(","))
+
+
+def is_exact(lab: Lab, pods: list[kube.Json]) -> bool:
+    """Ranks in order, each pod with the GPUs of its rank, and no GPU twice."""
+    ranks = [int(pod["metadata"]["annotations"][words.RANK]) for pod in pods]
+    gpus = [lab.gpus_of(pod) for pod in pods]
+    every = [gpu for one in gpus for gpu in one]
+    exact = gpus == [chosen(pod) for pod in pods]
+    return exact and ranks == list(range(len(pods))) and len(every) == len({*every}) == 2 * len(pods)
+
+
+@pytest.fixture(name="lab", scope="module")
+def _lab(control_plane: ControlPlane) -> Iterator[Lab]:
+    api = control_plane.api()
+    made = [api.apply(device_class(GPUS, GPUS))]
+    for manifest in COMPONENTS:
+        for document in yaml.safe_load_all((DAEMONSET / manifest).read_text(encoding="utf-8")):
+            made += [api.apply(document)] if manifest != "rbac.yaml" else []
+            if manifest == "rbac.yaml":
+                api.apply(document)
+    for space in (SPACE, OTHERS):
+        kube.create_namespace(api, space)
+    nodes = {machines.name(RACK, at): machines.tray(RACK, at) for at in range(TRAYS)}
+    for name, node in nodes.items():
+        kube.create_node(api, name)
+        devices = [{"name": f"gpu-{gpu.index}", "attributes": attributes({"uuid": gpu.uuid})} for gpu in node.gpus]
+        publish(api, GPUS, name, devices)
+        publish(api, "topo.nvtopo.io", name, [{"name": "node", "attributes": attributes({"type": "node-shadow"})}])
+    with ExitStack() as stack:
+        aggregator = stack.enter_context(running(Script(Listed(nodes))))
+        assert aggregator.wait(0, PATIENCE) is not None
+        yield Lab(control_plane, aggregator)
+    for name in nodes:
+        for driver in (GPUS, "topo.nvtopo.io"):
+            api.delete(f"{SLICES}/{name}-{driver.replace('.', '-')}")
+        api.delete(f"/api/v1/nodes/{name}")
+    with client_module.connect(control_plane.admin_kubeconfig) as client:
+        gang_barrier.remove(client)
+    for document in made:
+        api.delete(api.path_of(document))
+
+
+def test_a_job_gets_exactly_the_gpus_that_were_chosen_and_a_pod_that_restarts_gets_them_back(lab: Lab) -> None:
+    with lab.keeper() as (keeper, _client):
+        lab.job("exact")
+        pods = lab.bound("exact")
+        assert is_exact(lab, pods)
+        assert not any(pod["spec"].get("affinity") for pod in pods), "the claim says the node"
+        before = lab.gpus_of(pods[2])
+        lab.api.delete(f"{PODS}/{pods[2]['metadata']['name']}")
+        again = lab.bound("exact")
+        assert again[2]["metadata"]["uid"] != pods[2]["metadata"]["uid"]
+        assert lab.gpus_of(again[2]) == before
+        assert is_exact(lab, again)
+        assert keeper.figures == (0, 1)
+        lab.end("exact")
+        kube.wait_for(lab.empty, what="reservation and claims gone")
+
+
+def test_a_rival_that_takes_a_gpu_in_between_leaves_nobody_bound_and_the_gang_is_placed_anew(lab: Lab) -> None:
+    taken: list[str] = []
+    bound_when_given_back: list[int] = []
+
+    def before(_method: str, path: str, body: bytes) -> None:
+        """The last gate is not lifted before the others have their GPUs, and somebody else has taken one of its own."""
+        if path.endswith(f"/pods/contested-{SIZE - 1}") and not taken and b"nvtopo.io/claim" in body:
+            if sum(bool(claim.get("status", {}).get("allocation")) for claim in lab.claims()) < SIZE - 1:
+                raise ApiError("not yet", status=503)
+            (reservation,) = lab.ledger().values()
+            last = reservation.answer.ranks[-1]
+            taken.append(uuid(last.node, last.gpus[0]))
+            lab.rival("rival", taken)
+        if path.endswith("/status") and FAILED.encode() in body:
+            bound_when_given_back.append(sum(bool(pod["spec"].get("nodeName")) for pod in lab.pods("contested")))
+
+    with lab.keeper(before=before):
+        lab.gang("contested")
+        pods = lab.bound("contested")
+        assert is_exact(lab, pods)
+        assert taken[0] not in {gpu for pod in pods for gpu in lab.gpus_of(pod)}
+        assert len(bound_when_given_back) == SIZE - 1, "those that had their GPUs"
+        assert {*bound_when_given_back} == {0}
+        assert len(lab.claims()) == SIZE
+        lab.end("contested")
+        kube.wait_for(lab.empty, what="reservation and claims gone")
+    lab.end_rival("rival")
+
+
+def test_gpus_that_other_claims_hold_are_not_given(lab: Lab) -> None:
+    nodes = [machines.name(RACK, at) for at in range(TRAYS - 2)]
+    for node in nodes:
+        lab.rival(node, [uuid(node, gpu) for gpu in range(4)])
+    with lab.keeper():
+        lab.gang("beside")
+        found = {pod["spec"]["nodeName"] for pod in lab.bound("beside")}
+        assert not found & {*nodes}
+        lab.gang("waits", 2)
+        said = kube.wait_for(
+            lambda: lab.pods("waits")[0]["metadata"]["annotations"].get(words.STATUS), what="why the other waits"
+        )
+        assert "2 pods" in said
+        lab.end("beside")
+        lab.bound("waits", 2)
+        lab.end("waits")
+        kube.wait_for(lab.empty, what="reservation and claims gone")
+    for node in nodes:
+        lab.end_rival(node)
+
+
+def test_a_leader_that_is_killed_in_the_middle_leaves_no_half_gang_and_no_claim_behind(lab: Lab) -> None:
+    """Its writes: class, slice and ledger; then for each pod the claim, the gate, and the condition."""
+    draw = seeded(11)
+    for number in range(KILLS):
+        name = f"killed-{number}"
+        lab.gang(name)
+        with lab.keeper(writes=draw.randrange(3, 3 + 3 * SIZE)) as (_keeper, client):
+            assert client.killed.wait(SECONDS)
+        nodes = [pod["spec"].get("nodeName") for pod in lab.pods(name)]
+        if any(nodes):  # then all have their GPUs
+            assert all(claim.get("status", {}).get("allocation") for claim in lab.claims())
+        with lab.keeper():
+            assert is_exact(lab, lab.bound(name))
+            assert len(lab.claims()) == SIZE
+            assert [*lab.ledger()] == [f"gang:{SPACE}/{name}"]
+            lab.end(name)
+            kube.wait_for(lab.empty, what="reservation and claims gone")
+
+
+@pytest.mark.parametrize("opened", [0, 1])
+def test_release_leaves_no_pod_waiting_when_all_of_ours_is_gone(lab: Lab, opened: int) -> None:
+    """The leader ends when all pods have their GPUs, or one of them is let go, and nobody comes after it."""
+    name = f"left-{opened}"
+    lab.gang(name)
+    lab.gang("gated", 1, "nodeSelector: {nowhere: at-all}")
+    count = iter(range(SIZE + 1))
+    with lab.keeper() as (_keeper, client):
+
+        def before(_method: str, path: str, body: bytes) -> None:
+            if path.endswith("/status") and READY.encode() in body and next(count) >= opened:
+                client.killed.set()
+
+        client.before = before
+        assert client.killed.wait(SECONDS)
+    config = str(lab.plane.admin_kubeconfig)
+    asked = CliRunner().invoke(main, ["release", "--all", "-n", SPACE, "--kubeconfig", config])
+    assert asked.exit_code == 0, asked.output
+    lab.bound(name)
+    lab.bound("gated", 1)
+    again = CliRunner().invoke(main, ["release", "--all", "-n", SPACE, "--kubeconfig", config])
+    assert (again.exit_code, again.output) == (1, "released 0 pods\n")
+    with lab.keeper() as (keeper, _client):
+        kube.wait_for(lambda: keeper.figures.placed or None, what="the leader to find the reservation")
+        lab.end(name)
+        lab.end("gated")
+        kube.wait_for(lab.empty, what="reservation and claims gone")
+
+
+def test_the_aggregator_may_do_no_more_than_it_does(lab: Lab) -> None:
+    account = lab.plane.api(lab.plane.service_account_token("nvtopo", "nvtopo-aggregator"))
+    request = {"name": "gpus", "exactly": {"deviceClassName": GPUS, "allocationMode": "ExactCount", "count": 1}}
+    claim = {"metadata": {"name": "nobody-s"}, "spec": {"devices": {"requests": [request]}}}
+    pool = {"name": "p", "generation": 1, "resourceSliceCount": 1}
+    slice_of = {"metadata": {"name": "x"}, "spec": {"driver": GPUS, "pool": pool, "allNodes": True, "devices": []}}
+    for path, document in ((CLAIMS.format(SPACE), claim), (SLICES, slice_of)):
+        with pytest.raises(kube.ApiError, match="nvtopo-aggregator: it writes") as refused:
+            account.create(f"{path}?dryRun=All", document)
+        assert refused.value.status in {403, 422}
+    lab.api.create(CLAIMS.format(SPACE), claim)
+    with pytest.raises(kube.ApiError, match="nvtopo-aggregator: it writes claims that belong to pods of gangs only"):
+        account.delete(f"{CLAIMS.format(SPACE)}/nobody-s")
+    lab.api.delete(f"{CLAIMS.format(SPACE)}/nobody-s")
