@@ -69,6 +69,7 @@ def _network(node: Node) -> None:
     (netdev(root, 1) / "mtu").write_text("4200\n")
     for index in (2, 3):
         (port(root, 2) / "gids" / str(index)).write_text("0000:" * 7 + "0000\n")
+    (port(root, 5) / "rate").write_text("200 Gb/sec (2X NDR)\n")
     hanging = port(root, 6) / "hw_counters" / "out_of_buffer"
     hanging.unlink()
     os.mkfifo(hanging)
@@ -148,6 +149,8 @@ CAST: Final = {
                 "NvtopoRdmaLinkFlapping",
                 "NvtopoRdmaRetriesExceeded",
                 "NvtopoRdmaUnreadable",
+                "NvtopoRdmaCongested",
+                "NvtopoSlowRail",
                 "NvtopoNumaSpill",
             }
         ),
