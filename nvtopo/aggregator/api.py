@@ -44,6 +44,7 @@ _PAGE: Final = {
     "follow.js": "text/javascript",
     "graph.js": "text/javascript",
     "history.js": "text/javascript",
+    "jobs.js": "text/javascript",
     "matrix.js": "text/javascript",
     "page.js": "text/javascript",
     "place.js": "text/javascript",

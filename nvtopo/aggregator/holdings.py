@@ -35,6 +35,11 @@ class Holdings:
                 self._use = used(self._nodes)
             return self._use
 
+    def of(self, node: str) -> Allocation | None:
+        """Who holds which devices of a node; None if it has no NodeAllocation. From any thread."""
+        with self._lock:
+            return self._nodes.get(node)
+
     def run(self, stop: threading.Event) -> None:
         """Run until ``stop`` is set."""
         for event in self._source.events(stop):

@@ -7,11 +7,12 @@ import msgspec
 
 from nvtopo import __version__
 from nvtopo.aggregator import served
-from nvtopo.auth.rights import METRICS, Right, TopologyRight
+from nvtopo.auth.rights import METRICS, JobRight, Right, TopologyRight
 from nvtopo.cluster.claims import TIERS
 from nvtopo.exporters.change_records import GraphChange
 from nvtopo.exporters.document import GraphDocument
 from nvtopo.exporters.history_document import HistoryDocument
+from nvtopo.exporters.job_document import JobDocument, JobsDocument
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
@@ -96,6 +97,19 @@ PATHS: Final[Mapping[str, Operation]] = {
     "/openapi.json": Operation("This description."),
 }
 
+MORE: Final[Mapping[str, Operation]] = {
+    "/v1/jobs": Operation(
+        "Every gang and job with bound pods.", answer=JobsDocument, refusals=(400, 404), right=JobRight("list")
+    ),
+    "/v1/jobs/{namespace}/{name}": Operation(
+        "One gang or job: its pods, nodes, GPUs and NICs, and where they meet.",
+        answer=JobDocument,
+        refusals=(400, 404, 503),
+        right=JobRight("get"),
+    ),
+}
+"""Paths that ``jobs.Jobs`` serves."""
+
 _REASONS: Final = {
     400: "A parameter of the query that is not known, that is there twice, or whose value is not expected.",
     401: "No bearer token, or none that the API server knows.",
@@ -110,7 +124,7 @@ _SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {}]
 
 def description() -> dict[str, Any]:
     """The OpenAPI document."""
-    answers = [operation.answer for operation in PATHS.values() if operation.answer is not None]
+    answers = [operation.answer for operation in (*PATHS.values(), *MORE.values()) if operation.answer is not None]
     more = [one for operation in PATHS.values() for one in operation.more]
     types = [*answers, *more, served.Error]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
@@ -118,7 +132,7 @@ def description() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "nvtopo aggregator", "version": __version__},
-        "paths": {path: {"get": _operation(path, operation, by_type)} for path, operation in PATHS.items()},
+        "paths": {path: {"get": _operation(path, operation, by_type)} for path, operation in {**PATHS, **MORE}.items()},
         "components": {"schemas": components, "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
     }
 

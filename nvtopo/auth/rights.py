@@ -57,7 +57,29 @@ class PlacementRight:
         return f"{self.verb} placements.{GROUP}"
 
 
-Right = TopologyRight | PathRight | PlacementRight
+@dataclass(frozen=True, slots=True)
+class JobRight:
+    """Do ``verb`` to jobs, whose pods are named: ``jobs.nvtopo.io`` in a role, of one namespace or of all.
+
+    The API server has no such resource.
+    """
+
+    verb: str
+    namespace: str = ""
+    name: str = ""
+
+    @property
+    def attributes(self) -> Mapping[str, Mapping[str, str]]:
+        """As fields of the review's ``spec``."""
+        attributes = {"group": GROUP, "resource": "jobs", "verb": self.verb, "name": self.name}
+        return {"resourceAttributes": attributes | ({"namespace": self.namespace} if self.namespace else {})}
+
+    def __str__(self) -> str:
+        where = f' in namespace "{self.namespace}"' if self.namespace else ""
+        return f"{self.verb} jobs.{GROUP}{where}"
+
+
+Right = TopologyRight | PathRight | PlacementRight | JobRight
 
 METRICS: Final = PathRight("/metrics")
 """What a scrape takes, as with the kubelet's own page."""

@@ -203,7 +203,10 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
                     tls=tls,
                     alive=threads.all_run,
                     site=Site(cluster_name, lambda: store.away_seconds),
-                    more=enter(placing.placements(access)).routes,
+                    more=(
+                        *enter(placing.placements(access)).routes,
+                        *placing.jobs(aggregator, access, loopback=is_loopback(address)),
+                    ),
                 )
             )
             enter(_running(threading.Event(), leadership.run))  # left last: who writes has ended before it lets go

@@ -13,13 +13,17 @@ from nvtopo.cli.option_group import option_group
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
+    from starlette.routing import Route
+
     from nvtopo.aggregator.access import Access
     from nvtopo.aggregator.desk import Desk
     from nvtopo.aggregator.loop import Aggregator
     from nvtopo.aggregator.node_load import NodeLoads
     from nvtopo.aggregator.placements import Placements
     from nvtopo.cluster.graph import ClusterGraph
+    from nvtopo.exporters.job_document import Held
     from nvtopo.kube.client import Client
+    from nvtopo.placement.pods import GpuPod
     from nvtopo.sinks.metrics.series import Family
 
 Loop = Callable[[threading.Event], None]
@@ -73,12 +77,21 @@ class Placing(NamedTuple):
     for_scheduler: bool
     loops: tuple[Loop, ...] = ()
     families: tuple[Callable[[], "Iterator[Family]"], ...] = ()
+    bound: "Callable[[], tuple[GpuPod, ...]] | None" = None
+    """The pods that are bound; None if nobody follows them."""
+    held: "Held" = lambda _node: None
 
     def placements(self, access: "Access | None") -> "Placements":
         """The routes that place."""
         from nvtopo.aggregator.placements import Placements
 
         return Placements(self.desk, access, for_scheduler=self.for_scheduler)
+
+    def jobs(self, aggregator: "Aggregator", access: "Access | None", *, loopback: bool) -> "list[Route]":
+        """The routes that show jobs: to who has the right, or to everybody on loopback if no token is asked for."""
+        from nvtopo.aggregator.jobs import Jobs
+
+        return Jobs(self.bound, self.held, aggregator, access, for_everybody=loopback).routes
 
 
 def placing(  # noqa: PLR0913, PLR0917 - what it places by
@@ -120,6 +133,8 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
         claimed=devices.claimed if devices else lambda: NOTHING_CLAIMED,
     )
     found = Placing(desk, asked.scheduler_extender, (holdings.run,) if holdings else ())
+    if holdings is not None:
+        found = found._replace(held=holdings.of)
     if loads is not None:
         found = found._replace(loops=(*found.loops, loads.run), families=(loads.families,))
     if not asked.gangs:
@@ -127,4 +142,5 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
     claimer = GangClaimer(devices, client, graph, time.time) if devices else None
     keeper = GangKeeper(GpuPods(client), counted, desk, client, term=term, graph=graph, claimer=claimer)
     loops = (*found.loops, keeper.run, keeper.applier.run, *((devices.run,) if devices else ()))
-    return found._replace(loops=loops, families=(*found.families, partial(gang_metrics.families, keeper)))
+    found = found._replace(loops=loops, bound=counted.bound)
+    return found._replace(families=(*found.families, partial(gang_metrics.families, keeper)))

@@ -17,13 +17,21 @@ if TYPE_CHECKING:
 
 @click.command("pods")
 @click.argument("names", metavar="[NODE]...", nargs=-1)
+@click.option(
+    "--job",
+    metavar="NAMESPACE/NAME",
+    help="One gang or job instead: its pods, nodes, GPUs, and what lies between them.",
+)
 @kubeconfig_option
 @text_or_json_option
-def command(names: tuple[str, ...], kubeconfig: Path | None, form: str) -> None:
+def command(names: tuple[str, ...], job: str | None, kubeconfig: Path | None, form: str) -> None:
     """Show which GPUs and NICs each pod holds: of all nodes, or of those named.
 
     Agents with --allocations write it (daemonset/components/allocations).
     """
+    if job is not None:
+        _show_job(names, job, kubeconfig, form)
+        return
     from nvtopo.kube import allocations
     from nvtopo.kube.client import connect
     from nvtopo.kube.reader import Reader
@@ -42,9 +50,7 @@ def command(names: tuple[str, ...], kubeconfig: Path | None, form: str) -> None:
         raise UsageError(f"pods: expected nodes of the cluster, got {', '.join(unknown)}")
     found = {name: _audited(name, topologies, held) for name in sorted(names or {*topologies, *held})}
     if form == "json":
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(pods.document(found)), indent=2).decode("utf-8", "replace"))
+        _print_json(pods.document(found))
     else:
         click.echo(pods.text(found), nl=False)
 
@@ -61,3 +67,39 @@ def _audited(name: str, topologies: "Mapping[str, NodeTopology]", held: "Mapping
     derived = derive(topologies[name])
     nearest = {gpu: found.nics for gpu, found in derived.nearest_nics.items()}
     return audit.pods(allocation, [gpu.index for gpu in topologies[name].gpus], derived.nvlink_groups, nearest), ""
+
+
+def _print_json(found: object) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode("utf-8", "replace"))
+
+
+def _show_job(names: tuple[str, ...], job: str, kubeconfig: Path | None, form: str) -> None:
+    from urllib.parse import quote
+
+    from nvtopo.cli.cluster_source import ClusterSource, graph
+    from nvtopo.exporters import job_document
+    from nvtopo.kube import allocations, gpu_pods
+    from nvtopo.kube.client import connect
+    from nvtopo.reports import job as report
+
+    namespace, _, name = job.partition("/")
+    if names or not namespace or not name:
+        got = f"{job!r} and nodes" if names else repr(job)
+        raise UsageError(f"pods: --job: expected NAMESPACE/NAME and no node, got {got}")
+    known = graph(ClusterSource(None, None, None, kubeconfig))
+    with connect(kubeconfig) as client:
+        pages = client.pages(f"/api/v1/namespaces/{quote(namespace, safe='')}/pods")
+        found = [pod for page in pages for item in page.items if (pod := gpu_pods.decoded(item)) is not None]
+        try:
+            held = allocations.listed(client)
+        except NotFound:
+            held = {}
+    document = job_document.job(namespace, name, found, known, held.get)
+    if document is None:
+        raise ReadError(f"pods: no bound pod of a gang or job {name!r} in the namespace {namespace!r}")
+    if form == "json":
+        _print_json(document)
+    else:
+        click.echo(report.text(document), nl=False)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from nvtopo.model.formats.printable import printable
 from nvtopo.model.samples.audit import PodAudit
+from nvtopo.reports.columns import columns
 
 Node = tuple[list[PodAudit], str]
 """What its pods got, and why that is not known, if it is not."""
@@ -13,10 +14,7 @@ _HEAD: Final = ("NODE", "POD", "GPUS", "NVLINK GROUPS", "NICS", "NOTE")
 
 def text(nodes: Mapping[str, Node]) -> str:
     """One line for each pod, and for each node of which nothing is known."""
-    rows = [_HEAD, *_rows(nodes)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "".join(f"{printable(line)}\n" for line in lines)
+    return "".join(f"{printable(line)}\n" for line in columns([_HEAD, *_rows(nodes)]))
 
 
 def document(nodes: Mapping[str, Node]) -> dict[str, Any]:

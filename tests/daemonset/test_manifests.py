@@ -23,7 +23,7 @@ KINDS: Final = {
     "Namespace": 1,
     "CustomResourceDefinition": 1,
     "ServiceAccount": 2,
-    "ClusterRole": 5,
+    "ClusterRole": 6,
     "ClusterRoleBinding": 2,
     "Role": 2,
     "ConfigMap": 1,

@@ -405,6 +405,11 @@ def test_what_pods_hold_goes_from_the_kubelet_to_the_aggregator_and_to_people(cl
             arguments = ["gpu-b", "-o", "json", "--kubeconfig", str(cluster.plane.admin_kubeconfig)]
             shown = CliRunner().invoke(pods_command(), arguments, catch_exceptions=False)
             assert json.loads(shown.output)["gpu-b"]["pods"][0]["gpus"] == [2, 3]
+            _bound_pod(cluster.admin, "jobs", "train-0", "gpu-b")
+            job = ["--job", "jobs/train", *arguments[3:]]
+            shown = CliRunner().invoke(pods_command(), job, catch_exceptions=False)
+            assert "jobs/train: 1 pod on 1 node\nmeets in: node\n" in shown.output
+            assert "0     train-0  gpu-b  GPU2,GPU3" in shown.output
             kubelet.answer = pod_resources.encoded
             sink.write(observed(hgx()))
             kube.wait_for(lambda: "gpu-b" not in holdings.use().held, what="the end of the pod")
@@ -414,6 +419,19 @@ def test_what_pods_hold_goes_from_the_kubelet_to_the_aggregator_and_to_people(cl
             follower.join(20)
             shutil.rmtree(root)
     assert not follower.is_alive()
+
+
+def _bound_pod(admin: Api, namespace: str, name: str, node: str) -> None:
+    kube.create_namespace(admin, namespace)
+    labels, notes = {"nvtopo.io/gang": name.rpartition("-")[0]}, {"nvtopo.io/rank": "0"}
+    container = {"name": "worker", "image": "none", "resources": {"limits": {"nvidia.com/gpu": "2"}}}
+    admin.create(
+        f"/api/v1/namespaces/{namespace}/pods",
+        {
+            "metadata": {"name": name, "labels": labels, "annotations": notes},
+            "spec": {"nodeName": node, "containers": [container]},
+        },
+    )
 
 
 def pods_command() -> click.Command:

@@ -6,7 +6,7 @@ const MOST = 20;
 
 export function historyOf(document) {
   const newest = document.entries.slice(-MOST).reverse();
-  const older = document.entries.length - newest.length + document.left_off;
+  const older = document.entries.length - newest.length + document.leftOff;
   if (!newest.length) return [element("p", { class: "note" }, "No change is recorded.")];
   const list = element("ol", { class: "list history", "aria-label": "Changes, the newest first" }, ...newest.map((entry) =>
     element("li", {}, element("time", { datetime: entry.at }, entry.at.replace("T", " ")), entry.text)));

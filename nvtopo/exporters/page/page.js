@@ -8,6 +8,7 @@ import { facts } from "./facts.js";
 import { nothing, seek } from "./find.js";
 import { again, follow } from "./follow.js";
 import { Graph, levelName, untouched } from "./graph.js";
+import { jobs } from "./jobs.js";
 import { arrange } from "./place.js";
 import { drawFound, drawRacks, firstFound, mark, reveal, stopAt, trayOf } from "./racks.js";
 import { beside } from "./walk.js";
@@ -52,7 +53,10 @@ function draw() {
   if (held && !graph.nodes[held]) held = null;
   const shown = $("facts").dataset.node;
   if (shown !== undefined && (now.nodes.has(shown) || now.racks.has(graph.nodes[shown]?.tiers.nvlinkDomain))) show(shown);
-  if (first) linked(true);
+  if (first) {
+    linked(true);
+    jobs();
+  }
   first = false;
 }
 

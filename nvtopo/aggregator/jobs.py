@@ -1,0 +1,87 @@
+"""``GET /v1/jobs`` and ``GET /v1/jobs/NAMESPACE/NAME``: a right of their own, since they name pods."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from nvtopo.aggregator import queries
+from nvtopo.aggregator.access import Access
+from nvtopo.aggregator.answers import as_json
+from nvtopo.aggregator.guest import visitor
+from nvtopo.aggregator.loop import Aggregator
+from nvtopo.auth.rights import JobRight
+from nvtopo.cluster.nodes import GraphNode
+from nvtopo.exporters import job_document
+from nvtopo.exporters.job_document import Held, NodePart
+from nvtopo.placement.pods import GpuPod
+from nvtopo.runtime.guard import Failed
+
+_RETRY_SECONDS: Final = "5"
+
+
+class Jobs:
+    """The routes over bound pods, who holds what, and the graph."""
+
+    def __init__(
+        self,
+        pods: Callable[[], tuple[GpuPod, ...]] | None,
+        held: Held,
+        aggregator: Aggregator,
+        access: Access | None,
+        *,
+        for_everybody: bool = False,
+    ) -> None:
+        """Without ``pods`` nobody follows them, and there is no job.
+
+        ``for_everybody`` is for who asks without ``access``: on loopback alone, since who may see the graph need not
+        see the names of pods.
+        """
+        self._pods, self._held, self._aggregator, self._access = pods, held, aggregator, access
+        self._for_everybody = for_everybody
+        self.routes = [Route("/v1/jobs", self._list), Route("/v1/jobs/{namespace}/{name}", self._one)]
+
+    async def _list(self, request: Request) -> Response:
+        await self._allowed(request, JobRight("list"))
+        pods = self._followed()
+        return as_json(await asyncio.to_thread(lambda: msgspec.json.encode(job_document.jobs(pods()))))
+
+    async def _one(self, request: Request) -> Response:
+        namespace, name = request.path_params["namespace"], request.path_params["name"]
+        await self._allowed(request, JobRight("get", namespace, name))
+        pods, graph = self._followed(), self._aggregator.graph
+        if graph is None:
+            reason = "the NodeTopologies have not been listed yet"
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": _RETRY_SECONDS})
+        made = partial(job_document.job, namespace, name, held=self._held, guarded=self._guarded)
+        found = await asyncio.to_thread(lambda: made(pods=pods(), graph=graph))
+        if found is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, f"no bound pod of a job {name!r} in the namespace {namespace!r}")
+        return as_json(msgspec.json.encode(found))
+
+    def _guarded(self, node: GraphNode, work: Callable[[], NodePart]) -> NodePart | None:
+        found = self._aggregator.guard.call(node, "job", work)
+        return None if isinstance(found, Failed) else found
+
+    def _followed(self) -> Callable[[], tuple[GpuPod, ...]]:
+        if self._pods is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "no pod is followed: the aggregator runs without --gangs")
+        return self._pods
+
+    async def _allowed(self, request: Request, right: JobRight) -> None:
+        if self._access is not None:
+            address = request.client.host if request.client else ""
+            await self._access.check(request.headers.get("authorization", ""), right, address)
+            if guest := visitor(request.scope):
+                guest.vouch()
+        elif not self._for_everybody:
+            reason = "jobs name pods: an aggregator that asks for no token shows them on loopback alone"
+            raise HTTPException(HTTPStatus.FORBIDDEN, reason)
+        queries.checked(request, ())

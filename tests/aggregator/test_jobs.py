@@ -1,0 +1,96 @@
+"""``/v1/jobs`` over HTTP: a right of its own, and never for everybody but on loopback."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from nvtopo.aggregator.access import LIFETIMES, Access
+from nvtopo.aggregator.jobs import Jobs
+from nvtopo.aggregator.server import GraphServer
+from nvtopo.auth.authorizer import Authorizer
+from nvtopo.auth.rights import JobRight, Right, TopologyRight
+from nvtopo.cluster.inventory import Listed
+from tests.aggregator.running import PATIENCE, Got, Script, get, running
+from tests.aggregator.test_access import Reviews
+from tests.exporters.test_job_document import HELD, PODS, TWO
+
+PATH = "/v1/jobs/team/train"
+
+
+@contextmanager
+def served(*rights: Right, tokens: bool = True, loopback: bool = False, followed: bool = True) -> Iterator[GraphServer]:
+    reviews = Reviews()
+    reviews.rights.clear()
+    reviews.rights |= {("reader", right) for right in rights}
+    with ExitStack() as stack:
+        aggregator = stack.enter_context(running(Script(Listed(TWO))))
+        assert aggregator.wait(-1, PATIENCE) is not None
+        access = stack.enter_context(Access(Authorizer(reviews, LIFETIMES))) if tokens else None
+        jobs = Jobs((lambda: PODS) if followed else None, HELD.get, aggregator, access, for_everybody=loopback)
+        yield stack.enter_context(GraphServer(aggregator, access=access, more=jobs.routes))
+
+
+def ask(server: GraphServer, path: str = PATH, token: str = "good") -> Got:  # noqa: S107
+    return get(server, path, {"Authorization": f"Bearer {token}"})
+
+
+def test_the_right_is_asked_for_by_namespace_and_name() -> None:
+    with served(JobRight("get", "team", "train")) as server:
+        found = ask(server)
+        assert (found.status, [pod["name"] for pod in found.json["pods"]]) == (200, ["w-0", "w-1"])
+        refused = ask(server, "/v1/jobs/others/train")
+        assert refused.status == 403
+        assert 'get jobs.nvtopo.io in namespace "others"' in refused.json["error"]
+        assert ask(server, "/v1/jobs/team/other").status == 403
+        assert ask(server, "/v1/jobs").status == 403
+        assert ask(server, token="other").status == 401  # noqa: S106
+
+
+def test_the_list_takes_the_right_to_all() -> None:
+    with served(JobRight("list")) as server:
+        found = ask(server, "/v1/jobs")
+        assert found.status == 200
+        assert found.json["jobs"][0] == {"namespace": "others", "name": "train", "pods": 1, "nodes": 1}
+        assert ask(server).status == 403
+
+
+def test_who_may_see_the_graph_may_not_see_pods() -> None:
+    with served(TopologyRight("list"), TopologyRight("get"), TopologyRight("watch")) as server:
+        assert ask(server, "/v1/graph").status == 200
+        assert (ask(server).status, ask(server, "/v1/jobs").status) == (403, 403)
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/jobs"])
+def test_without_tokens_they_are_shown_on_loopback_alone(path: str) -> None:
+    with served(tokens=False) as server:
+        assert get(server, "/v1/graph").status == 200
+        refused = get(server, path)
+        assert refused.status == 403
+        assert "loopback alone" in refused.json["error"]
+    with served(tokens=False, loopback=True) as server:
+        assert get(server, path).status == 200
+
+
+def test_what_is_not_there_is_404_and_an_unknown_parameter_400() -> None:
+    with served(tokens=False, loopback=True) as server:
+        assert get(server, "/v1/jobs/team/nobody").status == 404
+        assert get(server, f"{PATH}?all=1").status == 400
+    with served(tokens=False, loopback=True, followed=False) as server:
+        refused = get(server, "/v1/jobs")
+        assert (refused.status, refused.json["error"]) == (
+            404,
+            "no pod is followed: the aggregator runs without --gangs",
+        )
+
+
+def test_the_review_names_a_resource_of_ours_in_the_namespace() -> None:
+    attributes = JobRight("get", "team", "train").attributes["resourceAttributes"]
+    assert attributes == {
+        "group": "nvtopo.io",
+        "resource": "jobs",
+        "verb": "get",
+        "namespace": "team",
+        "name": "train",
+    }
+    assert "namespace" not in JobRight("list").attributes["resourceAttributes"]
