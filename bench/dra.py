@@ -1,9 +1,10 @@
 """What shadows cost the scheduler: ``bench/dra [--nodes N] [--runs N] [--json]``.
 
 The lab's own control plane has nodes of 8 GPUs in two NVLink groups, published as NVIDIA's driver does, with a shadow
-for each GPU. Pods ask for 1, 2 and 4 GPUs: by a claim on GPUs alone, and by the exported template with shadows. Each
-ask is timed from the pod's creation to the scheduler's verdict, once where it fits and once where it fits on no node.
-All in one run: the machine is noisy, so only the ratio says something.
+for each GPU and a device for the whole node. Pods ask for 1, 2 and 4 GPUs: by a claim on GPUs alone, and by the
+exported template with shadows; and for all 8, alone and by the template with the node's device. Each ask is timed from
+the pod's creation to the scheduler's verdict, once where it fits and once where it fits on no node. All in one run: the
+machine is noisy, so only the ratio says something.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from typing import Any, Final
 
 from nvtopo.exporters.schedulers import kinds
 from tests.exporters import clusters
-from tests.exporters.claims import SLICES, device_class, publish_gpus
+from tests.exporters.claims import SLICES, attributes, device_class, publish_gpus
 from tests.lab import build, kube
 from tests.lab.control_plane import ControlPlane
 from tests.lab.kube import Api, Json
@@ -31,6 +32,7 @@ GPUS: Final = 8
 SPACE: Final = "bench"
 CLAIMS: Final = f"/apis/resource.k8s.io/v1/namespaces/{SPACE}/resourceclaims"
 PODS: Final = f"/api/v1/namespaces/{SPACE}/pods"
+_WAYS: Final = ("plain", "shadows", "node")
 _POLL_SECONDS: Final = 0.005
 _numbers = itertools.count()
 
@@ -58,24 +60,31 @@ def main() -> int:
 
 
 def measured(api: Api, nodes: int, runs: int) -> dict[str, dict[str, float]]:
-    """Ask → ``plain``, ``shadows`` → median seconds, where it fits and where it does not."""
+    """Ask → ``plain``, ``shadows`` or ``node`` → median seconds, where it fits and where it does not."""
     kube.create_namespace(api, SPACE)
     api.apply(device_class("gpu.nvidia.com", "gpu.nvidia.com"))
-    for document in kinds.OBJECTS["dra"](clusters.edge()):
-        if document["kind"] == "DeviceClass":
-            api.apply(document)
+    for export in (clusters.edge(), clusters.hgx()):
+        for document in kinds.OBJECTS["dra"](export):
+            if document["kind"] == "DeviceClass":
+                api.apply(document)
     names = [f"bench-{number:03}" for number in range(nodes)]
     for name in names:
         kube.create_node(api, name)
     found: dict[str, dict[str, float]] = {}
     for fits in (True, False):
+        word = "fits" if fits else "fits nowhere"
         for ask in ASKS:
             _publish(api, names, ask if not fits else 0)
-            word = "fits" if fits else "fits nowhere"
             found[f"{ask} GPUs, {word}"] = {
                 "plain": _median(api, plain(ask, fits=fits), runs, fits=fits),
                 "shadows": _median(api, shadowed(ask), runs, fits=fits),
             }
+        _publish(api, names, 0)
+        _publish_nodes(api, names, GPUS if fits else GPUS - 1)
+        found[f"{GPUS} GPUs, {word}"] = {
+            "plain": _median(api, plain(GPUS, fits=fits), runs, fits=fits),
+            "node": _median(api, whole_node(), runs, fits=fits),
+        }
     return found
 
 
@@ -98,6 +107,24 @@ def shadowed(count: int) -> Json:
     constraints = [one for one in devices["constraints"] if {*one["requests"]} <= wanted and len(one["requests"]) > 1]
     requests = [one for one in devices["requests"] if one["name"] in wanted]
     return {"requests": requests, "constraints": constraints}
+
+
+def whole_node() -> Json:
+    """As the exported template ``node-8`` asks."""
+    name = f"nvtopo-node-{GPUS}"
+    (found,) = (one for one in kinds.OBJECTS["dra"](clusters.hgx()) if one["metadata"]["name"] == name)
+    devices: Json = found["spec"]["spec"]["devices"]
+    return devices
+
+
+def _publish_nodes(api: Api, names: list[str], gpus: int) -> None:
+    """The device for each whole node, as the plugin publishes it: in a pool of its own."""
+    device = {"name": "node", "attributes": attributes({"type": "node-shadow", "gpus": gpus})}
+    for name in names:
+        pool = {"name": f"{name}/node", "generation": 1, "resourceSliceCount": 1}
+        spec = {"driver": "topo.nvtopo.io", "nodeName": name, "pool": pool, "devices": [device]}
+        kind = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice"}
+        api.apply({**kind, "metadata": {"name": f"{name}-node"}, "spec": spec})
 
 
 def _publish(api: Api, names: list[str], too_few_for: int) -> None:
@@ -149,10 +176,14 @@ def table(found: Mapping[str, Mapping[str, float]], nodes: int) -> str:
     """For people."""
     lines = [
         f"{nodes} nodes of {GPUS} GPUs, from the pod to the verdict, median",
-        f"{'':24} {'plain':>9} {'shadows':>9}",
+        f"{'':24} {'plain':>9} {'shadows':>9} {'node':>9}".rstrip(),
     ]
-    lines += [f"{ask:24} {one['plain']:7.3f} s {one['shadows']:7.3f} s" for ask, one in found.items()]
+    lines += [f"{ask:24} {' '.join(_cell(one, way) for way in _WAYS)}".rstrip() for ask, one in found.items()]
     return "\n".join(lines)
+
+
+def _cell(one: Mapping[str, float], way: str) -> str:
+    return f"{one[way]:7.3f} s" if way in one else " " * 9
 
 
 if __name__ == "__main__":
