@@ -90,6 +90,8 @@ def _firmware(machine: Machine) -> Iterator[CheckResult]:
 def _rates(machine: Machine) -> Iterator[CheckResult]:
     """Each port that is up against the best that its model can do, else against the other rails."""
     for nic in machine.rails:
+        silent = [port for port in nic.ports if not port.state]
+        yield from (Unknown(f"{nic.name}/{port.number}", "whether the port is active is not shown") for port in silent)
         best = port_bytes_per_second(nic.model)
         others = [
             port.rate_bytes_per_second
@@ -139,7 +141,10 @@ def _small_mtus(machine: Machine) -> Iterator[CheckResult]:
         if not any(port.link_layer == _ETHERNET for port in _up(nic)):
             continue
         if nic.mtu_bytes is None:
-            yield Unknown(nic.name, "it has no netdev in this network namespace")
+            yield Unknown(
+                nic.name,
+                "the MTU of its netdev is not shown" if nic.netdevs else "it has no netdev in this network namespace",
+            )
             continue
         due = roce_mtu(nic.mtu_bytes) or 0
         if due < 4096:  # noqa: PLR2004 - the largest MTU of InfiniBand

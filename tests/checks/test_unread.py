@@ -100,6 +100,27 @@ def test_an_iommu_group_whose_type_may_not_be_read_may_translate() -> None:
     assert denied("type").checks["iommu-translates"] == "unknown"
 
 
+def test_a_driver_whose_version_may_not_be_read_may_be_the_open_one() -> None:
+    report = denied("version")
+    assert (report.checks["gpudirect-rdma-missing"], report.checks["driver-versions-differ"]) == ("unknown", "unknown")
+
+
+def test_a_port_whose_state_may_not_be_read_is_said() -> None:
+    path = "/sys/class/infiniband/mlx5_3/ports/1/state"
+    report = reported(
+        rdma(lambda device: replace(device, ports=tuple(replace(port, state="") for port in device.ports)), "mlx5_3"),
+        unread("rdma", path),
+    )
+    assert [one.reason for one in report.unknown if one.subject == "mlx5_3/1" and one.id == "rail-rate-low"] == [
+        "whether the port is active is not shown"
+    ]
+
+
+def test_an_mtu_that_may_not_be_read_is_no_lack_of_a_netdev() -> None:
+    reasons = {one.reason for one in denied("mtu").unknown if one.id == "rail-mtu-small"}
+    assert reasons == {"the MTU of its netdev is not shown"}
+
+
 def test_another_file_of_an_rdma_device_says_nothing_of_its_gids() -> None:
     report = reported(problems("rdma", "/sys/class/infiniband/mlx5_3/board_id", "/sys/class/infiniband/mlx5_30/1/gids"))
     assert outcomes(report, ("roce-gid-missing", "roce-gid-indices-differ")) == {"passed"}

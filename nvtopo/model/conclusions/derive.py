@@ -1,5 +1,7 @@
 """Everything that follows from a node's facts: pure functions of ``NodeTopology``."""
 
+from typing import Final
+
 from nvtopo.model.conclusions import fabric, health, nvlink, unread
 from nvtopo.model.conclusions.distance import Distances
 from nvtopo.model.conclusions.health import NodeHealth
@@ -75,11 +77,19 @@ def derive(node: NodeTopology) -> Derived:
     )
 
 
+#: Files by which it is known which modules are loaded.
+_MODULES: Final = ("/proc/driver/nvidia/", "/sys/module/nvidia", "/sys/kernel/mm/memory_peers/")
+
+
 def gpudirect(node: NodeTopology) -> str | None:
     """What the loaded kernel modules allow; dma-buf if both are possible, as NVIDIA recommends."""
     if node.host.driver_version is None or not any(nic.ports for nic in node.nics) or "host" in unread.sources(node):
         return None
-    return "dma-buf" if node.host.nvidia_open else "peermem" if node.host.peermem else "none"
+    if node.host.nvidia_open:
+        return "dma-buf"
+    if any(problem.source == "host" and problem.subject.startswith(_MODULES) for problem in node.problems):
+        return None
+    return "peermem" if node.host.peermem else "none"
 
 
 def gpus_below_best(node: NodeTopology) -> tuple[int, ...]:
