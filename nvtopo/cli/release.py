@@ -25,8 +25,9 @@ def command(gangs: tuple[str, ...], namespace: str | None, every: bool, kubeconf
 
     Pods that ask for GPUs by claims get claims of any GPUs, and those that wait for the rest of their gang start
     without it. This is what to do before nvtopo is uninstalled, and when its aggregator is gone. It takes the right to
-    list and patch pods, and for claims to list, create and delete resourceclaims and to patch their status. Exits 1 if
-    no pod waited.
+    list and patch pods, and for claims to list, create and delete resourceclaims and to patch their status. --all also
+    deletes the device that held gangs; that takes the right to delete resourceslices and deviceclasses. Exits 1 if no
+    pod waited.
     """
     if bool(gangs) == every:
         raise UsageError("release: expected names of gangs, or --all")
@@ -47,9 +48,22 @@ def command(gangs: tuple[str, ...], namespace: str | None, every: bool, kubeconf
             except NotFound:
                 continue
             released += 1
+        if every and namespace is None:
+            _remove_barrier(client)
     click.echo(f"released {released} pod{'' if released == 1 else 's'}")
     if not released:
         raise click.exceptions.Exit(NONE_WAITED)
+
+
+def _remove_barrier(client: "Client") -> None:
+    """The device that held gangs; an aggregator that runs publishes it again. Without the right to, say who is to."""
+    from nvtopo.errors import Forbidden
+    from nvtopo.kube import gang_barrier
+
+    try:
+        gang_barrier.remove(client)
+    except Forbidden as error:
+        click.echo(f"release: {gang_barrier.NAME} is left, delete it before you uninstall nvtopo: {error}", err=True)
 
 
 def _now() -> str:

@@ -5,8 +5,10 @@ No GPU driver runs: its ResourceSlices, and those of our plugin, are written as 
 """
 
 import os
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -40,6 +42,7 @@ from tests.cluster import machines
 from tests.exporters.claims import SLICES, attributes, device_class, publish
 from tests.lab import kube
 from tests.lab.control_plane import ControlPlane
+from tests.lab.process import Child, free_port
 from tests.placement.seeds import seeded
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -365,13 +368,40 @@ def test_release_leaves_no_pod_waiting_when_all_of_ours_is_gone(lab: Lab, opened
     assert asked.exit_code == 0, asked.output
     lab.bound(name)
     lab.bound("gated", 1)
-    again = CliRunner().invoke(main, ["release", "--all", "-n", SPACE, "--kubeconfig", config])
+    again = CliRunner().invoke(main, ["release", "--all", "--kubeconfig", config])
     assert (again.exit_code, again.output) == (1, "released 0 pods\n")
+    assert lab.api.find(f"{SLICES}/{gang_barrier.NAME}") is None
+    assert lab.api.find(gang_barrier.CLASS) is None
     with lab.keeper() as (keeper, _client):
         kube.wait_for(lambda: keeper.figures.placed or None, what="the leader to find the reservation")
         lab.end(name)
         lab.end("gated")
         kube.wait_for(lab.empty, what="reservation and claims gone")
+
+
+def test_the_program_publishes_the_device_of_gangs_and_says_so(lab: Lab, tmp_path: Path) -> None:
+    lab.api.apply_file(DAEMONSET / "crd.yaml")
+    url = f"127.0.0.1:{free_port()}"
+    given = ("--kubeconfig", str(lab.kubeconfig), "--listen", url, "--gangs", "--gang-claims")
+    child = Child("aggregator", (sys.executable, "-m", "nvtopo", "aggregator", *given), log=tmp_path / "aggregator.log")
+
+    def page() -> str:
+        try:
+            with urllib.request.urlopen(f"http://{url}/metrics", timeout=PATIENCE) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            return ""
+
+    try:
+        kube.wait_for(lambda: "nvtopo_aggregator_gang_barrier 1" in page(), what="the barrier on the page")
+        lab.gang("lonely", 2)
+        said = kube.wait_for(lambda: lab.pods("lonely")[0]["metadata"]["annotations"].get(words.STATUS), what="why")
+        assert "2 pods" in said, "the program has no NodeTopology"
+        assert lab.api.get(f"{SLICES}/{gang_barrier.NAME}")["spec"]["devices"][0]["bindingConditions"] == [READY]
+        assert "nvtopo_aggregator_gangs_held 0" in page()
+    finally:
+        child.stop()
+        lab.end("lonely")
 
 
 def test_the_aggregator_may_do_no_more_than_it_does(lab: Lab) -> None:
