@@ -247,7 +247,7 @@ def _lab(control_plane: ControlPlane) -> Iterator[Lab]:
         kube.create_node(api, name)
         devices = [{"name": f"gpu-{gpu.index}", "attributes": attributes({"uuid": gpu.uuid})} for gpu in node.gpus]
         publish(api, GPUS, name, devices)
-        publish(api, "topo.nvtopo.io", name, [{"name": "node", "attributes": attributes({"type": "node-shadow"})}])
+        publish_plugin(api, name)
     with ExitStack() as stack:
         aggregator = stack.enter_context(running(Script(Listed(nodes))))
         assert aggregator.wait(0, PATIENCE) is not None
@@ -308,6 +308,29 @@ def test_a_rival_that_takes_a_gpu_in_between_leaves_nobody_bound_and_the_gang_is
     lab.end_rival("rival")
 
 
+def test_without_our_plugin_on_the_nodes_gpus_are_exact_and_the_affinity_says_the_node(lab: Lab) -> None:
+    """The kubelet would ask it to prepare a claim on the device of gangs."""
+    nodes = [machines.name(RACK, at) for at in range(TRAYS)]
+    for node in nodes:
+        lab.api.delete(f"{SLICES}/{node}-topo-nvtopo-io")
+    with lab.keeper():
+        lab.gang("plain")
+        pods = lab.bound("plain")
+        assert is_exact(lab, pods)
+        assert all("nodeAffinity" in pod["spec"]["affinity"] for pod in pods)
+        assert not any(words.CLAIM in pod["metadata"]["annotations"] for pod in pods)
+        assert {len(claim["spec"]["devices"]["requests"]) for claim in lab.claims()} == {1}
+        lab.end("plain")
+        kube.wait_for(lab.empty, what="reservation and claims gone")
+    for node in nodes:
+        publish_plugin(lab.api, node)
+
+
+def publish_plugin(api: kube.Api, node: str) -> None:
+    """A device of our driver on the node, as its plugin publishes them."""
+    publish(api, "topo.nvtopo.io", node, [{"name": "node", "attributes": attributes({"type": "node-shadow"})}])
+
+
 def test_gpus_that_other_claims_hold_are_not_given(lab: Lab) -> None:
     nodes = [machines.name(RACK, at) for at in range(TRAYS - 2)]
     for node in nodes:
@@ -329,6 +352,7 @@ def test_gpus_that_other_claims_hold_are_not_given(lab: Lab) -> None:
         lab.end_rival(node)
 
 
+@pytest.mark.timeout(100 * (KILLS + 1))
 def test_a_leader_that_is_killed_in_the_middle_leaves_no_half_gang_and_no_claim_behind(lab: Lab) -> None:
     """Its writes: class, slice and ledger; then for each pod the claim, the gate, and the condition."""
     draw = seeded(11)
