@@ -32,7 +32,7 @@ test: $(ALL)
 	@sh tests/system-packages
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest $(ORDER) -n 2 -m "not lab and not vm and not kubelet and not image"
-	@$(BIN)/python -m pytest $(ORDER) -m lab
+	@$(BIN)/python -m pytest $(ORDER) -n 2 --dist loadfile -m lab
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory vm-test kubelet-test image-test; \
 		else echo "left out: tests/vm, tests/kubelet and tests/image, which need root (sudo make vm-test kubelet-test image-test)"; fi
 

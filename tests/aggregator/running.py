@@ -14,7 +14,7 @@ from nvtopo.aggregator.server import GraphServer
 from nvtopo.aggregator.trail import Trail
 from nvtopo.cluster.inventory import Event
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds after which something that should have happened counts as not node_event."""
 
 

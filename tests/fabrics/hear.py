@@ -10,7 +10,7 @@ from nvtopo.sources import reading
 from nvtopo.sources.linux import neighbors
 from nvtopo.sources.linux.lldp import LldpListener
 
-_PATIENCE = 30.0
+_PATIENCE = 90.0
 
 
 def main(directory: Path) -> None:

@@ -35,7 +35,7 @@ HOST: Final = FIXTURES / "hosts" / "h100-sxm-8gpu-8cx7"
 SONAME: Final = "libnvidia-ml.so.1"
 #: Between passes: the least that the agent takes.
 INTERVAL_SECONDS: Final = 1
-PATIENCE_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = 120.0
 
 needs_mounts = pytest.mark.skipif(
     os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "nsenter", "mount"))),

@@ -18,7 +18,7 @@ from nvtopo.sources.nvml.topology import NvmlWorker
 from tests.faults.kinds import Kind, as_recorded, unchanged
 from tests.hosts.recorded import FIXTURES, machine_of
 
-_PATIENCE_SECONDS = 30
+_PATIENCE_SECONDS = 120
 
 
 class Passed(NamedTuple):

@@ -12,7 +12,7 @@ from nvtopo.kube.apply_queue import Limits, Outcome
 from nvtopo.kube.refusal import Throttled
 from nvtopo.runtime.backoff import Backoff
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Store:

@@ -146,7 +146,7 @@ class Service(ABC):
         """Ends as much of it as runs."""
 
 
-def await_ready(probe: kube.Probe[object], children: Sequence[Child], *, what: str, seconds: float = 60) -> None:
+def await_ready(probe: kube.Probe[object], children: Sequence[Child], *, what: str, seconds: float = 180) -> None:
     """Polls until the probe answers, as long as the children live."""
 
     def watched() -> object:

@@ -28,7 +28,7 @@ H100: Final = FIXTURES / "hosts" / "h100-sxm-8gpu-8cx7" / "nvml.json"
 #: One for each connection or call: they end with it, and no work ends with them.
 _SHORT_LIVED: Final = ("ahead", "call guard", "nvtopo-watch-end", "Thread-")
 _AT_ONCE: Final = 3
-PATIENCE: Final = 30.0
+PATIENCE: Final = 120.0
 
 
 class Program(NamedTuple):

@@ -18,7 +18,7 @@ from nvtopo.runtime.forked_worker import ForkedWorker, ForkServer
 
 pytestmark = pytest.mark.slow
 
-PATIENCE: Final = 20.0
+PATIENCE: Final = 90.0
 TRACER: Final = """
 import ctypes, sys
 SEIZE, TRACEEXIT = 0x4206, 0x40

@@ -23,7 +23,7 @@ GB200 = FIXTURES / "hosts" / "gb200-nvl72-tray" / "nvml.json"
 HOUR = 3600
 GIB = 1 << 30
 
-PATIENCE = 20.0
+PATIENCE = 90.0
 
 Change = Callable[[Any], None]
 
