@@ -1,6 +1,6 @@
 """Clusters for exports: small ones as graph documents, and one of each kind in the field as a graph."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from nvtopo.cluster.taints import Target
 from nvtopo.exporters.document import DomainEntry, Edge, GraphDocument, NodeEntry, PositionEntry, of
 from nvtopo.exporters.schedulers import view
 from nvtopo.exporters.schedulers.kinds import Export
+from nvtopo.exporters.schedulers.names import is_node
 from nvtopo.model.records.node import NodeTopology
 from tests.cluster import machines
 
@@ -60,8 +61,15 @@ def _name(tier: str, key: str) -> str:
 def _export(nodes: Mapping[str, NodeTopology], reading: Reading = _SILENT) -> Export:
     graph = build(fold(Inventory(), Listed(nodes, {})), None, {"file": reading})
     document = of(graph)
-    degraded = {Target("gpu.nvidia.com", min(nodes), "gpu-1"): "nvlinks-missing"} if nodes else {}
+    degraded = (
+        {Target("gpu.nvidia.com", min(nodes), "gpu-1"): "nvlinks-missing"} if nodes and is_node(min(nodes)) else {}
+    )
     return Export(view.of(document), document, nodes=graph.nodes, taints=degraded)
+
+
+def export(nodes: Mapping[str, NodeTopology], claims: Sequence[Claim]) -> Export:
+    """A cluster of these nodes, and of those that the claims place."""
+    return _export(nodes, Reading(tuple(claims)))
 
 
 @cache

@@ -7,6 +7,7 @@ import pytest
 
 from nvtopo.exporters.schedulers import kinds
 from tests.exporters import clusters, schemas
+from tests.exporters.odd import ODD
 from tests.lab import kube
 from tests.lab.build import Binaries
 from tests.lab.control_plane import ControlPlane
@@ -39,10 +40,13 @@ def apply(api: kube.Api, document: dict[str, Any]) -> str:
     return path
 
 
-@pytest.mark.parametrize("name", clusters.CLUSTERS)
+EVERY: Final = {**clusters.CLUSTERS, **ODD}
+
+
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("kind", kinds.OBJECTS)
 def test_the_server_takes_it(api: kube.Api, name: str, kind: str) -> None:
-    for document in kinds.OBJECTS[kind](clusters.CLUSTERS[name]()._replace(name=f"nvtopo-{name}")):
+    for document in kinds.OBJECTS[kind](EVERY[name]()._replace(name=f"nvtopo-{name.replace(' ', '-')}")):
         path = apply(api, document)
         wanted = document.get("spec", document.get("zones"))
         found = api.get(path)

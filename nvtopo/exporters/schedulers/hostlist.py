@@ -9,6 +9,15 @@ _NUMBERED: Final = re.compile(r"^(.*?)([0-9]+)$", re.ASCII)
 #: Slurm refuses more elements in one list; 64 Ki is its own limit (MAX_RANGE).
 _LONGEST_NUMBER: Final = 9
 _NO_NUMBER: Final = -1
+#: Slurm splits lines at blanks, and lists at commas and brackets.
+_FIT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+#: Words that mean all nodes, or values for all.
+_TAKEN: Final = ("all", "default")
+
+
+def is_fit(name: str) -> bool:
+    """Whether Slurm can have a node of that name."""
+    return _FIT.fullmatch(name) is not None and name.lower() not in _TAKEN
 
 
 def folded(names: Iterable[str]) -> str:

@@ -6,6 +6,13 @@ from typing import Final
 
 _LONGEST: Final = 253
 _UNFIT: Final = re.compile(r"[^a-z0-9-]+")
+#: A DNS subdomain, as Kubernetes names Nodes.
+_NODE: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+def is_node(name: str) -> bool:
+    """Whether Kubernetes can have a Node of that name: machines of files may be called anything."""
+    return len(name) <= _LONGEST and _NODE.fullmatch(name) is not None
 
 
 def object_name(*parts: str) -> str:

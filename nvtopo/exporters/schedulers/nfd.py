@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nvtopo.exporters.schedulers.names import object_name
+from nvtopo.exporters.schedulers.names import is_node, object_name
 from nvtopo.exporters.schedulers.view import LABELS, LEVELS_LABEL, View, levels
+from nvtopo.model.conclusions.features import is_legal
 
 
 def labels(view: View, node: str) -> dict[str, str]:
@@ -20,7 +21,10 @@ def documents(view: View, namespace: str) -> list[dict[str, Any]]:
 
 
 def node_features(prefix: str, namespace: str, labelled: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
-    """One NodeFeature, named by ``prefix`` and the node, for each node that has labels: node → labels."""
+    """One NodeFeature, named by ``prefix`` and the node, for each node that has labels: node → labels.
+
+    Node Feature Discovery names the node in a label, so one of more than 63 characters has none.
+    """
     return [
         {
             "apiVersion": "nfd.k8s-sigs.io/v1alpha1",
@@ -33,5 +37,5 @@ def node_features(prefix: str, namespace: str, labelled: Mapping[str, Mapping[st
             "spec": {"labels": dict(found)},
         }
         for node, found in labelled.items()
-        if found
+        if found and is_node(node) and is_legal(node)
     ]

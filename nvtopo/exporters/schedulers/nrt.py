@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nvtopo.cluster.nodes import GraphNode
+from nvtopo.exporters.schedulers.names import is_node
 from nvtopo.model.conclusions.health_kinds import USABLE
 from nvtopo.model.formats.cpulist import count
 from nvtopo.model.records.facts import NumaNode
@@ -17,7 +18,9 @@ from nvtopo.model.records.node import NodeTopology
 def documents(nodes: Mapping[str, GraphNode]) -> list[dict[str, Any]]:
     """An object for each node of which the NUMA nodes are known."""
     return [
-        _document(node.name, node.topology, node) for node in nodes.values() if node.topology and node.topology.numa
+        _document(node.name, node.topology, node)
+        for node in nodes.values()
+        if node.topology and node.topology.numa and is_node(node.name)
     ]
 
 

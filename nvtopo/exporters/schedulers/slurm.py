@@ -11,9 +11,10 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from nvtopo.exporters.schedulers import slurm_kept
-from nvtopo.exporters.schedulers.hostlist import folded
+from nvtopo.exporters.schedulers.hostlist import folded, is_fit
 from nvtopo.exporters.schedulers.slurm_kept import NOTHING, Before, Blocks, Switch
 from nvtopo.exporters.schedulers.view import Branch, View, branches, names_of
+from nvtopo.model.formats.listing import listed
 
 NETWORK: Final[tuple[str, ...]] = ("leaf", "spine", "core", "zone")
 """Tiers that are switches, closest first."""
@@ -35,6 +36,7 @@ class Wanted(NamedTuple):
     """The file before: its blocks and the nodes that are down keep their places."""
 
 
+_MOST_NAMED: Final = 8
 _PLAIN: Final = Wanted()
 
 
@@ -159,7 +161,9 @@ def _switch(switch: Switch) -> dict[str, str]:
 
 
 def _slurm(names: Names, node: str) -> str | None:
-    return names.get(node, node)
+    """Its name in Slurm; None if it does not run Slurm, or if Slurm can't have a node of that name."""
+    name = names.get(node, node)
+    return name if name is not None and is_fit(name) else None
 
 
 def _known(view: View, names: Names) -> slurm_kept.Known:
@@ -171,6 +175,9 @@ def _known(view: View, names: Names) -> slurm_kept.Known:
 def _unplaced(view: View, names: Names, tiers: list[str]) -> Iterator[str]:
     lost = [node for node in view.nodes if not any(tier in view.of[node] for tier in tiers)]
     known = [name for name in (_slurm(names, node) for node in lost) if name is not None]
+    unfit = [name for node in view.nodes if (name := names.get(node, node)) is not None and not is_fit(name)]
+    if unfit:
+        yield f"# Left out, since Slurm can't have such names: {listed([ascii(name) for name in unfit], _MOST_NAMED)}"
     if known:
         yield f"# In no place that anybody knows of: {folded(known)}"
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from nvtopo.cluster.domains import natural
 from nvtopo.cluster.nodes import GraphNode
-from nvtopo.exporters.schedulers.hostlist import folded
+from nvtopo.exporters.schedulers.hostlist import folded, is_fit
 from nvtopo.exporters.schedulers.slurm import Names
 from nvtopo.model.conclusions import nvlink
 from nvtopo.model.conclusions.nvlink_path import Path
@@ -29,7 +29,7 @@ def text(nodes: Mapping[str, GraphNode], names: Names) -> str:
     groups: dict[tuple[str, ...], list[str]] = {}
     for node in nodes.values():
         slurm = names.get(node.name, node.name)
-        if node.topology is not None and node.topology.gpus and slurm is not None:
+        if node.topology is not None and node.topology.gpus and slurm is not None and is_fit(slurm):
             groups.setdefault(tuple(_lines(node.topology)), []).append(slurm)
     lines = ["AutoDetect=off"]
     for own, members in groups.items():

@@ -6,9 +6,10 @@ HyperNode may have one parent only.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from nvtopo.exporters.schedulers.names import object_name
+from nvtopo.exporters.schedulers.names import is_node, object_name
 from nvtopo.exporters.schedulers.view import Branch, View, branches
 
 Key = tuple[str, str]
@@ -18,7 +19,16 @@ Key = tuple[str, str]
 def documents(view: View, name: str) -> list[dict[str, Any]]:
     """The objects, tier by tier; ``name`` goes before each of their names."""
     names = hyper_nodes(view, name)
-    return [_hyper_node(view, branch, names) for branch in branches(view, view.tiers)]
+    return [_hyper_node(view, branch, names) for branch in branches(_of_nodes(view), view.tiers)]
+
+
+def _of_nodes(view: View) -> View:
+    """Without what can't be a Node: Volcano refuses a HyperNode that names one."""
+    places = {
+        tier: tuple(replace(place, nodes=tuple(filter(is_node, place.nodes))) for place in found)
+        for tier, found in view.places.items()
+    }
+    return replace(view, nodes=tuple(filter(is_node, view.nodes)), places=places)
 
 
 def hyper_nodes(view: View, name: str) -> dict[Key, str]:
