@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from nvtopo.cluster.claims import Claim
+from nvtopo.cluster.claims import Claim, Tier
 from nvtopo.exporters.schedulers.kinds import Export
 from tests.cluster import machines
 from tests.exporters.clusters import export
 
 LONG: Final = 64 * "a"
+_TIERS: Final[tuple[Tier, ...]] = ("leaf", "spine")
+_SHARED: Final[tuple[tuple[Tier, str], ...]] = (("nvlinkDomain", "d"), ("leaf", "l"))
 
 
 def _placed(tiers: Mapping[str, tuple[str, ...]], *, trays: bool = False) -> Export:
@@ -17,7 +19,7 @@ def _placed(tiers: Mapping[str, tuple[str, ...]], *, trays: bool = False) -> Exp
     claims = [
         Claim(node, tier, domain, "file")
         for node, domains in tiers.items()
-        for tier, domain in zip(("leaf", "spine"), domains, strict=False)
+        for tier, domain in zip(_TIERS, domains, strict=False)
     ]
     nodes = {node: machines.tray(1, number) for number, node in enumerate(tiers)} if trays else {}
     return export(nodes, claims)
@@ -25,9 +27,7 @@ def _placed(tiers: Mapping[str, tuple[str, ...]], *, trays: bool = False) -> Exp
 
 def _two_racks() -> Export:
     names = ("n1", "n2")
-    claims = [
-        Claim(name, tier, domain, "file") for name in names for tier, domain in (("nvlinkDomain", "d"), ("leaf", "l"))
-    ]
+    claims = [Claim(name, tier, domain, "file") for name in names for tier, domain in _SHARED]
     return export({}, [*claims, Claim("n1", "rack", "r1", "file"), Claim("n2", "rack", "r2", "file")])
 
 
