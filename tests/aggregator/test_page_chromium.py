@@ -75,6 +75,21 @@ def test_a_nodes_matrix_and_cables_are_shown_and_what_changes_joins_its_history(
     page.tab.wait(f"{FACTS}.includes('590.1') && {FACTS}.includes('kernel a → b')")
 
 
+def test_a_long_history_says_how_many_older_changes_there_are(page: Page) -> None:
+    node = host(2, 4)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    noted = [
+        Entry(at=now, kind="host", subject="host", path="kernel", before=f'"{number}"', after=f'"{number + 1}"')
+        for number in range(23)
+    ]
+    page.script.say(Recorded(node, EMPTY, tuple(noted)))
+    page.tab.open(f"{page.url}#node/{node}")
+    page.tab.wait(
+        "document.dispatchEvent(new Event('visibilitychange')),"
+        " document.querySelector('#facts')?.innerText.includes('3 older: nvtopo history prints all.')"
+    )
+
+
 def test_the_fabric_is_walked_with_the_keyboard(page: Page) -> None:
     page.tab.open(page.url, height=300)
     page.tab.wait(PICTURE)
