@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from nvtopo import __version__
-from nvtopo.aggregator import served
+from nvtopo.aggregator import placement_paths, served
 from nvtopo.auth.rights import METRICS, JobRight, Right, TopologyRight
 from nvtopo.cluster.claims import TIERS
 from nvtopo.exporters.change_records import GraphChange
@@ -126,13 +126,17 @@ def description() -> dict[str, Any]:
     """The OpenAPI document."""
     answers = [operation.answer for operation in (*PATHS.values(), *MORE.values()) if operation.answer is not None]
     more = [one for operation in PATHS.values() for one in operation.more]
-    types = [*answers, *more, served.Error]
+    types = [*answers, *more, *placement_paths.TYPES, served.Error]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     by_type = dict(zip(types, schemas, strict=True))
+    paths = {path: {"get": _operation(path, operation, by_type)} for path, operation in {**PATHS, **MORE}.items()}
+    for call in placement_paths.PATHS:
+        described = placement_paths.described(call, by_type)
+        paths.setdefault(call.path, {})[call.method] = described | {"security": _SECURITY}
     return {
         "openapi": "3.1.0",
         "info": {"title": "nvtopo aggregator", "version": __version__},
-        "paths": {path: {"get": _operation(path, operation, by_type)} for path, operation in {**PATHS, **MORE}.items()},
+        "paths": paths,
         "components": {"schemas": components, "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
     }
 

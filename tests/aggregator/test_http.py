@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nvtopo.aggregator import openapi
+from nvtopo.aggregator import openapi, placement_paths
 from nvtopo.aggregator.api import application
 from nvtopo.aggregator.jobs import Jobs
 from nvtopo.aggregator.loop import Aggregator
@@ -259,7 +259,8 @@ def test_every_route_is_described(server: GraphServer) -> None:
     source: Any = None
     more = [route.path for route in Jobs(None, lambda _node: None, source, None).routes]
     assert sorted(more) == sorted(openapi.MORE)
-    assert sorted(described["paths"]) == sorted([*served, *more])
+    placing = [one.path for one in placement_paths.PATHS]
+    assert sorted(described["paths"]) == sorted([*served, *more, *placing])
     assert "GraphDocument" in described["components"]["schemas"]
 
 

@@ -1,6 +1,7 @@
 """``/v1/placements`` and ``/scheduler`` over HTTP, with the ledger on one ConfigMap by compare-and-swap."""
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import ExitStack
 from http.client import HTTPConnection
 from typing import Any, cast
 
+import jsonschema  # type: ignore[import-untyped]
 import msgspec
 import pytest
 from starlette.exceptions import HTTPException
@@ -262,3 +264,35 @@ def test_what_is_held_is_counted_for_each_client_and_forgotten() -> None:
         assert incoming.held == 0
 
     asyncio.run(run())
+
+
+def test_each_answer_is_one_that_the_description_has(cluster: Cluster) -> None:
+    """The description itself is judged by the schema of OpenAPI 3.1's schema objects, JSON Schema."""
+    described = json.loads(cluster.send("GET", "/openapi.json").body)
+    asked = (
+        ("post", "/v1/placements", cluster.place("a", 1), 201),
+        ("post", "/v1/placements", cluster.place("a", 1), 200),
+        ("post", "/v1/placements", cluster.place("b", 1, "?dryRun=true"), 200),
+        ("post", "/v1/placements", cluster.place("b", 1000), 409),
+        ("post", "/v1/placements", cluster.place("a", 2), 409),
+        ("post", "/v1/placements", cluster.place("A", 1), 400),
+        ("post", "/v1/placements", cluster.send("POST", "/v1/placements", b"x" * (MOST_BYTES + 1)), 413),
+        ("post", "/v1/placements/{id}/confirm", cluster.send("POST", "/v1/placements/a/confirm"), 204),
+        ("post", "/v1/placements/{id}/confirm", cluster.send("POST", "/v1/placements/z/confirm"), 404),
+        ("delete", "/v1/placements/{id}", cluster.send("DELETE", "/v1/placements/a"), 204),
+        ("delete", "/v1/placements/{id}", cluster.send("DELETE", "/v1/placements/a", token="nobody"), 401),  # noqa: S106
+    )
+    for method, path, got, status in asked:
+        assert got.status == status
+        answer = described["paths"][path][method]["responses"][str(status)]
+        if got.body:
+            schema = answer["content"]["application/json"]["schema"] | {"components": described["components"]}
+            jsonschema.Draft202012Validator(schema).validate(json.loads(got.body))
+    (body,) = {json.dumps(one["schema"]) for one in _body(described).values()}
+    request = json.loads(body) | {"components": described["components"]}
+    jsonschema.Draft202012Validator(request).validate({"metadata": {"name": "a"}, "spec": {"pods": 1}})
+
+
+def _body(described: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = described["paths"]["/v1/placements"]["post"]["requestBody"]["content"]
+    return found
