@@ -54,7 +54,8 @@ class OwnClaims:
     """The claims that were made for pods of gangs."""
 
     def __init__(self) -> None:
-        self._of_pod: dict[str, dict[str, DeviceClaim]] = {}
+        self._of_pod: dict[tuple[str, str], dict[str, DeviceClaim]] = {}
+        """Namespace and UID of a pod → its claims by name. What another namespace says of a pod is nothing to it."""
         self._pod_of: dict[tuple[str, str], str] = {}
 
     def list(self, claims: Mapping[str, DeviceClaim]) -> tuple[tuple[str, str], ...]:
@@ -71,16 +72,18 @@ class OwnClaims:
         self.forget(claim.key)
         if claim.pod:
             self._pod_of[claim.key] = claim.pod
-            self._of_pod.setdefault(claim.pod, {})[claim.name] = claim
+            self._of_pod.setdefault((claim.namespace, claim.pod), {})[claim.name] = claim
 
     def forget(self, key: tuple[str, str]) -> None:
         """One that is gone."""
         pod = self._pod_of.pop(key, None)
         if pod is None:
             return
-        del self._of_pod[pod][key[1]]
-        if not self._of_pod[pod]:
-            del self._of_pod[pod]
+        namespace, name = key
+        mine = self._of_pod[namespace, pod]
+        del mine[name]
+        if not mine:
+            del self._of_pod[namespace, pod]
 
     def pod_of(self, key: tuple[str, str]) -> str:
         """The UID of the pod that a claim was made for; empty if it is not ours."""
@@ -88,4 +91,4 @@ class OwnClaims:
 
     def of(self, pod: GpuPod) -> tuple[DeviceClaim, ...]:
         """What was made for a pod."""
-        return tuple(one for one in self._of_pod.get(pod.uid, {}).values() if one.namespace == pod.namespace)
+        return tuple(self._of_pod.get((pod.namespace, pod.uid), {}).values())

@@ -38,7 +38,8 @@ class Gangs:
         """``claims`` makes those of pods that ask for GPUs by claim; without it no such gang is placed."""
         self._claims = claims
         self._gangs: dict[Key, Gang] = {}
-        self._of_uid: dict[str, Key] = {}
+        self._of_uid: dict[tuple[str, str], Key] = {}
+        """Namespace and UID of a pod → its gang."""
         self._keys: dict[tuple[str, str], Key] = {}
         self._orphans: dict[str, Found] = {}
         self._fresh: set[Key] = set()
@@ -109,8 +110,9 @@ class Gangs:
             self._claims.own.forget(key)
         else:
             self._claims.own.see(claim)
-        if pod in self._of_uid:
-            self._touch(self._of_uid[pod])
+        gang = self._of_uid.get((key[0], pod))
+        if gang is not None:
+            self._touch(gang)
 
     def stir_held(self) -> None:
         """Claims hold other GPUs than before: gangs that the barrier holds are looked at."""
@@ -258,7 +260,9 @@ class Gangs:
         known = gang.pods.get(pod.name)
         self._keys[pod.key] = key
         gang.pods[pod.name] = pod
-        self._of_uid[pod.uid] = key
+        if known is not None:  # it may be another pod of that name
+            self._of_uid.pop((known.namespace, known.uid), None)
+        self._of_uid[pod.namespace, pod.uid] = key
         if known is None or _changed(known, pod):
             self._touch(key)
 
@@ -266,7 +270,7 @@ class Gangs:
         key = self._keys.pop(pod, None)
         if key is not None:
             gone = self._gangs[key].pods.pop(pod[1])
-            self._of_uid.pop(gone.uid, None)
+            self._of_uid.pop((gone.namespace, gone.uid), None)
             self._touch(key)
             self._drop_empty(key)
 

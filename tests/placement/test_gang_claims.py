@@ -280,3 +280,28 @@ def test_a_claim_of_an_earlier_place_goes_before_the_new_one_comes() -> None:
     assert [type(step) for step in again.writes()] == [MakeClaim]
     assert old.name not in cluster.claims
     run(cluster, again)
+
+
+def test_a_claim_of_another_namespace_is_no_claim_of_the_pod_whatever_it_says() -> None:
+    cluster = made()
+    leader = Leader(cluster)
+    turn(cluster, leader)
+    mine = next(iter(cluster.claims.values()))
+    stranger = mine._replace(namespace="other", uid="x", allocated=True, ready=True)
+    leader.gangs.see_claim(stranger.key, stranger)
+    leader.gangs.see_claim(mine.key, mine)
+    leader.gangs.see_claim(stranger.key, None)
+    run(cluster, leader)
+
+
+def test_a_claim_of_a_pod_that_was_made_anew_under_its_name_outlives_the_gang() -> None:
+    cluster = made()
+    leader = Leader(cluster)
+    turn(cluster, leader)
+    stuck = next(one for one in cluster.claims.values() if one.pod == "u0-0")
+    cluster.pods["g-0"] = pod(0, generation=1)  # its end was missed
+    run(cluster, leader)
+    cluster.pods.clear()
+    turn(cluster, leader)
+    assert leader.gangs.figures == (0, 0)
+    leader.gangs.see_claim(stuck.key, stuck._replace(version="x", leaving=True))
