@@ -25,6 +25,7 @@ _API_VERSION: Final = "resource.k8s.io/v1"
 _KIND: Final = "ResourceClaim"
 _APPLY: Final = "application/apply-patch+yaml"
 _UUID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_FORBIDDEN: Final = 403
 _INVALID: Final = 422
 
 
@@ -147,5 +148,8 @@ def _create(client: Client, collection: str, content: bytes) -> None:
         client.create(collection, content)
     except Conflict:
         return
-    except Forbidden as error:  # a quota or a policy of this namespace stands in the way of this claim alone
+    except Forbidden as error:
+        if error.status != _FORBIDDEN:
+            raise  # our credentials: it affects all claims
+        # a quota or a policy of this namespace stands in the way of this claim alone
         raise ApiError(str(error), status=_INVALID) from error

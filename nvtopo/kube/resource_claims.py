@@ -36,8 +36,10 @@ _Word = Annotated[str, Meta(max_length=_LONGEST)]
 
 
 class _Owner(msgspec.Struct, rename="camel"):
-    kind: _Word = ""
-    uid: _Word = ""
+    """Nothing of it has a limit at the API server, and no claim is left out for it: the claim may hold GPUs."""
+
+    kind: str = ""
+    uid: str = ""
     controller: bool | None = None
 
 
@@ -49,7 +51,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
     creation_timestamp: _Word = ""
     deletion_timestamp: _Word | None = None
     annotations: dict[str, str] | None = None
-    owner_references: Annotated[list[_Owner], Meta(max_length=_MOST)] | None = None
+    owner_references: list[_Owner] | None = None
 
 
 class _Exactly(msgspec.Struct, rename="camel"):
@@ -131,7 +133,8 @@ def read(item: bytes | msgspec.Raw) -> Read[DeviceClaim]:
     results = (allocation.devices.results or []) if allocation is not None else []
     gang = next((one for one in results if one.driver == OWN_DRIVER and one.pool == GANG_POOL), None)
     conditions = _conditions(found.status, gang)
-    notes = metadata.annotations or {}
+    reservation = (metadata.annotations or {}).get(RESERVATION)
+    pod = "" if reservation is None else _pod(metadata)
     claim = DeviceClaim(
         namespace=metadata.namespace,
         name=metadata.name,
@@ -141,8 +144,8 @@ def read(item: bytes | msgspec.Raw) -> Read[DeviceClaim]:
         allocated=allocation is not None,
         leaving=metadata.deletion_timestamp is not None,
         created=unix(metadata.creation_timestamp),
-        pod=_pod(metadata) if RESERVATION in notes else "",
-        reservation=notes.get(RESERVATION, ""),
+        pod=pod,
+        reservation=reservation or "" if pod else "",
         barrier=any(
             one.exactly is not None and one.exactly.device_class_name == GANG_CLASS
             for one in found.spec.devices.requests or ()
@@ -157,7 +160,8 @@ def read(item: bytes | msgspec.Raw) -> Read[DeviceClaim]:
 
 def _pod(metadata: _Metadata) -> str:
     owners = metadata.owner_references or ()
-    return next((one.uid for one in owners if one.controller and one.kind == "Pod"), "")
+    uids = (one.uid for one in owners if one.controller and one.kind == "Pod")
+    return next((uid for uid in uids if len(uid) <= _LONGEST), "")
 
 
 def _conditions(status: _Status, gang: _Result | None) -> set[str]:

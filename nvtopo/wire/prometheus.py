@@ -69,7 +69,7 @@ def vector(content: bytes, label: str, subject: str) -> Vector:
 
 
 def _by_node(series: list[_Series], label: str) -> Vector:
-    values: dict[str, float] = {}
+    values: dict[str, float | None] = {}
     several: set[str] = set()
     unclear = 0
     for one in series:
@@ -78,9 +78,10 @@ def _by_node(series: list[_Series], label: str) -> Vector:
             unclear += 1
         if node in values:
             several.add(node)
-        if node and value is not None:
+        if node:
             values[node] = value
-    return Vector({node: value for node, value in values.items() if node not in several}, unclear)
+    clear = {node: value for node, value in values.items() if value is not None and node not in several}
+    return Vector(clear, unclear)
 
 
 def _number(text: str) -> float | None:

@@ -180,6 +180,23 @@ def test_a_quota_stands_in_the_way_of_one_claim_alone() -> None:
     assert outcome_of(refused.value) is Outcome.REFUSED
 
 
+def test_credentials_that_ended_are_no_refusal_of_one_claim() -> None:
+    with pytest.raises(ApiError) as refused:
+        sent(MakeClaim(POD, "c", "r", RANK), Forbidden("Unauthorized", status=401))
+    assert outcome_of(refused.value) is Outcome.UNAVAILABLE
+
+
+def test_no_claim_is_left_out_for_what_its_owners_are() -> None:
+    """What has no limit at the API server must not hide that a claim holds GPUs."""
+    others = [{"kind": "K" * 1000, "uid": "x" * 1000, "controller": False}] * 1000
+    mine = {"kind": "Pod", "uid": "u" * 1000, "controller": True}
+    notes = {"nvtopo.io/reservation": "gang:team/g", "other": "y" * 200_000}
+    metadata = {"name": "c", "namespace": "team", "annotations": notes, "ownerReferences": [*others, mine]}
+    found = read({"metadata": metadata, "status": allocated(GPU_RESULT)})
+    assert found.gpus == (("n1", "gpu-0"),)
+    assert (found.pod, found.reservation) == ("", ""), "no pod has such a UID"
+
+
 def test_a_barrier_is_there_if_the_api_server_keeps_what_it_is_of() -> None:
     device_class, whole = gang_barrier.documents()
     (device,) = whole["spec"]["devices"]

@@ -24,9 +24,12 @@ def test_what_is_no_finite_number_is_not_known(value: str) -> None:
     assert prometheus.vector(answer(({"node": "a"}, value), ({"node": "b"}, "1")), "node", "p") == ({"b": 1.0}, 1)
 
 
-def test_a_node_with_several_series_has_no_value() -> None:
-    content = answer(({"node": "a", "pod": "x"}, "1"), ({"node": "a", "pod": "y"}, "2"), ({"pod": "z"}, "3"))
-    assert prometheus.vector(content, "node", "p") == ({}, 2)
+@pytest.mark.parametrize(("first", "second"), [("1", "2"), ("1", "NaN"), ("NaN", "1")])
+def test_a_node_with_several_series_has_no_value(first: str, second: str) -> None:
+    content = answer(({"node": "a", "pod": "x"}, first), ({"node": "a", "pod": "y"}, second), ({"pod": "z"}, "3"))
+    found = prometheus.vector(content, "node", "p")
+    assert not found.values
+    assert found.unclear >= 2
 
 
 def test_another_label() -> None:
