@@ -25,7 +25,6 @@ from nvtopo.kube.resource_claims import ClaimEvent
 from nvtopo.model.conclusions.distance import Distances
 from nvtopo.model.conclusions.locality import Locality
 from nvtopo.model.conclusions.paths import nearest_nics
-from nvtopo.placement.gang import PREFIX
 from nvtopo.placement.gang_steps import (
     Attempt,
     ClaimFigures,
@@ -40,7 +39,7 @@ from nvtopo.placement.gang_steps import (
 )
 from nvtopo.placement.gangs import Gangs
 from nvtopo.placement.ledger import Refused
-from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodsListed
+from nvtopo.placement.pods import PREFIX, GpuPod, PodEvent, PodGone, PodsListed
 
 logger = logging.getLogger(__name__)
 

@@ -11,12 +11,11 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from nvtopo.placement import pods
 from nvtopo.placement.fleet import Fleet, Host
 from nvtopo.wire.documents import Json
 
 GPU: Final = "nvidia.com/gpu"
-RESERVATION: Final = "nvtopo.io/reservation"
-"""Annotation of a pod: the ID of the reservation that its GPUs are of."""
 MOST_BYTES: Final = 32 << 20
 MOST_NODES: Final = 50_000
 BEST: Final = 10
@@ -40,6 +39,7 @@ class _PodSpec(msgspec.Struct):
 
 
 class _PodMetadata(msgspec.Struct):
+    namespace: str = ""
     annotations: dict[str, str] | None = None
 
 
@@ -163,8 +163,9 @@ def prioritized(args: ExtenderArgs, known: View) -> list[HostPriority]:
 
 def reservation_of(args: ExtenderArgs) -> str:
     """The reservation that the pod says it is for; empty if it says none."""
-    said = args.pod.metadata.annotations if args.pod is not None else None
-    return (said or {}).get(RESERVATION, "")
+    if args.pod is None:
+        return ""
+    return pods.reservation_of(args.pod.metadata.namespace, args.pod.metadata.annotations or {})
 
 
 def gpus_of(args: ExtenderArgs) -> int:

@@ -200,7 +200,7 @@ def _kept(pod: _Pod) -> GpuPod | None:
         order=_order({**notes, **labels}),
         wishes=notes.get(pods.WISHES, ""),
         rank=_number(notes.get(pods.RANK, "")),
-        reservation=notes.get(pods.RESERVATION, ""),
+        reservation=pods.reservation_of(pod.metadata.namespace, notes),
         status=notes.get(pods.STATUS, ""),
         priority=pod.spec.priority or 0,
         created=unix(pod.metadata.creation_timestamp),

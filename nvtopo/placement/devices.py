@@ -49,11 +49,15 @@ class Devices:
     def __init__(self) -> None:
         self._slices: dict[str, Slice] = {}
         self._slices_of: dict[str, set[str]] = {}
+        self._slices_in: dict[str, set[str]] = {}
+        """Pool → its slices."""
         self._plugins: dict[str, str] = {}
-        self._node_of: dict[str, str] = {}
         self._claims: dict[Key, DeviceClaim] = {}
-        self._noted: dict[Key, frozenset[str]] = {}
-        self._claims_on: dict[str, set[Key]] = {}
+        self._claims_in: dict[str, set[Key]] = {}
+        """Pool → the claims that hold a device of it."""
+        self._homes: dict[str, frozenset[str]] = {}
+        self._pools_of: dict[str, set[str]] = {}
+        """Pool → the nodes that it is of, and the reverse."""
         self._nodes: dict[str, _Node] = {}
         self._stale: set[str] = set()
         self._of: Nodes = MappingProxyType({})
@@ -74,16 +78,15 @@ class Devices:
         before = self._slices.pop(name, None)
         if before is not None:
             _discard(self._slices_of, before.node, name)
+            _discard(self._slices_in, before.pool, name)
             self._stale.add(before.node)
+            self._settle(before.pool)
         if now is None or now.driver != GPU_DRIVER or not now.node:
             return before is not None
         self._slices[name] = now
         self._slices_of.setdefault(now.node, set()).add(name)
-        self._stale.add(now.node)
-        if self._node_of.get(now.pool, now.pool) != now.node:
-            self._node_of[now.pool] = now.node
-            for claim in [one for one in self._claims.values() if now.pool in {pool for pool, _device in one.gpus}]:
-                self.see_claim(claim.key, claim)
+        self._slices_in.setdefault(now.pool, set()).add(name)
+        self._settle(now.pool)
         return True
 
     def list_claims(self, claims: Iterable[DeviceClaim]) -> None:
@@ -98,16 +101,16 @@ class Devices:
         """One that came, changed or went; whether it holds other GPUs than before."""
         before = self._claims.pop(key, None)
         gpus = () if now is None else now.gpus
-        for node in self._noted.pop(key, ()):
-            _discard(self._claims_on, node, key)
-            self._stale.add(node)
+        held = () if before is None else before.gpus
+        for pool in {pool for pool, _device in held}:
+            _discard(self._claims_in, pool, key)
         if now is not None and gpus:
             self._claims[key] = now
-            self._noted[key] = frozenset(self._node_of.get(pool, pool) for pool, _device in gpus)
-            for node in self._noted[key]:
-                self._claims_on.setdefault(node, set()).add(key)
-            self._stale |= self._noted[key]
-        return gpus != (() if before is None else before.gpus)
+            for pool in {pool for pool, _device in gpus}:
+                self._claims_in.setdefault(pool, set()).add(key)
+        for pool in {pool for pool, _device in (*held, *gpus)}:
+            self._settle(pool)
+        return gpus != held
 
     def claimed(self, nodes: Nodes) -> Claimed:
         """All of it on the nodes of a graph; the same object as long as nothing changed."""
@@ -134,9 +137,26 @@ class Devices:
         claim = None if key is None else self._claims.get(key)
         return None if claim is None or claim.leaving else key
 
+    def _settle(self, pool: str) -> None:
+        """Where a pool is now: with each node that publishes it, so that none takes it from another.
+
+        If none does, it is where it was, or with the node of its name.
+        """
+        before = self._homes.pop(pool, frozenset())
+        now = frozenset(self._slices[name].node for name in self._slices_in.get(pool, ()))
+        if not now and pool in self._claims_in:
+            now = before or frozenset((pool,))
+        for node in before:
+            _discard(self._pools_of, node, pool)
+        for node in now:
+            self._pools_of.setdefault(node, set()).add(pool)
+        if now:
+            self._homes[pool] = now
+        self._stale |= before | now
+
     def _judge(self) -> None:
         for name in self._stale:
-            if name in self._slices_of or name in self._claims_on:
+            if name in self._pools_of:
                 self._nodes[name] = self._judged(name)
             else:
                 self._nodes.pop(name, None)
@@ -150,9 +170,10 @@ class Devices:
         published = frozenset(indices[uuid] for device in _free_to_all(slices) if (uuid := device.uuid) in indices)
         held: dict[int, Key] = {}
         unknown = 0
-        for key in sorted(self._claims_on.get(name, ())):
+        pools = self._pools_of[name]
+        for key in sorted({key for pool in pools for key in self._claims_in.get(pool, ())}):
             for pool, device in self._claims[key].gpus:
-                if self._node_of.get(pool, pool) != name:
+                if pool not in pools:
                     continue
                 index = indices.get(uuids.get((pool, device), ""))
                 if index is None:

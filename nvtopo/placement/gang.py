@@ -10,12 +10,10 @@ from nvtopo.errors import ParseError
 from nvtopo.model.records.record import Record
 from nvtopo.placement import document
 from nvtopo.placement.document import Parsed
-from nvtopo.placement.pods import GANG, MOST_CLAIMED, SIZE, TEMPLATE, WISHES, GpuPod, in_order
+from nvtopo.placement.pods import GANG, MOST_CLAIMED, PREFIX, SIZE, TEMPLATE, WISHES, GpuPod, in_order
 from nvtopo.wire import yaml
 from nvtopo.wire.documents import reason
 
-PREFIX: Final = "gang:"
-"""IDs of reservations that are gangs' begin so; no caller of the API can give such an ID."""
 MOST_PODS: Final = 20_000
 _MOST_WISHES: Final = 16 << 10
 _SUBJECT: Final = f"the annotation {WISHES}"

@@ -16,6 +16,8 @@ RANK: Final = "nvtopo.io/rank"
 GPUS: Final = "nvtopo.io/gpus"
 NICS: Final = "nvtopo.io/nics"
 RESERVATION: Final = "nvtopo.io/reservation"
+PREFIX: Final = "gang:"
+"""IDs of reservations that are gangs' begin so; no caller of the API can give such an ID."""
 STATUS: Final = "nvtopo.io/placement-status"
 CLAIM: Final = "nvtopo.io/claim"
 """The ResourceClaim for which a pod's gate was lifted, where the gang's barrier holds it until all have their GPUs."""
@@ -195,6 +197,12 @@ class InUse:
             del found[pod.reservation]
         if not found:
             del self._nodes[pod.node]
+
+
+def reservation_of(namespace: str, notes: Mapping[str, str]) -> str:
+    """The reservation that a pod says it is for; that of a gang is for pods of its namespace alone."""
+    said = notes.get(RESERVATION, "")
+    return "" if said.startswith(PREFIX) and not said.startswith(f"{PREFIX}{namespace}/") else said
 
 
 def in_order(pods: Iterable[GpuPod]) -> list[GpuPod]:

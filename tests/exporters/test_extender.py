@@ -122,3 +122,12 @@ def test_each_candidate_is_a_bounded_amount_of_work(candidates: int) -> None:
 
     answered()
     assert calls(answered) < 100 + 50 * candidates, "50,000 calls for a thousand: 5 ms of the 20 that are the aim"
+
+
+@pytest.mark.parametrize(
+    ("said", "found"), [("gang:team/g", "gang:team/g"), ("gang:other/g", ""), ("gang:tea", ""), ("job-7", "job-7")]
+)
+def test_the_reservation_of_a_gang_is_for_pods_of_its_namespace_alone(said: str, found: str) -> None:
+    pod = {"metadata": {"namespace": "team", "annotations": {"nvtopo.io/reservation": said}}}
+    args = extender.read(msgspec.json.encode({"Pod": pod, "NodeNames": []}))
+    assert extender.reservation_of(args) == found

@@ -57,6 +57,15 @@ def test_what_asks_for_no_gpu_and_is_in_no_gang_is_not_kept() -> None:
     assert (found.gang, found.gpus) == ("g", 0)
 
 
+def test_a_pod_is_of_no_gang_s_reservation_of_another_namespace() -> None:
+    pod = written()
+    for said, found in (("gang:team/g", "gang:team/g"), ("gang:other/g", ""), ("job-7", "job-7")):
+        pod["metadata"]["annotations"] = {"nvtopo.io/reservation": said}
+        kept = read(pod)
+        assert kept is not None
+        assert kept.reservation == found
+
+
 def test_a_pod_says_its_gang_its_place_in_it_and_what_was_written_at_it() -> None:
     document = written(
         schedulingGates=[{"name": "nvtopo.io/placement"}, {"name": "other"}],

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from nvtopo.cluster.slices import Device, Slice
 from nvtopo.placement.device_claims import DeviceClaim
 from nvtopo.placement.devices import Devices
+from tests.calls import calls
 from tests.cluster import machines
 
 NODE = machines.name(1, 0)
@@ -64,6 +67,36 @@ def test_a_pool_may_have_another_name_than_its_node() -> None:
     assert plain(devices.claimed(GRAPH.nodes))[:2] == ({NODE: {0}}, {})
     devices.list_claims(())
     assert plain(devices.claimed(GRAPH.nodes))[:2] == ({}, {})
+
+
+def test_a_pool_stays_with_its_node_while_its_driver_is_away() -> None:
+    devices = Devices()
+    devices.list_claims((claim("a", "gpu-0", pool="pool-7"),))
+    devices.list_slices({"s": published(0, pool="pool-7")})
+    devices.list_slices({})
+    assert plain(devices.claimed(GRAPH.nodes))[1] == {NODE: 1}
+    devices.list_claims(())
+    assert plain(devices.claimed(GRAPH.nodes))[1] == {}
+
+
+def test_no_node_takes_another_s_pool_from_it() -> None:
+    devices = Devices()
+    other = machines.name(1, 1)
+    devices.list_claims((claim("a", "gpu-0"),))
+    devices.list_slices({"s": published(0), "t": published(0, node=other, pool=NODE)})
+    held = plain(devices.claimed(GRAPH.nodes))[0]
+    assert held[NODE] == {0}
+    devices.see_slice("s", published(0, 1))
+    devices.see_slice("t", None)
+    assert plain(devices.claimed(GRAPH.nodes))[:2] == ({NODE: {0}}, {})
+
+
+@pytest.mark.parametrize("claims", [10, 1000])
+def test_a_slice_of_an_odd_pool_is_not_compared_with_all_claims(claims: int) -> None:
+    devices = Devices()
+    devices.list_claims(claim(str(number), "gpu-0", pool=f"pool-{number}") for number in range(claims))
+    devices.claimed(GRAPH.nodes)
+    assert calls(lambda: devices.see_slice("s", published(0, pool="pool-7"))) < 100
 
 
 def test_a_gpu_that_no_claim_can_get_is_not_offered() -> None:
