@@ -8,11 +8,11 @@ from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.kube.following import Listed
 from nvtopo.kube.resource_claims import ClaimEvent
 from nvtopo.kube.resource_slices import SliceEvent
-from nvtopo.placement.devices import Claimed, Devices
+from nvtopo.placement.devices import Claimed, Devices, Moved
 from nvtopo.placement.result import Assignment
 
-Heard = Callable[[ClaimEvent, bool], None]
-"""An event, and whether claims hold other GPUs than before."""
+Heard = Callable[[ClaimEvent, Moved], None]
+"""An event, and what it did to GPUs."""
 
 
 class SliceSource(Protocol):
@@ -46,9 +46,9 @@ class DeviceWatch:
         reader = threading.Thread(target=self._read_slices, args=(stop,), name="dra-slices", daemon=True)
         reader.start()
         for event in self._claims.events(stop):
-            changed = self._take(event)
+            moved = self._take(event)
             if self.heard is not None:
-                self.heard(event, changed)
+                self.heard(event, moved)
             if stop.is_set():
                 break
         reader.join()
@@ -70,11 +70,11 @@ class DeviceWatch:
         with self._lock:
             return {rank.node for rank in answer.ranks} <= self._devices.plugins()
 
-    def _take(self, event: ClaimEvent) -> bool:
+    def _take(self, event: ClaimEvent) -> Moved:
         with self._lock:
             if isinstance(event, Listed):
                 self._devices.list_claims(event.objects.values())
-                return True
+                return Moved(taken=True, freed=True)
             namespace, _, name = event.name.partition("/")
             return self._devices.see_claim((namespace, name), event.value)
 

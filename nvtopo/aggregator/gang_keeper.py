@@ -25,6 +25,7 @@ from nvtopo.kube.resource_claims import ClaimEvent
 from nvtopo.model.conclusions.distance import Distances
 from nvtopo.model.conclusions.locality import Locality
 from nvtopo.model.conclusions.paths import nearest_nics
+from nvtopo.placement.devices import Moved
 from nvtopo.placement.gang_steps import (
     Attempt,
     ClaimFigures,
@@ -164,7 +165,7 @@ class GangKeeper:
                 self._over = True
                 self._changed.notify_all()
 
-    def _hear(self, event: ClaimEvent, changed: bool) -> None:  # noqa: FBT001 - as the watch calls it
+    def _hear(self, event: ClaimEvent, moved: Moved) -> None:
         """What happened to ResourceClaims."""
         with self._changed:
             if isinstance(event, Listed):
@@ -173,8 +174,9 @@ class GangKeeper:
                 namespace, _, name = event.name.partition("/")
                 self._gangs.see_claim((namespace, name), event.value)
                 gone = ((namespace, name),) if event.value is None else ()
-            if changed:
-                self._gangs.stir_held()
+            if moved.taken:
+                self._gangs.stir_held(None if isinstance(event, Listed) else event.value)
+            if moved.freed:
                 self._gangs.stir(self._clock())
             self._happened = True
             self._changed.notify_all()

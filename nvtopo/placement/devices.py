@@ -30,6 +30,14 @@ class Claimed(NamedTuple):
     """Those that a claim may get; None if nobody follows that."""
 
 
+class Moved(NamedTuple):
+    """What a change of claims did to GPUs."""
+
+    taken: bool
+    """A claim holds one that it did not hold before."""
+    freed: bool
+
+
 NOTHING_CLAIMED: Final = Claimed()
 
 
@@ -97,8 +105,8 @@ class Devices:
         for key, one in there.items():
             self.see_claim(key, one)
 
-    def see_claim(self, key: Key, now: DeviceClaim | None) -> bool:
-        """One that came, changed or went; whether it holds other GPUs than before."""
+    def see_claim(self, key: Key, now: DeviceClaim | None) -> Moved:
+        """One that came, changed or went."""
         before = self._claims.pop(key, None)
         gpus = () if now is None else now.gpus
         held = () if before is None else before.gpus
@@ -110,7 +118,7 @@ class Devices:
                 self._claims_in.setdefault(pool, set()).add(key)
         for pool in {pool for pool, _device in (*held, *gpus)}:
             self._settle(pool)
-        return gpus != held
+        return Moved(not {*gpus} <= {*held}, not {*held} <= {*gpus})
 
     def claimed(self, nodes: Nodes) -> Claimed:
         """All of it on the nodes of a graph; the same object as long as nothing changed."""

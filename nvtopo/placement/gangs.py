@@ -114,9 +114,14 @@ class Gangs:
         if gang is not None:
             self._touch(gang)
 
-    def stir_held(self) -> None:
-        """Claims hold other GPUs than before: gangs that the barrier holds are looked at."""
-        self._fresh.update(key for key, gang in self._gangs.items() if gang.look_at < inf)
+    def stir_held(self, by: DeviceClaim | None = None) -> None:
+        """Claims hold more GPUs than before: gangs that the barrier holds are looked at.
+
+        Those that a gang's own claim holds were reserved for it, and no other gang is looked at for them.
+        """
+        own = None if by is None else self._of_uid.get((by.namespace, by.pod))
+        if by is None or own is None or by.reservation != own.id:
+            self._fresh.update(key for key, gang in self._gangs.items() if gang.look_at < inf)
 
     def look_again(self) -> None:
         """Something that was not known of nodes may be known now: gangs whose pods still wait are looked at."""

@@ -40,10 +40,13 @@ def test_what_claims_hold_is_in_use_whoever_made_them() -> None:
     assert devices.claimed(GRAPH.nodes) is found
     assert devices.holder(NODE, 3) == ("team", "a")
     assert devices.holder(NODE, 0) is None
-    assert not devices.see_claim(("team", "a"), claim("a", "gpu-1", "gpu-3", leaving=True))
+    assert devices.see_claim(("team", "a"), claim("a", "gpu-1", "gpu-3", leaving=True)) == (False, False)
     devices.claimed(GRAPH.nodes)
     assert devices.holder(NODE, 3) is None, "it is about to be free"
-    assert devices.see_claim(("team", "a"), None)
+    assert devices.see_claim(("team", "b"), claim("b", "gpu-0")) == (True, False)
+    assert devices.see_claim(("team", "b"), claim("b", "gpu-2")) == (True, True)
+    assert devices.see_claim(("team", "b"), None) == (False, True)
+    assert devices.see_claim(("team", "a"), None) == (False, True)
     assert plain(devices.claimed(GRAPH.nodes))[0] == {}
 
 

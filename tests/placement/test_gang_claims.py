@@ -10,10 +10,12 @@ from msgspec.structs import replace
 from nvtopo.errors import ParseError
 from nvtopo.placement.device_claims import DeviceClaim, GangDevice
 from nvtopo.placement.gang import Key, asked
-from nvtopo.placement.gang_claims import BARRIER_SECONDS, claim_name
+from nvtopo.placement.gang_claims import BARRIER_SECONDS, GangClaims, claim_name
 from nvtopo.placement.gang_steps import DropClaim, Fail, FreeClaim, Lift, MakeClaim, OpenClaim, Say, Step
 from nvtopo.placement.gangs import Gangs
 from nvtopo.placement.pods import PodsListed
+from nvtopo.placement.result import Assignment, Costs, Rank
+from tests.calls import calls
 from tests.placement.claimed_world import KEY, Cluster, Leader, pod
 from tests.placement.seeds import seeded
 
@@ -305,3 +307,34 @@ def test_a_claim_of_a_pod_that_was_made_anew_under_its_name_outlives_the_gang() 
     turn(cluster, leader)
     assert leader.gangs.figures == (0, 0)
     leader.gangs.see_claim(stuck.key, stuck._replace(version="x", leaving=True))
+
+
+@pytest.mark.parametrize("gangs", [10, 300])
+def test_a_claim_of_a_gang_that_gets_its_gpus_costs_the_same_beside_many_gangs(gangs: int) -> None:
+    held = Gangs(GangClaims(lambda _node, _gpu: None, lambda _answer: True))
+    pods = [pod(0, 1, uid=f"u{number}", name=f"g{number}", gang=f"g{number}") for number in range(gangs)]
+    held.fold(PodsListed(tuple(pods)))
+    held.list_claims({})
+    held.begin({}, 0.0)
+    cost = Costs(total=0, bound=0, all_reduce=0)
+    answer = Assignment(
+        generation=1, level="node", domain="d", cost=cost, domains={}, ranks=(Rank(rank=0, node="n", gpus=(0, 1)),)
+    )
+    for number in range(gangs):
+        held.placed(Key("team", f"g{number}"), answer, 0.0)
+    for step in held.plan(0.0).steps:
+        assert isinstance(step, MakeClaim)
+        made_claim = DeviceClaim(
+            "team", step.name, "u", "1", pod=step.pod.uid, reservation=step.reservation, barrier=True
+        )
+        held.see_claim(made_claim.key, made_claim)
+    held.plan(0.0)
+    assert held.claim_figures.held == gangs
+
+    def took(claim: DeviceClaim) -> int:
+        held.see_claim(claim.key, claim)
+        return calls(lambda: held.stir_held(claim)) + sum(isinstance(step, Lift) for step in held.plan(0.0).steps)
+
+    mine = made_claim._replace(gang=GangDevice("p", "d", "s"), allocated=True)
+    assert took(mine) < 10
+    assert took(mine._replace(namespace="other")) >= gangs, "what a stranger's claim takes may be anybody's"
