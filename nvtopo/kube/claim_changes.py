@@ -127,7 +127,7 @@ def _says(claim: DeviceClaim, condition: str, reason: str, message: str, now: st
 
 
 def write(client: Client, path: str, wanted: ClaimChange) -> None:
-    """Send it; one that is there already, or gone already, is as wanted.
+    """Send it; one that was made for this pod already, or is gone already, is as wanted.
 
     Raises:
         ApiError: the server refused, or did not answer.
@@ -146,10 +146,25 @@ def write(client: Client, path: str, wanted: ClaimChange) -> None:
 def _create(client: Client, collection: str, content: bytes) -> None:
     try:
         client.create(collection, content)
-    except Conflict:
-        return
+    except Conflict as error:
+        _same(client, collection, content, error)
     except Forbidden as error:
         if error.status != _FORBIDDEN:
             raise  # our credentials: it affects all claims
         # a quota or a policy of this namespace stands in the way of this claim alone
         raise ApiError(str(error), status=_INVALID) from error
+
+
+def _same(client: Client, collection: str, content: bytes, error: Conflict) -> None:
+    """A claim of that name is there: it is as wanted if it was made for the same pod.
+
+    Raises:
+        ApiError: it was not, and stands in the way of this claim alone; or it can't be read.
+    """
+    wanted = resource_claims.read(content).value
+    with contextlib.suppress(NotFound):  # gone since: it is made again in a while
+        there = resource_claims.read(client.get(resource_claims.path(*wanted.key))).value
+        if there.pod == wanted.pod:
+            return
+        raise ApiError(f"{collection}: {wanted.name} is there, and was made for no pod of the gang", status=_INVALID)
+    raise error

@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 from nvtopo.placement.device_claims import DeviceClaim, OwnClaims
 from nvtopo.placement.gang import Key
-from nvtopo.placement.gang_steps import ClaimStep, DropClaim, FreeClaim, Lift, MakeClaim, OpenClaim, places
-from nvtopo.placement.pods import TEMPLATE, GpuPod
+from nvtopo.placement.gang_steps import ClaimStep, DropClaim, FreeClaim, Lift, MakeClaim, OpenClaim, Say, places
+from nvtopo.placement.pods import TEMPLATE, GpuPod, in_order
 from nvtopo.placement.result import Assignment, Rank
 
 BARRIER_SECONDS: Final = 120.0
@@ -85,10 +85,11 @@ class GangClaims:
             steps += [OpenClaim(one.claim) for one in wanted if one.given and one.claim and _is_held(one.claim)]
         return Round(tuple(steps), until=inf if opened or whole else _until(wanted))
 
-    def clearing(self, pods: Collection[GpuPod]) -> tuple[ClaimStep, ...] | None:
+    def clearing(self, pods: Collection[GpuPod]) -> tuple[ClaimStep | Say, ...] | None:
         """What is to be done with claims of pods that have no place; None if there is none."""
         found = [one for pod in pods for one in self.own.of(pod) if one.reservation]
-        return tuple(step for one in found for step in given_back(one)) if found else None
+        steps = tuple(step for one in found for step in given_back(one))
+        return None if not found else steps or tuple(_awaited(pods, found[0]))
 
     def opening(self, pod: GpuPod) -> MakeClaim | Lift:
         """The next step of a pod that is left to kube-scheduler: a claim of any GPUs first."""
@@ -134,6 +135,13 @@ def given_back(claim: DeviceClaim) -> Iterator[ClaimStep]:
             yield FreeClaim(claim)
     elif not claim.leaving:
         yield DropClaim(claim)
+
+
+def _awaited(pods: Collection[GpuPod], claim: DeviceClaim) -> Iterator[Say]:
+    """All is done, and the gang is placed once it has come of it: who holds a claim up is to be found by its name."""
+    first, reason = in_order(pods)[0], f"it waits until the claim {claim.name} of its earlier place is gone"
+    if first.status != reason:
+        yield Say(first, reason)
 
 
 def _next(key: Key, wanted: _Wanted, *, barrier: bool) -> Iterator[Lift | ClaimStep]:

@@ -247,7 +247,7 @@ def _is_excepted(document: Json, rule: Json) -> bool:
         return bool(rule["resources"] == ["devicetaintrules"])
     if name == "nvtopo-aggregator-gang-claims":  # those that it made itself, by its admission policy
         return bool(
-            rule["resources"] == ["resourceclaims"] and {*rule["verbs"]} <= {"list", "watch", "create", "delete"}
+            rule["resources"] == ["resourceclaims"] and {*rule["verbs"]} <= {"get", "list", "watch", "create", "delete"}
         )
     return bool(name == "nvtopo-placer" and rule["resources"] == ["placements"])
 

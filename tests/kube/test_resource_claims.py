@@ -131,6 +131,9 @@ class Server:
     def create(self, path: str, document: bytes) -> bytes:
         return self.request("POST", path, body=document).body
 
+    def get(self, path: str) -> bytes:
+        return self.request("GET", path, body=b"null").body
+
     def apply(self, path: str, document: bytes, *, manager: str) -> Response:
         assert manager == "nvtopo-gangs"
         return self.request("PATCH", path, body=document)
@@ -168,10 +171,33 @@ def test_each_step_is_one_request() -> None:
 
 
 def test_what_is_as_wanted_already_is_no_failure() -> None:
-    sent(MakeClaim(POD, "c", "r", RANK), Conflict("exists", status=409))
     sent(DropClaim(CLAIM), NotFound("gone", status=404))
     with pytest.raises(Conflict):
         sent(DropClaim(CLAIM), Conflict("changed", status=409))
+
+
+def claim_of(uid: str) -> bytes:
+    owner = {"kind": "Pod", "name": "p", "uid": uid, "controller": True}
+    notes = {"nvtopo.io/reservation": "r"}
+    metadata = {"name": "c", "namespace": "team", "annotations": notes, "ownerReferences": [owner]}
+    return msgspec.json.encode({"metadata": metadata})
+
+
+def test_a_claim_that_is_there_is_as_wanted_if_it_was_made_for_the_pod() -> None:
+    there = Conflict("exists", status=409)
+    step = MakeClaim(POD, "c", "r", RANK)
+    uuids = ("GPU-a", "GPU-b")
+
+    def make(*answers: Any) -> list[tuple[str, str, Any]]:
+        server = Server(*answers)
+        claim_changes.write(cast("Client", server), claim_changes.path_of(step), claim_changes.change(step, uuids, NOW))
+        return server.asked
+
+    assert make(there, claim_of("u"))[1][:2] == ("GET", claim_changes.path_of(step))
+    for answers in ((there, claim_of("other")), (there, b'{"metadata": {}}'), (there, NotFound("gone", status=404))):
+        with pytest.raises(ApiError) as refused:
+            make(*answers)
+        assert outcome_of(refused.value) is Outcome.REFUSED
 
 
 def test_a_quota_stands_in_the_way_of_one_claim_alone() -> None:

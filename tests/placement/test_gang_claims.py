@@ -338,3 +338,19 @@ def test_a_claim_of_a_gang_that_gets_its_gpus_costs_the_same_beside_many_gangs(g
     mine = made_claim._replace(gang=GangDevice("p", "d", "s"), allocated=True)
     assert took(mine) < 10
     assert took(mine._replace(namespace="other")) >= gangs, "what a stranger's claim takes may be anybody's"
+
+
+def test_a_gang_says_which_claim_of_an_earlier_place_it_waits_for() -> None:
+    cluster = made(size=1)
+    leader = Leader(cluster)
+    list(leader.writes())
+    (stuck,) = cluster.claims.values()
+    cluster.put(stuck._replace(leaving=True))
+    cluster.ledger.clear()
+    again = Leader(cluster)
+    (said,) = {*again.writes()}
+    assert isinstance(said, Say)
+    assert stuck.name in said.reason
+    assert not [*again.writes()], "it stands there"
+    cluster.claims.clear()
+    run(cluster, again)
