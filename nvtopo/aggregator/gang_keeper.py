@@ -193,11 +193,7 @@ class GangKeeper:
         try:
             self._begin(term)
             plan = self._plan()
-            for reservation in plan.ended:
-                self._desk.release(reservation)
-                with self._changed:
-                    self._gangs.released(reservation)
-                    self._gangs.stir(self._clock())
+            self._release(plan.ended)
             self._place(plan.attempts)
             for step in (*plan.steps, *self._plan().steps):
                 self._write(step, term)
@@ -229,6 +225,16 @@ class GangKeeper:
     def _plan(self) -> Plan:
         with self._changed:
             return self._gangs.plan(self._clock())
+
+    def _release(self, ended: tuple[str, ...]) -> None:
+        """All of them in one write of the ledger."""
+        for reservation, future in [(one, self._desk.releasing(one)) for one in ended]:
+            future.result()
+            with self._changed:
+                self._gangs.released(reservation)
+        if ended:
+            with self._changed:
+                self._gangs.stir(self._clock())
 
     def _place(self, attempts: tuple[Attempt, ...]) -> None:
         """All of them in one write of the ledger, in their order."""

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from math import inf
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from nvtopo.errors import ParseError
 from nvtopo.placement.gang import Asked, Key, Timing, asked, size_of, timing_of
 from nvtopo.placement.gang_steps import Say
@@ -89,3 +91,12 @@ class Gang:
         """Something happened to one of its pods."""
         self.timing = None
         self.due_at = min(self.due_at, self.tried_at + FIRST_SECONDS)
+
+
+def differ(before: GpuPod, now: GpuPod) -> bool:
+    """Whether a pod changed so that it matters; what we write at a pod does not."""
+    return _placed_by(before) != _placed_by(now)
+
+
+def _placed_by(pod: GpuPod) -> GpuPod:
+    return replace(pod, status="", node="", measured=(None, None))

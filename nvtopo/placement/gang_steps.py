@@ -1,12 +1,16 @@
 """What is done to gangs and their pods, one step at a time."""
 
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from nvtopo.placement.device_claims import DeviceClaim
 from nvtopo.placement.gang import Asked, Key, ranked
 from nvtopo.placement.pods import GpuPod
 from nvtopo.placement.result import Assignment, Rank
+
+MOST_ATTEMPTS: Final = 64
+"""Placed in one step; the others are next."""
+_BY_PRIORITY: Final = 48
 
 
 class Attempt(NamedTuple):
@@ -14,6 +18,25 @@ class Attempt(NamedTuple):
 
     key: Key
     asked: Asked
+
+
+class Due(NamedTuple):
+    """A gang that may be tried now, and what decides about its turn."""
+
+    attempt: Attempt
+    priority: int
+    created: float
+    tried_at: float
+
+
+def in_turn(due: Collection[Due]) -> tuple[Attempt, ...]:
+    """Those that are tried in one step: by priority, then by age.
+
+    The last places are for those that were not tried for longest: many gangs that fit nowhere hold up nobody.
+    """
+    ordered = sorted(due, key=lambda one: (-one.priority, one.created))
+    first, behind = ordered[:_BY_PRIORITY], sorted(ordered[_BY_PRIORITY:], key=lambda one: one.tried_at)
+    return tuple(one.attempt for one in (*first, *behind[: MOST_ATTEMPTS - _BY_PRIORITY]))
 
 
 class Lift(NamedTuple):

@@ -10,21 +10,29 @@ from itertools import islice
 from math import inf
 from typing import Final
 
-from msgspec.structs import replace
-
 from nvtopo.placement.cost import PS_PER_SECOND
 from nvtopo.placement.device_claims import DeviceClaim
 from nvtopo.placement.gang import Asked, Key, key_of
 from nvtopo.placement.gang_claims import GangClaims
-from nvtopo.placement.gang_state import FIRST_SECONDS, LONGEST_REASON, LONGEST_SECONDS, Found, Gang
-from nvtopo.placement.gang_steps import Attempt, ClaimFigures, Fail, Figures, Lift, Plan, Result, Step, lifts
+from nvtopo.placement.gang_state import FIRST_SECONDS, LONGEST_REASON, LONGEST_SECONDS, Found, Gang, differ
+from nvtopo.placement.gang_steps import (
+    Attempt,
+    ClaimFigures,
+    Due,
+    Fail,
+    Figures,
+    Lift,
+    Plan,
+    Result,
+    Step,
+    in_turn,
+    lifts,
+)
 from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodSeen, PodsListed, in_order
 from nvtopo.placement.result import Assignment, NoFit, PlacementResult
 
 ORPHAN_SECONDS: Final = 30.0
 """After a change of leaders, until a reservation whose pods were not seen is given back: a watch may lag."""
-#: Placed in one step; the others are next.
-_MOST_ATTEMPTS: Final = 64
 _LARGEST_EXPONENT: Final = 16
 _NO_CLAIMS: Final = "its pods ask for GPUs by claims, for which the aggregator needs --gang-claims"
 #: Gangs that have series of their own.
@@ -186,7 +194,7 @@ class Gangs:
         if not (self._listed and self._begun and (self._claims is None or self._claims.listed)):
             return Plan((), (), ())
         ended = [key for key, found in self._orphans.items() if found.keep_until <= now]
-        attempts: list[tuple[int, float, Attempt]] = []
+        due: list[Due] = []
         steps: list[Step] = []
         for key, gang in self._gangs.items():
             if gang.answer is not None:
@@ -199,10 +207,10 @@ class Gangs:
                 (attempt, found) = self._unplaced(key, gang, waiting, now)
                 steps += found
                 if attempt is not None:
-                    attempts.append((-in_order(waiting)[0].priority, min(pod.created for pod in waiting), attempt))
+                    oldest = min(pod.created for pod in waiting)
+                    due.append(Due(attempt, in_order(waiting)[0].priority, oldest, gang.tried_at))
         self._fresh.clear()
-        attempts.sort(key=lambda one: one[:2])
-        return Plan(tuple(ended), tuple(attempt for *_order, attempt in attempts[:_MOST_ATTEMPTS]), tuple(steps))
+        return Plan(tuple(ended), in_turn(due), tuple(steps))
 
     def _unplaced(
         self, key: Key, gang: Gang, waiting: list[GpuPod], now: float
@@ -268,7 +276,7 @@ class Gangs:
         if known is not None:  # it may be another pod of that name
             self._of_uid.pop((known.namespace, known.uid), None)
         self._of_uid[pod.namespace, pod.uid] = key
-        if known is None or _changed(known, pod):
+        if known is None or differ(known, pod):
             self._touch(key)
 
     def _forget(self, pod: tuple[str, str]) -> None:
@@ -288,12 +296,3 @@ class Gangs:
         if not gang.pods and gang.answer is None:
             del self._gangs[key]
             self._fresh.discard(key)
-
-
-def _changed(before: GpuPod, now: GpuPod) -> bool:
-    """Whether it matters; what we write at a pod does not."""
-    return _placed_by(before) != _placed_by(now)
-
-
-def _placed_by(pod: GpuPod) -> GpuPod:
-    return replace(pod, status="", node="", measured=(None, None))

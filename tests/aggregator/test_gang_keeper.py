@@ -91,6 +91,23 @@ def test_a_gang_is_placed_and_given_back_by_who_leads() -> None:
 
 
 @pytest.mark.slow
+def test_gangs_that_end_together_are_given_back_by_one_write() -> None:
+    world, gangs = World(), 8
+    pods = [pod(at, name=f"g{at}-0", gang=f"g{at}", size="1", gpus=1) for at in range(gangs)]
+    with world.runs():
+        world.events_to_come.put(PodsListed(tuple(pods)))
+        for _gang in range(gangs):
+            world.patches.get(timeout=PATIENCE)
+        assert len(world.desk.held("gang:")) == gangs
+        before = world.books.writes
+        world.events_to_come.put(PodsListed(()))
+        waited = threading.Event()
+        while world.desk.held("gang:"):
+            waited.wait(0.01)
+    assert world.books.writes <= before + 2
+
+
+@pytest.mark.slow
 def test_a_follower_counts_pods_and_writes_nothing_until_it_leads() -> None:
     world = World()
     world.term = None

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from nvtopo.errors import ParseError
 from nvtopo.placement.gang import Key, asked, key_of, ranked, size_of
 from nvtopo.placement.gang_state import LONGEST_SECONDS
-from nvtopo.placement.gang_steps import Fail, Lift, Result, Say
+from nvtopo.placement.gang_steps import MOST_ATTEMPTS, Fail, Lift, Result, Say
 from nvtopo.placement.gangs import ORPHAN_SECONDS, Gangs
 from nvtopo.placement.pods import GATE, GpuPod, InUse, PodGone, PodSeen, PodsListed, in_order
 from nvtopo.placement.result import Assignment, Costs, NoFit, Rank
@@ -177,6 +177,22 @@ def test_a_time_out_ends_the_waiting_as_the_gang_says(word: str) -> None:
     )
     assert made.plan(161.0) == ((), (), ())
     assert made.seconds_until_next(161.0) == inf
+
+
+def test_many_gangs_that_fit_nowhere_hold_up_nobody() -> None:
+    count = 5 * MOST_ATTEMPTS
+    made = gangs(*(pod(0, 1, name=f"p{at}", uid=f"u{at}", gang=f"g{at}", created=float(at)) for at in range(count)))
+    tried: set[Key] = set()
+    for step in range(20):
+        now = 1000.0 + 10.0 * step
+        made.stir(now)  # a pod ended somewhere, as in a busy cluster always
+        attempts = made.plan(now).attempts
+        assert len(attempts) == MOST_ATTEMPTS
+        assert attempts[0].key.gang == "g0"
+        for attempt in attempts:
+            tried.add(attempt.key)
+            made.placed(attempt.key, NoFit(generation=1, reason="full", nodes=0, counts={}), now)
+    assert len(tried) == count
 
 
 def test_gangs_of_higher_priority_come_first_then_older_ones() -> None:
