@@ -268,7 +268,7 @@ def test_a_crowd_of_one_address_keeps_nobody_out(address: str) -> None:
         dropped = dict(re.findall(r'dropped_connections_total\{reason="(\w+)"\} (\d+)', page))
         assert int(dropped["client"]) <= LIMITS.one_client + 4
         assert sum(map(int, dropped.values())) >= LIMITS.one_client, "the first may be too late, on a busy machine"
-        assert served() <= 1, "who asks nothing has no thread"
+        assert served() <= 2, "who asks nothing has no thread: two pages were asked for"
 
 
 def test_sixty_clients_of_as_many_addresses_keep_no_probe_out() -> None:
