@@ -86,6 +86,7 @@ class GangKeeper:
         self._gangs = Gangs(claimer.policy if claimer is not None else None)
         self._term_begun: int | None = None
         self._read_at = 0.0
+        self._anew = False
         self._generation = -1
         self._failing = False
         self._happened = False
@@ -208,7 +209,8 @@ class GangKeeper:
     def _begin(self, term: int) -> None:
         """Read what is reserved: at the start of a term, and now and then."""
         now = self._clock()
-        if term != self._term_begun or now >= self._read_at:
+        self._anew = now >= self._read_at
+        if term != self._term_begun or self._anew:
             held = self._desk.held(PREFIX)
             with self._changed:
                 self._gangs.begin(held, now)
@@ -267,8 +269,11 @@ class GangKeeper:
     def _write_claim(self, step: ClaimStep, term: int) -> None:
         if self._claimer is None:
             return
+        path = claim_changes.path_of(step)
+        if self._anew and isinstance(step, MakeClaim):  # one that was made and is not seen may be gone again
+            self.applier.forget(path)
         try:
-            self.applier.want(claim_changes.path_of(step), self._claimer.change(step), term)
+            self.applier.want(path, self._claimer.change(step), term)
         except ReadError as error:  # the node's agent may say it later
             if isinstance(step, MakeClaim):
                 self._write(Say(step.pod, str(error)), term)

@@ -221,7 +221,7 @@ class Gangs:
         clearing = None if self._claims is None else self._claims.clearing(waiting)
         if clearing is not None:
             gang.due_at = inf  # until one of them is gone
-            return None, clearing
+            return None, clearing if key in self._fresh else ()
         asked = self._whole(key, gang, waiting, now) if gang.due_at <= now else None
         return (None, gang.says(waiting)) if asked is None else (Attempt(key, asked), ())
 

@@ -14,7 +14,7 @@ from nvtopo.aggregator.counted_pods import CountedPods
 from nvtopo.aggregator.desk import Desk
 from nvtopo.aggregator.device_watch import DeviceWatch
 from nvtopo.aggregator.gang_claimer import GangClaimer
-from nvtopo.aggregator.gang_keeper import GangKeeper
+from nvtopo.aggregator.gang_keeper import READ_SECONDS, GangKeeper
 from nvtopo.cluster.slices import Device, Slice
 from nvtopo.errors import ApiError
 from nvtopo.kube.client import Client, Response
@@ -69,6 +69,7 @@ class World:
         self.writes: queue.SimpleQueue[tuple[str, str, Any]] = queue.SimpleQueue()
         self.gates = gates
         self.fails = False
+        self.now = 0.0
         graph = machines.graph(NODES)
         books = Reservations(cast("Client", ConfigMapServer()), "nvtopo", lambda: 0.0)
         counted = CountedPods()
@@ -84,7 +85,7 @@ class World:
             term=lambda: 1,
             graph=lambda: graph,
             claimer=claimer,
-            clock=lambda: 0.0,
+            clock=lambda: self.now,
         )
         self.loops = (self.keeper.run, self.keeper.applier.run, devices.run)
 
@@ -208,6 +209,17 @@ def test_a_driver_that_publishes_more_gpus_has_gangs_tried_again() -> None:
         world.slices.queue.put(Changed("b", published(FIRST)))
         told.get(timeout=PATIENCE)
     assert told.empty(), "our own plugin's slices are no GPUs"
+
+
+@pytest.mark.slow
+def test_a_claim_that_came_and_went_while_nobody_watched_is_made_again() -> None:
+    world = World()
+    with world.runs():
+        world.begin(published(FIRST), published(SECOND), plugin(FIRST), plugin(SECOND))
+        first = world.next(2)
+        world.claims.queue.put(Listed({}))
+        world.now = 2 * READ_SECONDS
+        assert world.next(2) == first
 
 
 @pytest.mark.slow

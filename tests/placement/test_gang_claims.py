@@ -354,3 +354,16 @@ def test_a_gang_says_which_claim_of_an_earlier_place_it_waits_for() -> None:
     assert not [*again.writes()], "it stands there"
     cluster.claims.clear()
     run(cluster, again)
+
+
+def test_what_is_given_back_is_named_once() -> None:
+    cluster = made()
+    leader = Leader(cluster)
+    turn(cluster, leader)
+    turn(cluster, leader)
+    for one in [*cluster.claims.values()]:
+        cluster.put(given(one)._replace(ready=False))
+    cluster.ledger.clear()
+    again = Leader(cluster)
+    assert {type(step) for step in again.gangs.plan(cluster.now).steps} == {FreeClaim}
+    assert again.gangs.plan(cluster.now).steps == ()
