@@ -15,6 +15,8 @@ from tests.aggregator.running import PATIENCE, Got, Script, get, running
 from tests.aggregator.test_access import Reviews
 from tests.exporters.test_job_document import HELD, PODS, TWO
 
+pytestmark = pytest.mark.slow
+
 PATH = "/v1/jobs/team/train"
 
 

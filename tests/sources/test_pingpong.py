@@ -116,6 +116,7 @@ def test_the_port_s_gid_index_and_mtu_are_told() -> None:
         end_of(machine_of(snapshot_of(H100)), "mlx5_99")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ending", "outcome"), [("passes", "passed"), ("lost", "failed"), ("nobody", "unknown")])
 def test_the_command_says_what_it_does_and_what_it_found(
     log: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: str, outcome: str
