@@ -21,6 +21,7 @@ from nvtopo.kube.claim_changes import ClaimChange
 from nvtopo.kube.client import Client
 from nvtopo.kube.following import Listed
 from nvtopo.kube.pod_changes import PodChange
+from nvtopo.kube.refusal import each_alone
 from nvtopo.kube.resource_claims import ClaimEvent
 from nvtopo.model.conclusions.distance import Distances
 from nvtopo.model.conclusions.locality import Locality
@@ -85,14 +86,12 @@ class GangKeeper:
         self._changed = threading.Condition()
         self._gangs = Gangs(claimer.policy if claimer is not None else None)
         self._term_begun: int | None = None
-        self._read_at = 0.0
-        self._anew = False
+        self._read_at, self._anew = 0.0, False
         self._generation = -1
         self._failing = False
-        self._happened = False
-        self._over = False
+        self._happened, self._over = False, False
         self._client = client
-        self.applier: Applier[PodChange | ClaimChange] = Applier("gangs", self._send, term, limits=limits)
+        self.applier: Applier[PodChange | ClaimChange] = Applier("gangs", each_alone(self._send), term, limits=limits)
         if claimer is not None:
             claimer.devices.heard, claimer.devices.offered = self._hear, self._stir
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from nvtopo.cluster.slices import GPU_DRIVER, OWN_DRIVER
-from nvtopo.errors import ApiError, Conflict, Forbidden, NotFound, ReadError
+from nvtopo.errors import ApiError, Conflict, NotFound, ReadError
 from nvtopo.kube import resource_claims
 from nvtopo.kube.client import Client
 from nvtopo.placement.device_claims import RESERVATION, DeviceClaim
@@ -25,7 +25,6 @@ _API_VERSION: Final = "resource.k8s.io/v1"
 _KIND: Final = "ResourceClaim"
 _APPLY: Final = "application/apply-patch+yaml"
 _UUID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
-_FORBIDDEN: Final = 403
 _INVALID: Final = 422
 
 
@@ -148,11 +147,6 @@ def _create(client: Client, collection: str, content: bytes) -> None:
         client.create(collection, content)
     except Conflict as error:
         _same(client, collection, content, error)
-    except Forbidden as error:
-        if error.status != _FORBIDDEN:
-            raise  # our credentials: it affects all claims
-        # a quota or a policy of this namespace stands in the way of this claim alone
-        raise ApiError(str(error), status=_INVALID) from error
 
 
 def _same(client: Client, collection: str, content: bytes, error: Conflict) -> None:

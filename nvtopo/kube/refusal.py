@@ -6,14 +6,18 @@ cut, so that no answer can flood a log.
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
-from typing import Final, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
 from nvtopo.errors import ApiError, Conflict, Forbidden, Gone, NotFound, ParseError, ReadError
 from nvtopo.wire.documents import Json, one_line
 
+D = TypeVar("D")
+
+_FORBIDDEN: Final = 403
+_INVALID: Final = 422
 _CLASSES: Final[Mapping[int, type[ApiError]]] = {
     401: Forbidden,
     403: Forbidden,
@@ -62,6 +66,23 @@ def refusal(what: str, status: int, headers: Mapping[str, str], body: bytes) -> 
     if seconds is not None:
         return Throttled(text, status=status, retry_after=seconds)
     return _CLASSES.get(status, ApiError)(text, status=status)
+
+
+def each_alone(write: Callable[[str, D], None]) -> Callable[[str, D], None]:
+    """The same write, with 403 as a refusal of that object alone: a quota, policy or webhook may stand in its way.
+
+    401 is about our credentials, and stays.
+    """
+
+    def written(name: str, document: D) -> None:
+        try:
+            write(name, document)
+        except Forbidden as error:
+            if error.status != _FORBIDDEN:
+                raise
+            raise ApiError(str(error), status=_INVALID) from error
+
+    return written
 
 
 def watch_refusal(what: str, body: bytes) -> ApiError:

@@ -13,10 +13,12 @@ from nvtopo.aggregator import gang_metrics
 from nvtopo.aggregator.counted_pods import CountedPods
 from nvtopo.aggregator.desk import Desk
 from nvtopo.aggregator.gang_keeper import GangKeeper
-from nvtopo.errors import ApiError
+from nvtopo.errors import ApiError, Forbidden
+from nvtopo.kube import pod_changes
+from nvtopo.kube.apply_queue import Outcome, outcome_of
 from nvtopo.kube.client import Client
 from nvtopo.kube.reservations import Reservations
-from nvtopo.placement.gang_steps import Result
+from nvtopo.placement.gang_steps import Result, Say
 from nvtopo.placement.pods import GATE, Bound, GpuPod, PodEvent, PodGone, PodSeen, PodsListed
 from tests.aggregator.running import PATIENCE
 from tests.cluster import machines
@@ -187,3 +189,17 @@ def test_pods_that_are_bound_and_run_are_named_and_no_more_than_there_is_room_fo
     assert [pod.name for pod in bound.pods()] == ["b"]
     bound.fold(PodsListed(()))
     assert bound.pods() == ()
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(403, Outcome.REFUSED), (401, Outcome.UNAVAILABLE)])
+def test_a_policy_of_one_namespace_stands_in_the_way_of_its_pods_alone(status: int, outcome: Outcome) -> None:
+    world = World()
+
+    def refused(*_what: Any, **_how: Any) -> None:
+        raise Forbidden("a policy says no", status=status)
+
+    world.request = refused  # type: ignore[method-assign]
+    path, change = pod_changes.path_of("team", "g-0"), pod_changes.change(Say(pod(0), "it waits"))
+    with pytest.raises(ApiError) as found:
+        world.keeper.applier._write(path, change)
+    assert outcome_of(found.value) is outcome

@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 import msgspec
 import pytest
 
-from nvtopo.errors import ApiError, Conflict, Forbidden, NotFound, ParseError, ReadError
+from nvtopo.errors import ApiError, Conflict, NotFound, ParseError, ReadError
 from nvtopo.kube import claim_changes, gang_barrier, resource_claims
 from nvtopo.kube.apply_queue import Outcome, outcome_of
 from nvtopo.kube.client import Client, Response
@@ -198,18 +198,6 @@ def test_a_claim_that_is_there_is_as_wanted_if_it_was_made_for_the_pod() -> None
         with pytest.raises(ApiError) as refused:
             make(*answers)
         assert outcome_of(refused.value) is Outcome.REFUSED
-
-
-def test_a_quota_stands_in_the_way_of_one_claim_alone() -> None:
-    with pytest.raises(ApiError) as refused:
-        sent(MakeClaim(POD, "c", "r", RANK), Forbidden("exceeded quota", status=403))
-    assert outcome_of(refused.value) is Outcome.REFUSED
-
-
-def test_credentials_that_ended_are_no_refusal_of_one_claim() -> None:
-    with pytest.raises(ApiError) as refused:
-        sent(MakeClaim(POD, "c", "r", RANK), Forbidden("Unauthorized", status=401))
-    assert outcome_of(refused.value) is Outcome.UNAVAILABLE
 
 
 def test_no_claim_is_left_out_for_what_its_owners_are() -> None:
