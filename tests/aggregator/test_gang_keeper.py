@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -93,7 +94,7 @@ def test_a_gang_is_placed_and_given_back_by_who_leads() -> None:
 
 
 @pytest.mark.slow
-def test_gangs_that_end_together_are_given_back_by_one_write() -> None:
+def test_gangs_that_end_together_are_given_back_together() -> None:
     world, gangs = World(), 8
     pods = [pod(at, name=f"g{at}-0", gang=f"g{at}", size="1", gpus=1) for at in range(gangs)]
     with world.runs():
@@ -101,12 +102,20 @@ def test_gangs_that_end_together_are_given_back_by_one_write() -> None:
         for _gang in range(gangs):
             world.patches.get(timeout=PATIENCE)
         assert len(world.desk.held("gang:")) == gangs
-        before = world.books.writes
+        releasing, asked, every = world.desk.releasing, list[tuple[str, Future[bool]]](), threading.Event()
+
+        def together(key: str) -> Future[bool]:
+            asked.append((key, Future()))
+            if len(asked) == gangs:
+                every.set()
+            return asked[-1][1]
+
+        world.desk.releasing = together  # type: ignore[method-assign]
         world.events_to_come.put(PodsListed(()))
-        waited = threading.Event()
-        while world.desk.held("gang:"):
-            waited.wait(0.01)
-    assert world.books.writes <= before + 2
+        assert every.wait(PATIENCE), "each waits for the one before"
+        for key, future in asked:
+            future.set_result(releasing(key).result())
+        assert not world.desk.held("gang:")
 
 
 @pytest.mark.slow
