@@ -56,7 +56,7 @@ CLAIMS: Final = "/apis/resource.k8s.io/v1/namespaces/{}/resourceclaims"
 GPUS: Final = "gpu.nvidia.com"
 COMPONENTS: Final = (
     *("rbac.yaml", "components/gangs/rbac.yaml", "components/gang-claims/rbac.yaml"),
-    "components/gang-claims/admission.yaml",
+    *("components/gangs/admission.yaml", "components/gang-claims/admission.yaml"),
 )
 RACK: Final = 70
 TRAYS: Final = 6

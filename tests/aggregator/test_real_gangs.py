@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ from tests.placement.seeds import seeded
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 DAEMONSET: Final = Path(nvtopo.__file__).resolve().parents[1] / "daemonset"
+COMPONENT: Final = ("components/gangs/rbac.yaml", "components/gangs/admission.yaml")
 SPACE: Final = "gangs"
 PODS: Final = f"/api/v1/namespaces/{SPACE}/pods"
 GPU: Final = "nvidia.com/gpu"
@@ -123,6 +125,15 @@ class Lab:
         found = self.api.get(f"{PODS}?labelSelector={words.GANG}%3D{gang}")["items"]
         return sorted(found, key=lambda pod: int(pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"]))
 
+    @staticmethod
+    def refused(account: kube.Api, pod: str, change: Any, why: str) -> bool:
+        """Whether a policy refuses a change of one pod, for that reason and as one that says nothing of the account."""
+        try:
+            account.patch(f"{PODS}/{pod}?dryRun=All", change, kind="json" if isinstance(change, list) else "merge")
+        except kube.ApiError as error:
+            return error.status == 422 and why in str(error)
+        return False
+
     def bound(self, gang: str) -> list[kube.Json] | None:
         """The pods, once all of them have a node."""
         found = self.pods(gang)
@@ -153,7 +164,7 @@ def is_as_reserved(pods: list[kube.Json]) -> bool:
 @pytest.fixture(name="lab", scope="module")
 def _lab(control_plane: ControlPlane) -> Iterator[Lab]:
     api = control_plane.api()
-    for manifest in ("rbac.yaml", "components/gangs/rbac.yaml"):
+    for manifest in ("rbac.yaml", *COMPONENT):
         for document in yaml.safe_load_all((DAEMONSET / manifest).read_text(encoding="utf-8")):
             api.apply(document)
     kube.create_namespace(api, SPACE)
@@ -168,8 +179,9 @@ def _lab(control_plane: ControlPlane) -> Iterator[Lab]:
         yield Lab(control_plane, aggregator)
     for name in nodes:
         api.delete(f"/api/v1/nodes/{name}")
-    for document in yaml.safe_load_all((DAEMONSET / "components/gangs/rbac.yaml").read_text(encoding="utf-8")):
-        api.delete(api.path_of(document))
+    for manifest in COMPONENT:
+        for document in yaml.safe_load_all((DAEMONSET / manifest).read_text(encoding="utf-8")):
+            api.delete(api.path_of(document))
 
 
 def test_gangs_are_bound_whole_or_not_at_all(lab: Lab) -> None:
@@ -304,5 +316,19 @@ def test_the_keeper_may_do_no_more_than_it_does(lab: Lab) -> None:
     with pytest.raises(kube.ApiError) as unread:
         account.get(f"/api/v1/namespaces/{SPACE}/secrets")
     assert unread.value.status == 403
+    lab.api.create(PODS, {"metadata": {"name": "other"}, "spec": {"containers": [{"name": "main", "image": "none"}]}})
+    image = [{"op": "replace", "path": "/spec/containers/0/image", "value": "worse"}]
+    changes: tuple[tuple[str, str, Any, str], ...] = (
+        ("other", "", {"metadata": {"annotations": {words.STATUS: "x"}}}, "pods of gangs only"),
+        ("other", "/status", {"status": {"phase": "Failed"}}, "pods of gangs only"),
+        ("kept-0", "", image, "its own gate and the node affinity only"),
+        ("kept-0", "", {"metadata": {"labels": {"app": "x"}}}, "annotations of nvtopo.io only"),
+        ("kept-0", "", {"metadata": {"annotations": {"example.com/x": "y"}}}, "annotations of nvtopo.io only"),
+        ("kept-0", "/status", {"metadata": {"labels": {"app": "x"}}}, "annotations of nvtopo.io only"),
+        ("kept-0", "/status", {"status": {"phase": "Running"}}, "one without a node failed"),
+    )
+    for name, path, change, why in changes:
+        kube.wait_for(partial(lab.refused, account, name + path, change, why), what=f"{change} refused")
+    lab.api.delete(f"{PODS}/other")
     lab.delete("kept")
     assert msgspec.json.encode(lab.ledger()) == b"{}"

@@ -275,6 +275,7 @@ def test_no_rule_has_a_wildcard_and_none_reaches_a_secret_or_a_pod_of_others() -
         "nvtopo-aggregator-events",
         "nvtopo-aggregator-domains",
         "nvtopo-aggregator-taints",
+        "nvtopo-aggregator-gangs",
         "nvtopo-aggregator-gang-claims",
         "nvtopo-dra",
     ],
@@ -285,7 +286,7 @@ def test_policy_is_closed_and_bound(name: str) -> None:
     binding = shipped.one(objects, "ValidatingAdmissionPolicyBinding", name)["spec"]
     assert policy["failurePolicy"] == "Fail"
     assert binding == {"policyName": name, "validationActions": ["Deny", "Audit"]}
-    who = name.removesuffix("-events").removesuffix("-domains").removesuffix("-taints").removesuffix("-gang-claims")
+    who = "nvtopo-aggregator" if name.startswith("nvtopo-aggregator-") else name.removesuffix("-events")
     assert all(validation["message"].startswith(f"{who}: ") for validation in policy["validations"])
 
 
