@@ -42,8 +42,15 @@ class SliceIndex:
 
     def home(self, driver: str, pool: str) -> str | None:
         """The node that a pool is of; None if there is no such pool, or it is of several nodes or of none."""
-        nodes = [node for node, count in self._homes.get((driver, pool), Counter()).items() if count > 0]
+        nodes = self._nodes(driver, pool)
         return nodes[0] if len(nodes) == 1 and nodes[0] else None
+
+    def shared(self, driver: str, pool: str) -> bool:
+        """Whether several nodes say that a pool is theirs: whose it is, nobody knows."""
+        return len(self._nodes(driver, pool)) > 1
+
+    def _nodes(self, driver: str, pool: str) -> list[str]:
+        return [node for node, count in self._homes.get((driver, pool), Counter()).items() if count > 0]
 
     def __contains__(self, node: object) -> bool:
         """Whether a node has slices."""

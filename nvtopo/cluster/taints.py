@@ -111,7 +111,12 @@ class DeviceTaints:
                     yield Target(one.driver, one.pool, device.name), uuid
 
     def _not_known(self, target: Target, nodes: Mapping[str, GraphNode], slices: SliceIndex) -> bool:
-        """Whether nobody knows how the GPU of a device is now: its node is not heard, or does not see that GPU."""
+        """Whether nobody knows how the GPU of a device is now: its node is not heard, or does not see that GPU.
+
+        Nor does anybody while another node publishes its pool too, which must not take the taint away.
+        """
+        if slices.shared(target.driver, target.pool):
+            return True
         node = nodes.get(slices.home(target.driver, target.pool) or "")
         if node is None or not node.in_store:
             return False

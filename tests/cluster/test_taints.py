@@ -168,3 +168,11 @@ def test_a_device_is_also_known_by_its_address() -> None:
     assert lasting(cluster, three() | {"n0": replace(node, gpus=gpus)}).taints == {
         GPU_1._replace(device="gpu-x"): "nvlinks-missing"
     }
+
+
+def test_a_node_cannot_take_a_taint_from_another_node_by_its_pool() -> None:
+    cluster = Cluster(three_published() | {"worse": published("n2", 2, pool="n0")})
+    cluster.policy.adopt({GPU_1: "nvlink-down"})
+    assert GPU_1 in cluster.at(0, three(ill=[1])).taints
+    cluster.slices.change("worse", None)
+    assert GPU_1 not in cluster.at(1000, three()).taints
