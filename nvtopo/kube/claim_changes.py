@@ -33,6 +33,8 @@ class ClaimChange(NamedTuple):
 
     method: str
     document: bytes
+    made_for: tuple[str, str] | None = None
+    """Namespace and UID of the pod, of a claim that is to be made."""
 
 
 def path_of(step: ClaimStep) -> str:
@@ -50,7 +52,8 @@ def change(step: ClaimStep, uuids: Sequence[str], now: str) -> ClaimChange:
     """
     match step:
         case MakeClaim():
-            return ClaimChange("POST", msgspec.json.encode(document(step, uuids)))
+            pod = step.pod
+            return ClaimChange("POST", msgspec.json.encode(document(step, uuids)), (pod.namespace, pod.uid))
         case OpenClaim(claim):
             return _says(claim, resource_claims.READY, "GangWhole", "all pods of the gang have their GPUs", now)
         case FreeClaim(claim):
