@@ -9,21 +9,23 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from nvtopo.aggregator.claim_refusals import ClaimRefusal, GangChange, heeding
 from nvtopo.aggregator.counted_pods import CountedPods
 from nvtopo.aggregator.desk import Desk, Placed
 from nvtopo.aggregator.gang_claimer import GangClaimer
-from nvtopo.aggregator.gang_nics import near_nics
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ApiError, ReadError, UsageError
 from nvtopo.kube import claim_changes, pod_changes, resource_claims
 from nvtopo.kube.applier import Applier
 from nvtopo.kube.apply_queue import Limits
+from nvtopo.kube.claim_changes import ClaimChange
 from nvtopo.kube.client import Client
 from nvtopo.kube.following import Listed
 from nvtopo.kube.pod_changes import PodChange
 from nvtopo.kube.refusal import each_alone
 from nvtopo.kube.resource_claims import ClaimEvent
+from nvtopo.model.conclusions.distance import Distances
+from nvtopo.model.conclusions.locality import Locality
+from nvtopo.model.conclusions.paths import nearest_nics
 from nvtopo.placement.devices import Moved
 from nvtopo.placement.gang_steps import (
     Attempt,
@@ -89,8 +91,7 @@ class GangKeeper:
         self._failing = False
         self._happened, self._over = False, False
         self._client = client
-        written = heeding(each_alone(self._send), self._refuse)
-        self.applier: Applier[GangChange] = Applier("gangs", written, term, limits=limits)
+        self.applier: Applier[PodChange | ClaimChange] = Applier("gangs", each_alone(self._send), term, limits=limits)
         if claimer is not None:
             claimer.devices.heard, claimer.devices.offered = self._hear, self._stir
 
@@ -261,7 +262,7 @@ class GangKeeper:
             self._write_claim(step, term)
             return
         path = pod_changes.path_of(step.pod.namespace, step.pod.name)
-        nics = near_nics(self._graph(), step.rank) if isinstance(step, Lift) else ""
+        nics = self._nics(step) if isinstance(step, Lift) else ""
         self.applier.want(path, pod_changes.change(step, nics), term)
 
     def _write_claim(self, step: ClaimStep, term: int) -> None:
@@ -276,16 +277,23 @@ class GangKeeper:
             if isinstance(step, MakeClaim):
                 self._write(Say(step.pod, str(error)), term)
 
-    def _send(self, path: str, wanted: GangChange) -> None:
+    def _send(self, path: str, wanted: PodChange | ClaimChange) -> None:
         if isinstance(wanted, PodChange):
             pod_changes.write(self._client, path, wanted)
         else:
             claim_changes.write(self._client, path, wanted)
 
-    def _refuse(self, path: str, refusal: ClaimRefusal) -> None:
-        """The gang says when it is to be made again."""
-        self.applier.forget(path)
-        with self._changed:
-            self._gangs.refuse(*refusal)
-            self._happened = True
-            self._changed.notify_all()
+    def _nics(self, step: Lift) -> str:
+        """The NICs nearest to the GPUs that the pod gets, in the order of these."""
+        graph = self._graph()
+        node = graph.nodes.get(step.rank.node) if graph is not None and step.rank is not None else None
+        if node is None or node.topology is None or step.rank is None:
+            return ""
+        distances = Distances(node.topology)
+        found: dict[str, None] = {}
+        for gpu in node.topology.gpus:
+            if gpu.index in step.rank.gpus:
+                near = nearest_nics(node.topology, distances, gpu)
+                if near.level is not None and near.level < Locality.SYS:
+                    found.update(dict.fromkeys(near.nics))
+        return ",".join(found)

@@ -33,8 +33,6 @@ class ClaimChange(NamedTuple):
 
     method: str
     document: bytes
-    made_for: tuple[str, str] | None = None
-    """Namespace and UID of the pod, of a claim that is to be made."""
 
 
 def path_of(step: ClaimStep) -> str:
@@ -52,8 +50,7 @@ def change(step: ClaimStep, uuids: Sequence[str], now: str) -> ClaimChange:
     """
     match step:
         case MakeClaim():
-            pod = step.pod
-            return ClaimChange("POST", msgspec.json.encode(document(step, uuids)), (pod.namespace, pod.uid))
+            return ClaimChange("POST", msgspec.json.encode(document(step, uuids)))
         case OpenClaim(claim):
             return _says(claim, resource_claims.READY, "GangWhole", "all pods of the gang have their GPUs", now)
         case FreeClaim(claim):

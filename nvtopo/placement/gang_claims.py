@@ -62,8 +62,8 @@ class GangClaims:
         self.unready = ""
         """Why none is made now; empty if they are."""
 
-    def round(self, key: Key, pods: Collection[GpuPod], answer: Assignment, now: float, refused: str = "") -> Round:
-        """The next steps of a gang whose GPUs are reserved; ``refused`` says why one of its claims can't be made."""
+    def round(self, key: Key, pods: Collection[GpuPod], answer: Assignment, now: float) -> Round:
+        """The next steps of a gang whose GPUs are reserved."""
         wanted: list[_Wanted] = []
         steps: list[Lift | ClaimStep] = []
         for pod, rank in places(key, pods, answer):
@@ -75,7 +75,7 @@ class GangClaims:
         clean = not steps
         opened = _is_opened(key, pods, wanted)
         whole = len(wanted) == len(answer.ranks) and all(one.given for one in wanted)
-        if not (opened or whole) and (lost := _without(wanted, refused) or self._lost(wanted, now)):
+        if not (opened or whole) and (lost := self._lost(wanted, now)):
             return Round((), lost)
         claims = [one.claim for one in wanted if one.claim is not None]
         barrier = claims[0].barrier if claims else bool(wanted) and self._barrier(answer)
@@ -153,12 +153,6 @@ def _next(key: Key, wanted: _Wanted, *, barrier: bool) -> Iterator[Lift | ClaimS
         yield from given_back(claim)
     elif pod.gated or (claim.barrier and pod.lifted_for != claim.name):
         yield Lift(pod, key.id, wanted.rank, claim.name if claim.barrier else "")
-
-
-def _without(wanted: list[_Wanted], refused: str) -> str:
-    """Why it has no place for want of a claim; empty if it has all, or a pod that may be bound any moment."""
-    movable = all(one.pod.gated or one.pod.lifted_for for one in wanted)
-    return f"a claim is refused, so its GPUs are given back: {refused}" if refused and movable else ""
 
 
 def _is_held(claim: DeviceClaim) -> bool:

@@ -7,20 +7,15 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from nvtopo.errors import ParseError
-from nvtopo.placement.cost import PS_PER_SECOND
 from nvtopo.placement.gang import Asked, Key, Timing, asked, size_of, timing_of
-from nvtopo.placement.gang_steps import Result, Say
+from nvtopo.placement.gang_steps import Say
 from nvtopo.placement.pods import GpuPod, in_order
 from nvtopo.placement.result import Assignment
 
 FIRST_SECONDS: Final = 1.0
 LONGEST_SECONDS: Final = 60.0
 """Between two attempts: the first pause, doubled each time, and the longest."""
-REFUSED_SECONDS: Final = 60.0
-LONGEST_REFUSED_SECONDS: Final = 600.0
-"""After a claim was refused, until the gang is placed anew: the first pause, doubled each time, and the longest."""
 LONGEST_REASON: Final = 400
-_LARGEST_EXPONENT: Final = 16
 
 
 class Found(NamedTuple):
@@ -47,10 +42,6 @@ class Gang:
         """Why it can't be bound where it is placed; empty if it can."""
         self.look_at = inf
         """When it is looked at again though nothing happened."""
-        self.refused = ""
-        """Why the API server did not take one of its claims; empty once that was looked at."""
-        self._refusals = 0
-        self._not_before = 0.0
 
     @property
     def waiting(self) -> list[GpuPod]:
@@ -66,17 +57,6 @@ class Gang:
     def by_claim(self) -> bool:
         """Whether its pods ask for GPUs by claims."""
         return any(pod.claim for pod in self.pods.values())
-
-    @property
-    def next_attempt(self) -> float:
-        """When it is tried again, whatever becomes free before."""
-        return max(self.due_at, self._not_before)
-
-    def give_up(self, now: float) -> None:
-        """A claim was refused, and so will be the next: whoever has no right to claims must not hold GPUs meanwhile."""
-        pause = REFUSED_SECONDS * 2.0 ** min(self._refusals, _LARGEST_EXPONENT)
-        self._not_before = now + min(LONGEST_REFUSED_SECONDS, pause)
-        self._refusals += 1
 
     def deadline(self, waiting: list[GpuPod]) -> float:
         """When those that wait wait no longer."""
@@ -100,17 +80,6 @@ class Gang:
             self.reason = str(error)
         self.due_at = inf
         return None
-
-    def result(self, key: Key) -> Result | None:
-        """What the first of its pods that measured something measured; None if none did."""
-        said = [pod for pod in self.pods.values() if pod.measured != (None, None)]
-        if self.answer is None or not said:
-            return None
-        bus, step = in_order(said)[0].measured
-        name = f"{key.gang}/{key.group}" if key.group else key.gang
-        predicted = self.answer.cost.total / PS_PER_SECOND
-        level, rate = self.answer.level, self.answer.bus_bytes_per_second
-        return Result(key.namespace, name, level, rate, bus, predicted, step)
 
     def says(self, waiting: list[GpuPod]) -> Iterator[Say]:
         """Its reason, at the first of its pods, as long as it does not stand there."""

@@ -10,6 +10,7 @@ from itertools import islice
 from math import inf
 from typing import Final
 
+from nvtopo.placement.cost import PS_PER_SECOND
 from nvtopo.placement.device_claims import DeviceClaim
 from nvtopo.placement.gang import Asked, Key, key_of
 from nvtopo.placement.gang_claims import GangClaims
@@ -70,8 +71,18 @@ class Gangs:
     @property
     def results(self) -> tuple[Result, ...]:
         """What gangs measured, of a limited number of them."""
-        found = (gang.result(key) for key, gang in self._gangs.items())
-        return tuple(islice((one for one in found if one is not None), _MOST_RESULTS))
+        return tuple(islice(self._results(), _MOST_RESULTS))
+
+    def _results(self) -> Iterator[Result]:
+        """Of each gang the first of its pods that measured something."""
+        for key, gang in self._gangs.items():
+            said = [pod for pod in gang.pods.values() if pod.measured != (None, None)]
+            if gang.answer is not None and said:
+                bus, step = in_order(said)[0].measured
+                name = f"{key.gang}/{key.group}" if key.group else key.gang
+                predicted = gang.answer.cost.total / PS_PER_SECOND
+                level, rate = gang.answer.level, gang.answer.bus_bytes_per_second
+                yield Result(key.namespace, name, level, rate, bus, predicted, step)
 
     def fold(self, event: PodEvent) -> None:
         """What happened to a pod."""
@@ -110,13 +121,6 @@ class Gangs:
         gang = self._of_uid.get((key[0], pod))
         if gang is not None:
             self._touch(gang)
-
-    def refuse(self, namespace: str, pod: str, reason: str) -> None:
-        """The API server does not take the claim of this pod, by its UID."""
-        key = self._of_uid.get((namespace, pod))
-        if key is not None and self._gangs[key].answer is not None:
-            self._gangs[key].refused = reason
-            self._fresh.add(key)
 
     def stir_held(self, by: DeviceClaim | None = None) -> None:
         """Claims hold more GPUs than before: gangs that the barrier holds are looked at.
@@ -182,7 +186,7 @@ class Gangs:
             if gang.answer is not None:
                 moments += [gang.look_at] if gang.holding else [gang.keep_until]
             elif (waiting := gang.waiting) and not gang.expired:
-                moments += [gang.next_attempt, gang.deadline(waiting)]
+                moments += [gang.due_at, gang.deadline(waiting)]
         return max(0.0, min(moments, default=inf) - now)
 
     def plan(self, now: float) -> Plan:
@@ -218,7 +222,7 @@ class Gangs:
         if clearing is not None:
             gang.due_at = inf  # until one of them is gone
             return None, clearing if key in self._fresh else ()
-        asked = self._whole(key, gang, waiting, now) if gang.next_attempt <= now else None
+        asked = self._whole(key, gang, waiting, now) if gang.due_at <= now else None
         return (None, gang.says(waiting)) if asked is None else (Attempt(key, asked), ())
 
     def _round(self, key: Key, gang: Gang, answer: Assignment, now: float) -> list[Step]:
@@ -227,12 +231,9 @@ class Gangs:
             return []
         steps: list[Step] = [*lifts(key, gang.pods.values(), answer)]
         if gang.by_claim and self._claims is not None:
-            found = self._claims.round(key, gang.pods.values(), answer, now, gang.refused)
+            found = self._claims.round(key, gang.pods.values(), answer, now)
             steps += found.steps
             gang.lost, gang.look_at = found.lost, found.until
-            if gang.refused and gang.lost:
-                gang.give_up(now)
-            gang.refused = ""
         return steps
 
     def _whole(self, key: Key, gang: Gang, waiting: list[GpuPod], now: float) -> Asked | None:

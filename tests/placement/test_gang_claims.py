@@ -11,7 +11,6 @@ from nvtopo.errors import ParseError
 from nvtopo.placement.device_claims import DeviceClaim, GangDevice
 from nvtopo.placement.gang import Key, asked
 from nvtopo.placement.gang_claims import BARRIER_SECONDS, GangClaims, claim_name
-from nvtopo.placement.gang_state import LONGEST_REFUSED_SECONDS
 from nvtopo.placement.gang_steps import DropClaim, Fail, FreeClaim, Lift, MakeClaim, OpenClaim, Say, Step
 from nvtopo.placement.gangs import Gangs
 from nvtopo.placement.pods import PodsListed
@@ -109,45 +108,6 @@ def test_a_rival_leaves_nobody_bound_and_the_gang_goes_elsewhere() -> None:
     assert taken not in {
         gpu for name, gpus in cluster.named.items() if name in cluster.claims and "rival" not in name for gpu in gpus
     }
-
-
-@pytest.mark.parametrize("barrier", [True, False])
-def test_a_gang_whose_claim_is_refused_gives_all_back_and_waits_longer_each_time(barrier: bool) -> None:
-    cluster = made(barrier=barrier)
-    leader = Leader(cluster)
-    waited: list[float] = []
-    for _ in range(5):
-        before = cluster.now
-        while not cluster.ledger:
-            turn(cluster, leader)
-        waited.append(cluster.now - before)
-        leader.gangs.refuse("team", "u1-0", "exceeded quota")
-        assert f"released {KEY.id}" in turn(cluster, leader)
-        assert not cluster.ledger
-        for _ in range(3):
-            turn(cluster, leader)
-        assert not cluster.claims, "those that were made meanwhile are gone"
-        assert "exceeded quota" in cluster.pods["g-0"].status
-    assert [round(seconds / 60) for seconds in waited] == [0, 1, 2, 4, 8]
-    cluster.now += LONGEST_REFUSED_SECONDS
-    run(cluster, leader)
-
-
-def test_a_refusal_gives_nothing_back_once_a_pod_runs() -> None:
-    cluster = made()
-    leader = Leader(cluster)
-    run(cluster, leader)
-    leader.gangs.refuse("team", "u1-0", "exceeded quota")
-    assert not [step for step in turn(cluster, leader) if isinstance(step, str)]
-    assert KEY.id in cluster.ledger
-
-
-def test_a_refusal_of_a_pod_that_is_of_no_gang_or_has_no_place_is_nothing() -> None:
-    cluster = made(nodes=1)
-    leader = Leader(cluster)
-    leader.gangs.refuse("team", "nobody", "exceeded quota")
-    leader.gangs.refuse("team", "u1-0", "exceeded quota")
-    assert not [step for step in turn(cluster, leader) if isinstance(step, str) and step.startswith("released")]
 
 
 def test_without_a_barrier_nothing_is_given_back() -> None:
