@@ -300,7 +300,7 @@ def test_a_rival_that_takes_a_gpu_in_between_leaves_nobody_bound_and_the_gang_is
         pods = lab.bound("contested")
         assert is_exact(lab, pods)
         assert taken[0] not in {gpu for pod in pods for gpu in lab.gpus_of(pod)}
-        assert len(bound_when_given_back) == SIZE - 1, "those that had their GPUs"
+        assert len(bound_when_given_back) >= SIZE - 1, "those that had their GPUs; a write may be sent again"
         assert {*bound_when_given_back} == {0}
         assert len(lab.claims()) == SIZE
         lab.end("contested")
