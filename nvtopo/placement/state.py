@@ -44,6 +44,9 @@ class State:
         self._ids = [[domain.id for domain in given.domains(level)] for level in range(1, len(given.levels))]
         self._counts: dict[Kind, Counts] = {}
         self._prices: dict[Work, Prices] = {}
+        self._island = algorithms.island_level(self._links)
+        self._times_of: dict[tuple[tuple[int, ...], int, int], AllReduceTimes] = {}
+        """Domains used, bytes and ranks → times inside one island."""
 
     def place(self, request: Request, generation: int = 0) -> PlacementResult:
         """The cheapest placement now; nothing is taken by it.
@@ -169,14 +172,24 @@ class State:
     def _times(self, work: Work, found: quick.Found, counts: Counts) -> AllReduceTimes | None:
         if work.pipeline > 1:
             return None
-        used, up = (*found.used, 1), algorithms.island_level(self._links)
+        used, up = (*found.used, 1), self._island
         if found.level <= up:
-            return algorithms.times(self._links, used, work.message_bytes, (work.ranks,))
+            return self._inside_island(used, work)
         islands: Counter[int] = Counter()
         of_host = counts.domains(up - 1) if up else range(len(self._hosts))
         for number, pods in found.takes:
             islands[of_host[number]] += pods * work.gpus
         return algorithms.times(self._links, used, work.message_bytes, islands.values())
+
+    def _inside_island(self, used: tuple[int, ...], work: Work) -> AllReduceTimes:
+        key = used, work.message_bytes, work.ranks
+        known = self._times_of.get(key)
+        if known is None:
+            if len(self._times_of) >= _MOST_PRICES:
+                self._times_of.clear()
+            known = algorithms.times(self._links, used, work.message_bytes, (work.ranks,))
+            self._times_of[key] = known
+        return known
 
     def _ranks(self, takes: Iterable[quick.Take], gpus: int, stage_pods: int) -> tuple[Rank, ...]:
         found: list[Rank] = []
