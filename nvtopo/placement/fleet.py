@@ -57,8 +57,8 @@ class Host(NamedTuple):
 
     def _with_free(self, gpus: Iterable[int]) -> "Host":
         free = frozenset(gpus)
-        left = (tuple(gpu for gpu in group if gpu in free) for group in self.groups)
-        return self._replace(free=tuple(group for group in left if group))
+        left = [tuple([gpu for gpu in group if gpu in free]) for group in self.groups]
+        return self._replace(free=tuple([group for group in left if group]))
 
     def room(self, gpus: int) -> int:
         """How many pods of so many GPUs fit; none on a host that is excluded.

@@ -214,13 +214,17 @@ def _size(domain: Domain) -> int:
 
 
 def _room(host: Host, gpus: int, selector: Collection[tuple[str, str]]) -> int:
-    if any(host.labels.get(label) != value for label, value in selector):
+    if selector and any(host.labels.get(label) != value for label, value in selector):
         return 0
     return host.room(gpus)
 
 
-def _by_node(ranks: Iterable[Rank]) -> dict[str, set[int]]:
-    found: dict[str, set[int]] = {}
+def _by_node(ranks: Iterable[Rank]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
     for rank in ranks:
-        found.setdefault(rank.node, set()).update(rank.gpus)
+        known = found.get(rank.node)
+        if known is None:
+            found[rank.node] = [*rank.gpus]
+        else:
+            known += rank.gpus
     return found
