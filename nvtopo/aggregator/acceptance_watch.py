@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 
 from nvtopo.aggregator.looking import LOOK_SECONDS, Looking
 from nvtopo.cluster import acceptance
 from nvtopo.cluster.accepted import Acceptance, Act
 from nvtopo.errors import ApiError, NotFound, ParseError
+from nvtopo.kube.timestamps import rfc3339
 
 
 class AcceptanceWatch(Looking):
@@ -47,8 +47,3 @@ class AcceptanceWatch(Looking):
         except (ApiError, ParseError) as error:
             return str(error)
         return "; ".join(refused.values())
-
-
-def rfc3339(unix: float) -> str:
-    """In whole seconds, as acts have it."""
-    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,22 +4,15 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from nvtopo.aggregator.slice_watch import SliceSource
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.kube.following import Listed
 from nvtopo.kube.resource_claims import ClaimEvent
-from nvtopo.kube.resource_slices import SliceEvent
 from nvtopo.placement.devices import Claimed, Devices, Moved
 from nvtopo.placement.result import Assignment
 
 Heard = Callable[[ClaimEvent, Moved], None]
 """An event, and what it did to GPUs."""
-
-
-class SliceSource(Protocol):
-    """What is needed of ``kube.resource_slices.ResourceSlices``."""
-
-    def events(self, stop: threading.Event) -> Iterator[SliceEvent]:
-        """``Listed`` first, then what happens, until ``stop`` is set."""
 
 
 class ClaimSource(Protocol):

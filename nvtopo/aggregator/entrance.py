@@ -10,7 +10,7 @@ from nvtopo.aggregator import queries
 from nvtopo.aggregator.access import Access
 from nvtopo.aggregator.guest import visitor
 from nvtopo.aggregator.openapi import Operation
-from nvtopo.auth.rights import TopologyRight
+from nvtopo.auth.rights import Right, TopologyRight
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -34,7 +34,16 @@ async def _allowed(request: Request, operation: Operation, access: Access | None
         return
     if isinstance(wanted, TopologyRight):
         wanted = TopologyRight(wanted.verb, name)
+    await admitted(request, wanted, access)
+
+
+async def admitted(request: Request, right: Right, access: Access) -> None:
+    """Who has the right is no stranger any more.
+
+    Raises:
+        HTTPException: who asks does not have it, or that can't be found out.
+    """
     address = request.client.host if request.client else ""
-    await access.check(request.headers.get("authorization", ""), wanted, address)
+    await access.check(request.headers.get("authorization", ""), right, address)
     if guest := visitor(request.scope):
         guest.vouch()

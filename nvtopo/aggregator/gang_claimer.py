@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final
 
 from nvtopo.aggregator.device_watch import DeviceWatch
@@ -11,6 +10,7 @@ from nvtopo.errors import ApiError, ParseError, ReadError
 from nvtopo.kube import claim_changes, gang_barrier
 from nvtopo.kube.claim_changes import ClaimChange
 from nvtopo.kube.client import Client
+from nvtopo.kube.timestamps import rfc3339
 from nvtopo.placement.gang_claims import GangClaims
 from nvtopo.placement.gang_steps import ClaimStep, MakeClaim
 from nvtopo.placement.result import Assignment, Rank
@@ -59,8 +59,7 @@ class GangClaimer:
             ReadError: the UUIDs of the GPUs are not known.
         """
         uuids = self._uuids(step.rank) if isinstance(step, MakeClaim) and step.rank is not None else ()
-        now = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return claim_changes.change(step, uuids, now)
+        return claim_changes.change(step, uuids, rfc3339(self._clock()))
 
     def _is_held(self, answer: Assignment) -> bool:
         return bool(self.held) and self.devices.can_prepare(answer)

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from nvtopo.aggregator import queries
 from nvtopo.aggregator.access import Access
 from nvtopo.aggregator.answers import as_json
-from nvtopo.aggregator.guest import visitor
+from nvtopo.aggregator.entrance import admitted
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.auth.rights import JobRight
 from nvtopo.cluster.nodes import GraphNode
@@ -77,10 +77,7 @@ class Jobs:
 
     async def _allowed(self, request: Request, right: JobRight) -> None:
         if self._access is not None:
-            address = request.client.host if request.client else ""
-            await self._access.check(request.headers.get("authorization", ""), right, address)
-            if guest := visitor(request.scope):
-                guest.vouch()
+            await admitted(request, right, self._access)
         elif not self._for_everybody:
             reason = "jobs name pods: an aggregator that asks for no token shows them on loopback alone"
             raise HTTPException(HTTPStatus.FORBIDDEN, reason)

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from nvtopo.aggregator.backlog import Backlog
@@ -31,16 +30,13 @@ from nvtopo.cluster.inventory import (
     TiersReported,
     fold_all,
 )
+from nvtopo.kube.timestamps import rfc3339
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.runtime.guard import Failed
 
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS: Final = 0.005
-
-
-def _rfc3339(unix: float) -> str:
-    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class EventSource(Protocol):
@@ -193,7 +189,7 @@ class Aggregator:
         changed = inventory is not self._inventory
         self._inventory = inventory
         if listed and (changed or self.graph is None):
-            built = self.guard.build(inventory, self.graph, _rfc3339(self._wall_clock()))
+            built = self.guard.build(inventory, self.graph, rfc3339(self._wall_clock()))
             if isinstance(built, Failed):  # what was taken counts as waiting until a graph shows it
                 return
             inventory, graph = built

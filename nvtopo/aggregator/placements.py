@@ -22,7 +22,7 @@ from starlette.routing import Route
 from nvtopo.aggregator.access import Access
 from nvtopo.aggregator.answers import as_json
 from nvtopo.aggregator.desk import Desk
-from nvtopo.aggregator.guest import visitor
+from nvtopo.aggregator.entrance import admitted
 from nvtopo.aggregator.incoming import InAll, Incoming
 from nvtopo.auth.rights import PlacementRight
 from nvtopo.errors import ApiError, ParseError, ReadError, UsageError
@@ -129,12 +129,8 @@ class Placements:
             return as_json(await self._done(answered))
 
     async def _allowed(self, request: Request, verb: str) -> None:
-        if self._access is None:
-            return
-        address = request.client.host if request.client else ""
-        await self._access.check(request.headers.get("authorization", ""), PlacementRight(verb), address)
-        if guest := visitor(request.scope):
-            guest.vouch()
+        if self._access is not None:
+            await admitted(request, PlacementRight(verb), self._access)
 
     async def _done(self, work: Callable[[], T]) -> T:
         with _refusals():

@@ -5,11 +5,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from nvtopo.cluster import silence
 from nvtopo.cluster.silence import Moment, PodEvent, Silence
+from nvtopo.kube.timestamps import rfc3339
 
 #: How long an agent may be not ready before its node is stale. A dead kubelet's pods become not ready after 50 s.
 GRACE_SECONDS: Final = 30.0
@@ -58,7 +58,7 @@ class SignsOfLife:
             state = silence.step(state, self._next(), self._nodes(), now(), self._grace)
             found = silence.stale(state)
             if found != published:
-                self._publish({name: _rfc3339(heard) for name, heard in found.items()})
+                self._publish({name: None if heard is None else rfc3339(heard) for name, heard in found.items()})
                 published = found
         reader.join()
 
@@ -75,8 +75,3 @@ class SignsOfLife:
                     break
             if stop.is_set():
                 return
-
-
-def _rfc3339(unix: float | None) -> str | None:
-    """A time as Kubernetes writes it, in whole seconds."""
-    return None if unix is None else f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -3,12 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from nvtopo.cluster import history
 from nvtopo.cluster.history import Entry, History, Limits, Sight
 from nvtopo.cluster.nodes import GraphNode
+from nvtopo.kube.timestamps import rfc3339
 from nvtopo.model.changes.topology import fact_changes
 from nvtopo.model.records.node import NodeTopology
 
@@ -109,7 +109,7 @@ class Trail:
             self._version += 1
 
     def _now(self) -> str:
-        return datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return rfc3339(self._clock())
 
 
 def _put(trails: dict[str, History], name: str, trail: History) -> None:

@@ -31,9 +31,12 @@ def command(gangs: tuple[str, ...], namespace: str | None, every: bool, kubeconf
     """
     if bool(gangs) == every:
         raise UsageError("release: expected names of gangs, or --all")
+    from time import time
+
     from nvtopo.errors import NotFound
     from nvtopo.kube import claim_release, pod_changes
     from nvtopo.kube.client import connect
+    from nvtopo.kube.timestamps import rfc3339
     from nvtopo.placement.gang_steps import Lift
 
     released = 0
@@ -44,7 +47,7 @@ def command(gangs: tuple[str, ...], namespace: str | None, every: bool, kubeconf
             try:
                 pod_changes.write(client, pod_changes.path_of(*pod.key), pod_changes.change(Lift(pod)))
                 if claims is not None and pod.claim:
-                    claim_release.release(client, pod, claims.of(pod), _now())
+                    claim_release.release(client, pod, claims.of(pod), rfc3339(time()))
             except NotFound:
                 continue
             released += 1
@@ -64,12 +67,6 @@ def _remove_barrier(client: "Client") -> None:
         gang_barrier.remove(client)
     except Forbidden as error:
         click.echo(f"release: {gang_barrier.NAME} is left, delete it before you uninstall nvtopo: {error}", err=True)
-
-
-def _now() -> str:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _waiting(client: "Client", namespace: str | None) -> "list[GpuPod]":

@@ -55,15 +55,10 @@ class Doubt(NamedTuple):
 
 def doubts(slices: Iterable[Slice], node: GraphNode) -> frozenset[Doubt]:
     """What of a node's slices does not fit together, or with what the node sees."""
-    pools: dict[tuple[str, str], list[Slice]] = {}
-    for one in slices:
-        pools.setdefault((one.driver, one.pool), []).append(one)
     by_driver: dict[str, list[Device]] = {}
     told = list[Doubt]()
-    for (driver, pool), parts in pools.items():
-        newest = max(one.generation for one in parts)
-        now = [one for one in parts if one.generation == newest]
-        told += _pool(driver, pool, now, len(parts) - len(now))
+    for (driver, pool), (now, older) in newest(slices).items():
+        told += _pool(driver, pool, now, older)
         by_driver.setdefault(driver, []).extend(device for one in now for device in one.devices)
     if node.topology is None or node.stale:
         return frozenset(told)
@@ -73,6 +68,26 @@ def doubts(slices: Iterable[Slice], node: GraphNode) -> frozenset[Doubt]:
         if driver == GPU_DRIVER:
             told += _gpus(devices, node, seen)
     return frozenset(told)
+
+
+class Newest(NamedTuple):
+    """The slices of a pool's newest generation, and how many there are of older ones."""
+
+    slices: list[Slice]
+    older: int
+
+
+def newest(slices: Iterable[Slice]) -> Mapping[tuple[str, str], Newest]:
+    """Driver and pool → what counts: kube-scheduler looks at no older generation."""
+    pools: dict[tuple[str, str], list[Slice]] = {}
+    for one in slices:
+        pools.setdefault((one.driver, one.pool), []).append(one)
+    found: dict[tuple[str, str], Newest] = {}
+    for key, parts in pools.items():
+        generation = max(one.generation for one in parts)
+        now = [one for one in parts if one.generation == generation]
+        found[key] = Newest(now, len(parts) - len(now))
+    return found
 
 
 def findings(doubts_of: Mapping[str, Iterable[Doubt]]) -> tuple[NodeFinding, ...]:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from nvtopo.cluster.drift import Drifts, Sight, Timing
 from nvtopo.cluster.nodes import GraphNode
 from nvtopo.cluster.slice_index import SliceIndex
-from nvtopo.cluster.slices import Slice
+from nvtopo.cluster.slices import Slice, newest
 from nvtopo.model.changes.change import DERIVED, Change
 from nvtopo.model.conclusions import health
 
@@ -102,13 +102,13 @@ class DeviceTaints:
             return
         at = {gpu.pci_address.lower(): gpu.uuid for gpu in node.topology.gpus if gpu.pci_address}
         known = {gpu.uuid for gpu in node.topology.gpus}
-        for one in _newest(slices.of_node(node.name)):
-            if one.driver == self._own or slices.home(one.driver, one.pool) != node.name:
+        for (driver, pool), (now, _older) in newest(slices.of_node(node.name)).items():
+            if driver == self._own or slices.home(driver, pool) != node.name:
                 continue
-            for device in one.devices:
+            for device in (device for one in now for device in one.devices):
                 uuid = at.get(device.bus_id or "") or (device.uuid if device.uuid in known else None)
                 if uuid is not None:
-                    yield Target(one.driver, one.pool, device.name), uuid
+                    yield Target(driver, pool, device.name), uuid
 
     def _not_known(self, target: Target, nodes: Mapping[str, GraphNode], slices: SliceIndex) -> bool:
         """Whether nobody knows how the GPU of a device is now: its node is not heard, or does not see that GPU.
@@ -128,15 +128,6 @@ class DeviceTaints:
 
 def _published(slices: list[Slice]) -> Iterator[Target]:
     return (Target(one.driver, one.pool, device.name) for one in slices for device in one.devices)
-
-
-def _newest(slices: list[Slice]) -> Iterator[Slice]:
-    """Without those of older generations of their pools."""
-    newest: dict[tuple[str, str], int] = {}
-    for one in slices:
-        key = one.driver, one.pool
-        newest[key] = max(one.generation, newest.get(key, one.generation))
-    return (one for one in slices if one.generation == newest[one.driver, one.pool])
 
 
 def _faults(node: GraphNode) -> Iterator[Change]:

@@ -1,6 +1,6 @@
 """Moments as the API server writes them."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 def unix(text: str) -> float:
@@ -9,3 +9,8 @@ def unix(text: str) -> float:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
         return 0.0
+
+
+def rfc3339(unix: float) -> str:
+    """The moment, in whole seconds."""
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

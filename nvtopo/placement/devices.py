@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 
 from nvtopo.cluster.nodes import GraphNode
-from nvtopo.cluster.slices import GPU_DRIVER, OWN_DRIVER, Device, Slice
+from nvtopo.cluster.slices import GPU_DRIVER, OWN_DRIVER, Device, Slice, newest
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.placement.device_claims import DeviceClaim
 
@@ -193,12 +193,7 @@ class Devices:
 
 def _free_to_all(slices: Iterable[Slice]) -> Iterator[Device]:
     """The devices without a taint that keeps pods away, of pools that are whole: of others the scheduler uses none."""
-    pools: dict[str, list[Slice]] = {}
-    for one in slices:
-        pools.setdefault(one.pool, []).append(one)
-    for parts in pools.values():
-        newest = max(one.generation for one in parts)
-        now = [one for one in parts if one.generation == newest]
+    for now, _older in newest(slices).values():
         if len(now) == max(one.parts for one in now):
             devices = (device for one in now for device in one.devices)
             yield from (device for device in devices if not any(taint.endswith(_KEEP_AWAY) for taint in device.taints))
