@@ -95,12 +95,15 @@ class Machine:
         return nodes & near if self.several_numa else nodes
 
     def unread(self, source: str, *parts: str) -> str | None:
-        """Why a file of that source with these parts in its path could not be read; None if nothing says so."""
+        """Why a file of that source with these parts in its path could not be read; None if nothing says so.
+
+        The path begins with ``/``, whether the source names it so (``/sys/…``) or by the device (``mlx5_0/…``).
+        """
         return next(
             (
                 problem.reason
                 for problem in self.node.problems
-                if problem.source == source and all(part in problem.subject for part in parts)
+                if problem.source == source and all(part in f"/{problem.subject}" for part in parts)
             ),
             None,
         )

@@ -29,10 +29,7 @@ def _gids(machine: Machine) -> Iterator[CheckResult]:
 
 
 def _table_unread(machine: Machine, nic: Nic) -> bool:
-    return any(
-        problem.source == "rdma" and f"/{problem.subject}".find(f"/{nic.name}/") >= 0 and "/gid" in problem.subject
-        for problem in machine.node.problems
-    )
+    return machine.unread("rdma", f"/{nic.name}/", "/gid") is not None
 
 
 def _gid_indices(machine: Machine) -> Iterator[CheckResult]:

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any, NamedTuple
@@ -38,16 +38,26 @@ class Script:
 
 
 @contextmanager
-def running(source: EventSource, pause_seconds: float = 0.0, trail: Trail | None = None) -> Iterator[Aggregator]:
-    aggregator, stop = Aggregator(source, pause_seconds=pause_seconds, trail=trail), threading.Event()
-    thread = threading.Thread(target=aggregator.run, args=(stop,), name="loop")
-    thread.start()
+def looping(*loops: Callable[[threading.Event], object]) -> Iterator[None]:
+    """Each in a thread of its own; they end as soon as they are told to."""
+    stop = threading.Event()
+    threads = [threading.Thread(target=loop, args=(stop,), name="loop") for loop in loops]
+    for thread in threads:
+        thread.start()
     try:
-        yield aggregator
+        yield
     finally:
         stop.set()
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
+        for thread in threads:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+
+@contextmanager
+def running(source: EventSource, pause_seconds: float = 0.0, trail: Trail | None = None) -> Iterator[Aggregator]:
+    aggregator = Aggregator(source, pause_seconds=pause_seconds, trail=trail)
+    with looping(aggregator.run):
+        yield aggregator
 
 
 class Got(NamedTuple):

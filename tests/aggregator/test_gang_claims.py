@@ -28,7 +28,7 @@ from nvtopo.placement.document import parse
 from nvtopo.placement.gang_steps import ClaimFigures
 from nvtopo.placement.pods import GATE, GpuPod, PodEvent, PodSeen, PodsListed
 from nvtopo.placement.result import Assignment, NoFit
-from tests.aggregator.running import PATIENCE
+from tests.aggregator.running import PATIENCE, looping
 from tests.cluster import machines
 from tests.kube.config_map import ConfigMapServer
 
@@ -111,17 +111,8 @@ class World:
 
     @contextmanager
     def runs(self) -> Iterator[None]:
-        stop = threading.Event()
-        threads = [threading.Thread(target=run, args=(stop,)) for run in self.loops]
-        for thread in threads:
-            thread.start()
-        try:
+        with looping(*self.loops):
             yield
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join(PATIENCE)
-                assert not thread.is_alive()
 
     def begin(self, *slices: Slice) -> None:
         """A gang of two pods that each ask for four GPUs."""

@@ -21,7 +21,7 @@ from nvtopo.kube.client import Client
 from nvtopo.kube.reservations import Reservations
 from nvtopo.placement.gang_steps import Result, Say
 from nvtopo.placement.pods import GATE, Bound, GpuPod, PodEvent, PodGone, PodSeen, PodsListed
-from tests.aggregator.running import PATIENCE
+from tests.aggregator.running import PATIENCE, looping
 from tests.cluster import machines
 from tests.kube.config_map import ConfigMapServer
 
@@ -59,17 +59,8 @@ class World:
 
     @contextmanager
     def runs(self) -> Iterator[None]:
-        stop = threading.Event()
-        threads = [threading.Thread(target=run, args=(stop,)) for run in (self.keeper.run, self.keeper.applier.run)]
-        for thread in threads:
-            thread.start()
-        try:
+        with looping(self.keeper.run, self.keeper.applier.run):
             yield
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join(PATIENCE)
-                assert not thread.is_alive()
 
 
 def pod(number: int, **changes: Any) -> GpuPod:

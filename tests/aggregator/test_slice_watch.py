@@ -9,7 +9,7 @@ from nvtopo.cluster.inventory import Listed as NodesListed
 from nvtopo.cluster.slices import Device, Slice
 from nvtopo.kube.following import Changed, Listed
 from nvtopo.kube.resource_slices import SliceEvent
-from tests.aggregator.running import PATIENCE, Script, running
+from tests.aggregator.running import PATIENCE, Script, looping, running
 from tests.kube.machines import hgx
 
 WRONG = Slice("dra.net", "n0", "n0", 1, 1, (Device("nic-0", numa=-1),))
@@ -74,18 +74,11 @@ def test_it_runs_beside_the_loop_and_ends() -> None:
             yield Listed({"s0": WRONG})
             stop.wait()
 
-    stop = threading.Event()
     with running(Script(NodesListed({"n0": hgx()}))) as aggregator:
         graph = aggregator.wait(0, PATIENCE)
         assert graph is not None
         watch = SliceWatch(Says(), aggregator, lasting_seconds=0, tick_seconds=0.01)
-        thread = threading.Thread(target=watch.run, args=(stop,))
-        thread.start()
-        try:
+        with looping(watch.run):
             graph = aggregator.wait(graph.generation, PATIENCE)
             assert graph is not None
             assert [one.reason for one in graph.drift] == [EVIDENCE]
-        finally:
-            stop.set()
-            thread.join(PATIENCE)
-    assert not thread.is_alive()

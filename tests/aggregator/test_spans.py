@@ -22,7 +22,7 @@ from nvtopo.kube.applier import Applier
 from nvtopo.kube.memory import MemoryStore
 from nvtopo.kube.v1alpha1_status import Status
 from tests.aggregator.otlp_receiver import receiving
-from tests.aggregator.running import PATIENCE, Script, next_message, watching
+from tests.aggregator.running import PATIENCE, Script, looping, next_message, watching
 from tests.cluster import machines
 
 pytestmark = pytest.mark.slow
@@ -35,18 +35,11 @@ STAGES = ["wait", "fold", "build", "publish"]
 
 @contextmanager
 def running(spans: Spans, source: Script) -> Iterator[Aggregator]:
-    aggregator, stop = Aggregator(source, pause_seconds=0.0, spans=spans), threading.Event()
+    aggregator = Aggregator(source, pause_seconds=0.0, spans=spans)
     applier: Applier[Status] = Applier("status", spans.writes(MemoryStore().set_status), lambda: 1)
     writer = StatusWriter(aggregator, applier, lambda: 1)
-    threads = [threading.Thread(target=run, args=(stop,)) for run in (aggregator.run, applier.run, writer.run)]
-    for thread in threads:
-        thread.start()
-    try:
+    with looping(aggregator.run, applier.run, writer.run):
         yield aggregator
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join(PATIENCE)
 
 
 def about(span: Any) -> dict[str, Any]:

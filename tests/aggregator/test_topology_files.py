@@ -1,6 +1,5 @@
 import os
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from nvtopo.cluster.claims import Reading
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.cluster.inventory import Listed
 from nvtopo.fabrics.fabric import Known
-from tests.aggregator.running import PATIENCE, Script, running
+from tests.aggregator.running import PATIENCE, Script, looping, running
 from tests.cluster import machines
 from tests.fabrics import ibfabric
 
@@ -153,7 +152,6 @@ def test_the_running_loop_folds_what_files_say_and_takes_it_back(tmp_path: Path)
     path = tmp_path / "own.yaml"
     path.write_text(OWN.format(zone="hall-1"))
     script = Script(Listed({"node-0": machines.tray(), "node-1": machines.tray(number=1)}))
-    stop = threading.Event()
 
     def zones(graph: ClusterGraph | None) -> set[str | None]:
         assert graph is not None
@@ -166,14 +164,9 @@ def test_the_running_loop_folds_what_files_say_and_takes_it_back(tmp_path: Path)
             lambda said: aggregator.tell(topology_files.SOURCE, said),
             look_seconds=0.01,
         )
-        thread = threading.Thread(target=files.run, args=(stop,))
-        thread.start()
-        try:
+        with looping(files.run):
             graph = aggregator.wait(1, PATIENCE)
             assert zones(graph) == {"hall-1"}
             path.unlink()
             graph = aggregator.wait(2, PATIENCE)
             assert zones(graph) == {None}
-        finally:
-            stop.set()
-            thread.join(PATIENCE)
