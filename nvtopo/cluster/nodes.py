@@ -13,13 +13,13 @@ from nvtopo.cluster import zones as zoning
 from nvtopo.cluster.accepted import Acceptance
 from nvtopo.cluster.claims import Claim, SwitchPort, Tier
 from nvtopo.cluster.findings import Kind, NodeFinding, found
+from nvtopo.cluster.judging import judge
 from nvtopo.cluster.merge import Membership
 from nvtopo.cluster.position import Position
 from nvtopo.cluster.zones import Zones
 from nvtopo.findings import of_health
 from nvtopo.findings.finding import SEVERITIES, Severity
-from nvtopo.model.conclusions import fabric, health, health_words, names, rails, unread
-from nvtopo.model.conclusions.distance import Distances
+from nvtopo.model.conclusions import fabric, health_words, names
 from nvtopo.model.conclusions.fabric import Verdict
 from nvtopo.model.conclusions.health import NodeHealth
 from nvtopo.model.conclusions.health_kinds import Code, Level, Reason
@@ -110,9 +110,7 @@ class GraphNode:
 
 def readable(name: str, topology: NodeTopology) -> GraphNode:
     """A node from its topology."""
-    roles = rails.roles(topology, Distances(topology))
-    judged = health.of(topology, roles)
-    verdict = fabric.node_verdict(topology)
+    judged, cells, verdict, rail_nics = judge(topology)
     findings = tuple(_findings(name, topology, verdict, judged))
     place = position.of(topology)
     return GraphNode(
@@ -122,9 +120,9 @@ def readable(name: str, topology: NodeTopology) -> GraphNode:
         claims=statement.of(name, topology, place),
         position=place,
         gpus=len(topology.gpus),
-        rail_nics=_rail_nics(topology, roles),
+        rail_nics=rail_nics,
         judged=judged,
-        health=MappingProxyType(_cells(topology, judged)),
+        health=cells,
         fabric=verdict,
         problems=topology.problems + tuple(as_problem(finding) for finding in findings),
         findings=findings,
@@ -158,11 +156,6 @@ def joined(node: GraphNode, seen: Seen) -> GraphNode:
     )
 
 
-def _rail_nics(topology: NodeTopology, roles: Mapping[str, rails.Role]) -> int | None:
-    read = "nics" not in topology.unseen and not unread.touched(topology) & unread.OF_DEVICES
-    return list(roles.values()).count("compute") if roles and read else None
-
-
 def silent(node: GraphNode, last_heard: str | None) -> GraphNode:
     """The node when its agent is not heard any more: of no GPU is it known how it is."""
     reason = "its agent is not heard any more" if last_heard is None else f"its agent was last heard at {last_heard}"
@@ -173,11 +166,6 @@ def silent(node: GraphNode, last_heard: str | None) -> GraphNode:
         health=MappingProxyType(dict.fromkeys(node.health, "stale")),
         problems=(*node.problems, Problem(source=SOURCE, subject="stale", reason=reason)),
     )
-
-
-def _cells(topology: NodeTopology, judged: NodeHealth) -> dict[str, Level]:
-    cells: dict[str, Level] = {gpu.key: judged.gpus[gpu.index].level for gpu in topology.gpus}
-    return cells | {name: slot.level for name, slot in judged.slots.items()}
 
 
 def unreadable(name: str, reason: str) -> GraphNode:

@@ -89,18 +89,21 @@ def _keys(node: NodeTopology) -> Iterator[tuple[str, str, Iterable[Hashable]]]:
 
 def _link_faults(gpu: Gpu) -> Iterator[str]:
     """A link is in one bundle and ends in one place, so there are no more bundled links or ends than links."""
-    links = sum(bundle.count for bundle in gpu.nvlinks)
+    links = sum([bundle.count for bundle in gpu.nvlinks])
     if links > limits.MOST_LINKS:
         yield f"gpus: expected at most {limits.MOST_LINKS} NVLinks of one GPU, got {links} of {gpu.key}"
-    ends = sum(len(bundle.peers) for bundle in gpu.nvlinks)
+    ends = sum([len(bundle.peers) for bundle in gpu.nvlinks])
     if ends > limits.MOST_LINKS:
         yield f"gpus: expected at most {limits.MOST_LINKS} ends of NVLinks of one GPU, got {ends} of {gpu.key}"
 
 
 def _twice(values: Iterable[Hashable]) -> Hashable:
     """The first that is there a second time; None if none is."""
+    found = list(values)
+    if len(set(found)) == len(found):
+        return None
     seen: set[Hashable] = set()
-    for value in values:
+    for value in found:
         if value in seen:
             return value
         seen.add(value)

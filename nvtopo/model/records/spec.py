@@ -8,6 +8,7 @@ in ``common``, and if that lacks it too, the value is unknown. An 8-GPU node tak
 
 from collections.abc import Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Annotated, Any, Final, TypeVar, get_origin
 
 from msgspec import Meta
@@ -93,8 +94,8 @@ def expand(spec: Spec) -> NodeTopology:
         NodeTopology(
             **_facts(spec)
             | {
-                "gpus": tuple(_with(gpu, gpus) for gpu in spec.gpus),
-                "nics": tuple(_with(nic, nics) for nic in spec.nics),
+                "gpus": _all_with(spec.gpus, gpus),
+                "nics": _all_with(spec.nics, nics),
             }
         )
     )
@@ -179,6 +180,17 @@ def _said(common: GpuCommon | NicCommon | None) -> dict[str, Any]:
 
 def _without(device: _Device, shared: dict[str, Any]) -> _Device:
     return replace(device, **{name: _UNSAID[name] for name, value in shared.items() if getattr(device, name) == value})
+
+
+def _all_with(devices: Sequence[_Device], said: dict[str, Any]) -> tuple[_Device, ...]:
+    """Each with the shared values that it does not have of its own; most have none of their own."""
+    if not said:
+        return tuple(devices)
+    values = attrgetter(*said, "path")  # two names at least, so that it gives a tuple
+    unsaid = tuple(_UNSAID[name] for name in said)
+    return tuple(
+        [replace(device, **said) if values(device)[:-1] == unsaid else _with(device, said) for device in devices]
+    )
 
 
 def _with(device: _Device, said: dict[str, Any]) -> _Device:
