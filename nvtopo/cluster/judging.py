@@ -30,7 +30,7 @@ class Judged(NamedTuple):
     health: NodeHealth
     cells: Mapping[str, Level]
     """``GPU0`` → its level, and the address or module of each GPU that does not answer → its."""
-    fabric: Verdict | None
+    fabric: Verdict
     rail_nics: int | None
     """Number of its NICs of the compute network; None if it is not known."""
 
