@@ -1,22 +1,19 @@
-"""Which devices of GPU drivers should be tainted: follows ResourceSlices and the graph for ``ExportKeeper``."""
+"""Which devices of GPU drivers should be tainted: by the ResourceSlices and the graph, for ``ExportKeeper``."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from nvtopo.aggregator.followed_slices import FollowedSlices
 from nvtopo.aggregator.loop import Aggregator
-from nvtopo.aggregator.slice_watch import SliceSource, noted
 from nvtopo.cluster.claims import Reading
 from nvtopo.cluster.drift import Timing
 from nvtopo.cluster.findings import found as finding
 from nvtopo.cluster.graph import ClusterGraph
-from nvtopo.cluster.slice_index import SliceIndex
 from nvtopo.cluster.taints import MOST, Decision, DeviceTaints
 from nvtopo.exporters.schedulers import dra_taints
 from nvtopo.exporters.shadows import DRIVER
-from nvtopo.kube.following import Listed
-from nvtopo.kube.resource_slices import SliceEvent
 from nvtopo.sinks.metrics.series import Family, declared, gauge, one
 
 KIND: Final = "dra-taints"
@@ -34,7 +31,7 @@ class TaintSource:
 
     def __init__(  # noqa: PLR0913 - what it follows, and limits with defaults
         self,
-        source: SliceSource,
+        slices: FollowedSlices,
         aggregator: Aggregator,
         timing: Timing | None = None,
         *,
@@ -43,37 +40,19 @@ class TaintSource:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``name`` begins the names of the rules; ``most`` of them are there at a time."""
-        self._source = source
+        self._slices = slices
         self._aggregator = aggregator
         self._timing = timing
         self._most = most
         self._name = name
         self._clock = clock
         self._lock = threading.Lock()
-        self._slices = SliceIndex()
-        self._listed = False
         self._changed: set[str] = set()
         self._term: int | None = None
         self._first = True
         self._taints = DeviceTaints(timing, most=most, own_driver=DRIVER)
         self._told = 0
-
-    def run(self, stop: threading.Event) -> None:
-        """Follow the slices until ``stop`` is set."""
-        end_listening = self._aggregator.listen(self._heard)
-        try:
-            for event in self._source.events(stop):
-                self.take(event)
-                if stop.is_set():
-                    return
-        finally:
-            end_listening()
-
-    def take(self, event: SliceEvent) -> None:
-        """Take in what happened to the slices."""
-        with self._lock:
-            noted(self._slices, event)
-            self._listed |= isinstance(event, Listed)
+        aggregator.listen(self._heard)
 
     def adopt(self, found: Mapping[str, dict[str, Any]], term: int) -> None:
         """Rules of ours at the API server stay as long as nobody knows better."""
@@ -85,14 +64,15 @@ class TaintSource:
     def documents(self, graph: ClusterGraph) -> list[dict[str, Any]] | None:
         """The rules that there should be now; None before the slices are listed."""
         now = self._clock()
+        if not self._slices.listed:
+            return None
         with self._lock:
-            if not self._listed:
-                return None
             names, self._changed = self._changed, set()
+        with self._slices.reading() as index:
             for node in graph.nodes if self._first else names:
-                self._taints.see(node, graph.nodes.get(node), self._slices, now, first=self._first)
+                self._taints.see(node, graph.nodes.get(node), index, now, first=self._first)
             self._first = False
-            decision = self._taints.decide(graph.nodes, self._slices, now)
+            decision = self._taints.decide(graph.nodes, index, now)
         self._tell(decision)
         return dra_taints.documents(decision.taints, self._name)
 

@@ -10,6 +10,7 @@ import click
 
 from nvtopo.cli.common_options import kubeconfig_option
 from nvtopo.errors import ApiError, Conflict, NotFound, UsageError
+from nvtopo.kube.timestamps import rfc3339_of
 
 if TYPE_CHECKING:
     from nvtopo.cluster.accepted import Act
@@ -58,7 +59,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     with connect(kubeconfig) as client:
         if listed:
-            click.echo(_listing(_read(client, namespace).acts, rfc3339(now), set(nodes)), nl=False)
+            click.echo(_listing(_read(client, namespace).acts, rfc3339_of(now), set(nodes)), nl=False)
             return
         graph = None if revoke and nodes else _graph(client)
         chosen = sorted(set(nodes)) if graph is None else _chosen(graph, nodes, shape)
@@ -76,7 +77,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
                 if attempt == _ATTEMPTS - 1:
                     raise
     what = "revoked what was accepted" if revoke else "accepted what is observed"
-    end = f" until {rfc3339(ends)}" if ends else ""
+    end = f" until {rfc3339_of(ends)}" if ends else ""
     click.echo(f"{what} of {len(chosen)} node{'' if len(chosen) == 1 else 's'}{end}")
 
 
@@ -95,11 +96,6 @@ def end_of(text: str, now: datetime) -> datetime:
     if end <= now:
         raise UsageError(f"--until: expected a time in the future, got {text!r}")
     return end
-
-
-def rfc3339(moment: datetime) -> str:
-    """In whole seconds."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _check(choices: int, reason: str, *, revoke: bool, listed: bool, until: str | None) -> None:
@@ -153,15 +149,15 @@ def _accepted(
 
     now, ends, reason = act
     groups = groups_of((graph.nodes[name] for name in chosen), differing_at_once(graph))
-    until = None if ends is None else rfc3339(ends)
-    made = Act(at=rfc3339(now), until=until, reason=reason, groups=groups)
+    until = None if ends is None else rfc3339_of(ends)
+    made = Act(at=rfc3339_of(now), until=until, reason=reason, groups=groups)
     return {f"act-{token_hex(8)}": made}
 
 
 def _revoked(known: "Acts", chosen: Collection[str], now: datetime) -> "dict[str, Act | None]":
     from nvtopo.cluster.acceptance import revoked
 
-    return revoked(known.acts, set(chosen), rfc3339(now))
+    return revoked(known.acts, set(chosen), rfc3339_of(now))
 
 
 def _read(client: "Client", namespace: str) -> "Acts":

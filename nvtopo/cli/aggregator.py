@@ -22,7 +22,7 @@ from nvtopo.cli.load_queries import LoadOptions, load_options, node_loads
 from nvtopo.cli.page import audience_option, tls_of, tls_options
 from nvtopo.cli.placing import PlacingOptions, placing_options
 from nvtopo.cli.placing import placing as placing_of
-from nvtopo.cli.tier_sources import Sources, loops, source_options
+from nvtopo.cli.tier_sources import Sources, followed_slices, loops, source_options
 from nvtopo.errors import UsageError
 from nvtopo.extras import how_to_install
 from nvtopo.runtime.gc_tuning import freeze_settled, freeze_startup
@@ -186,8 +186,10 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
             events=None if no_events else _events(client, _identity(), lambda: leadership.term),
             drifted=lambda: store.drifting,
         )
-        kept = kept_applied(aggregator, client, lambda: leadership.term, keep, namespace, timing)
-        placing = placing_of(aggregator, client, lambda: leadership.term, namespace, place, loads)
+        kept = kept_applied(
+            aggregator, client, lambda: leadership.term, keep, namespace, timing, slices := followed_slices(client)
+        )
+        placing = placing_of(aggregator, client, lambda: leadership.term, namespace, place, slices, loads)
         figures = partial(writer_metrics.families, leadership, applier)
         with contextlib.ExitStack() as open_while_running:
             enter = open_while_running.enter_context
@@ -211,7 +213,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
             )
             enter(_running(threading.Event(), leadership.run))  # left last: who writes has ended before it lets go
             own = (writer.run, applier.run, signs.run, admitted.run, *drift.loops, *placing.loops, *kept.loops)
-            enter(_running(stop, *own, *loops(aggregator, client, sources)))
+            enter(_running(stop, *own, *loops(aggregator, client, sources, slices)))
             logger.info("serving", extra={"url": server.url, "requires_token": asks})
             freeze_startup()
             with switch_often():
@@ -230,8 +232,8 @@ def _events(client: "Client", identity: str, term: Callable[[], int | None]) -> 
 
 @contextlib.contextmanager
 def _running(stop: threading.Event, *loops: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Run each loop in a thread; stop and join them at the end."""
-    threads = [threading.Thread(target=loop, args=(stop,), name=_called(loop)) for loop in loops]
+    """Run each loop in a thread, once if several parts name it; stop and join them at the end."""
+    threads = [threading.Thread(target=loop, args=(stop,), name=_called(loop)) for loop in dict.fromkeys(loops)]
     for thread in threads:
         thread.start()
     try:

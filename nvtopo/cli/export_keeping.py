@@ -12,7 +12,7 @@ from nvtopo.cli.export_inputs import gangs_option
 from nvtopo.cli.option_group import option_group
 
 if TYPE_CHECKING:
-    from nvtopo.aggregator.device_taints import TaintSource
+    from nvtopo.aggregator.followed_slices import FollowedSlices
     from nvtopo.aggregator.loop import Aggregator
     from nvtopo.cluster.drift import Timing
     from nvtopo.kube.client import Client
@@ -62,24 +62,23 @@ def kept_applied(  # noqa: PLR0913, PLR0917 - what is kept, where, and when a fa
     keep: ApplyOptions,
     namespace: str,
     timing: "Timing",
+    slices: "FollowedSlices",
 ) -> KeptApplied:
     """For these kinds, while this replica leads. ``timing`` is how long a fault lasts before its GPU is tainted."""
     if not keep.applied:
         return KeptApplied()
     from nvtopo.aggregator import export_metrics
+    from nvtopo.aggregator.device_taints import TaintSource
     from nvtopo.aggregator.export_keeper import ExportKeeper
     from nvtopo.exporters.schedulers.owned import Owner
 
     kinds, owner = tuple(dict.fromkeys(keep.applied)), Owner(namespace, "nvtopo")
-    taints = _taints(aggregator, client, keep, timing) if "dra-taints" in kinds else None
-    timed = {} if taints is None else {"dra-taints": taints}
+    timed = {}
+    if "dra-taints" in kinds:
+        timed["dra-taints"] = TaintSource(slices, aggregator, timing, most=keep.most_device_taints)
     keeper = ExportKeeper(aggregator, client, term, kinds, owner, gangs=keep.gangs_per_domain, timed=timed)
-    own = KeptApplied((keeper.run, keeper.applier.run), (partial(export_metrics.families, keeper),))
-    return own if taints is None else KeptApplied((*own.loops, taints.run), (*own.families, taints.families))
-
-
-def _taints(aggregator: "Aggregator", client: "Client", keep: ApplyOptions, timing: "Timing") -> "TaintSource":
-    from nvtopo.aggregator.device_taints import TaintSource
-    from nvtopo.kube.resource_slices import ResourceSlices
-
-    return TaintSource(ResourceSlices(client), aggregator, timing, most=keep.most_device_taints)
+    followed = (slices.run,) if timed else ()
+    families = (source.families for source in timed.values())
+    return KeptApplied(
+        (keeper.run, keeper.applier.run, *followed), (partial(export_metrics.families, keeper), *families)
+    )

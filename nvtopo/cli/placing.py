@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from nvtopo.aggregator.access import Access
     from nvtopo.aggregator.desk import Desk
+    from nvtopo.aggregator.followed_slices import FollowedSlices
     from nvtopo.aggregator.loop import Aggregator
     from nvtopo.aggregator.node_load import NodeLoads
     from nvtopo.aggregator.placements import Placements
@@ -100,6 +101,7 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
     term: Callable[[], int | None],
     namespace: str,
     asked: PlacingOptions,
+    slices: "FollowedSlices",
     loads: "NodeLoads | None" = None,
 ) -> Placing:
     """Over the ledger of this namespace; with ``gangs`` it knows of other pods, and places gangs while this leads."""
@@ -114,7 +116,6 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
     from nvtopo.kube.gpu_pods import GpuPods
     from nvtopo.kube.reservations import Reservations
     from nvtopo.kube.resource_claims import ResourceClaims
-    from nvtopo.kube.resource_slices import ResourceSlices
     from nvtopo.placement.devices import NOTHING_CLAIMED
 
     if asked.gang_claims and not asked.gangs:
@@ -122,7 +123,7 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
     holdings = Holdings(Allocations(client)) if asked.allocations else None
     counted = CountedPods()
     graph: Callable[[], ClusterGraph | None] = lambda: aggregator.graph  # noqa: E731
-    devices = DeviceWatch(ResourceSlices(client), ResourceClaims(client), graph) if asked.gang_claims else None
+    devices = DeviceWatch(slices, ResourceClaims(client), graph) if asked.gang_claims else None
     desk = Desk(
         graph,
         Reservations(client, namespace, time.time),
@@ -141,6 +142,6 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
         return found
     claimer = GangClaimer(devices, client, graph, time.time) if devices else None
     keeper = GangKeeper(GpuPods(client), counted, desk, client, term=term, graph=graph, claimer=claimer)
-    loops = (*found.loops, keeper.run, keeper.applier.run, *((devices.run,) if devices else ()))
+    loops = (*found.loops, keeper.run, keeper.applier.run, *((slices.run, devices.run) if devices else ()))
     found = found._replace(loops=loops, bound=counted.bound)
     return found._replace(families=(*found.families, partial(gang_metrics.families, keeper)))

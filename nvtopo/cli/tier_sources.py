@@ -11,6 +11,7 @@ import click
 from nvtopo.cli.option_group import option_group
 
 if TYPE_CHECKING:
+    from nvtopo.aggregator.followed_slices import FollowedSlices
     from nvtopo.aggregator.loop import Aggregator
     from nvtopo.kube.client import Client
 
@@ -51,13 +52,20 @@ source_options = option_group(
 )
 
 
-def loops(aggregator: "Aggregator", client: "Client", asked: Sources) -> Iterator[Loop]:
-    """One for each source that was asked for."""
+def followed_slices(client: "Client") -> "FollowedSlices":
+    """What all parts read that look at ResourceSlices; each of them has its loop among its own."""
+    from nvtopo.aggregator.followed_slices import FollowedSlices
+    from nvtopo.kube.resource_slices import ResourceSlices
+
+    return FollowedSlices(ResourceSlices(client))
+
+
+def loops(aggregator: "Aggregator", client: "Client", asked: Sources, slices: "FollowedSlices") -> Iterator[Loop]:
+    """Those of the sources that were asked for."""
     from nvtopo.aggregator import heard_neighbors, node_label_tiers, slice_watch, topology_files
     from nvtopo.aggregator.known import KnownNodes
     from nvtopo.fabrics import labels
     from nvtopo.kube.node_labels import NodeLabels
-    from nvtopo.kube.resource_slices import ResourceSlices
 
     told = partial(aggregator.tell, heard_neighbors.SOURCE)
     yield heard_neighbors.HeardNeighbors(lambda: aggregator.graph, told).run
@@ -68,4 +76,4 @@ def loops(aggregator: "Aggregator", client: "Client", asked: Sources) -> Iterato
         followed = NodeLabels(client, labels.knows)
         yield node_label_tiers.NodeLabelTiers(followed, partial(aggregator.tell, node_label_tiers.SOURCE)).run
     if asked.resource_slices:
-        yield slice_watch.SliceWatch(ResourceSlices(client), aggregator).run
+        yield from (slices.run, slice_watch.SliceWatch(slices, aggregator).run)

@@ -121,6 +121,7 @@ def _file(directory: Path) -> "FileSeen | NotSeen":
 
     from nvtopo.checks.label_path import FileSeen, NotSeen
     from nvtopo.errors import NvtopoError
+    from nvtopo.kube.timestamps import rfc3339_of
     from nvtopo.sinks.publish import nfd
     from nvtopo.wire.documents import utf8
     from nvtopo.wire.files import read_file
@@ -135,7 +136,7 @@ def _file(directory: Path) -> "FileSeen | NotSeen":
     except NvtopoError as error:
         return NotSeen(str(error))
     ends = nfd.expiry(text)
-    expired = ends.strftime("%Y-%m-%dT%H:%M:%SZ") if ends is not None and ends <= datetime.now(UTC) else ""
+    expired = rfc3339_of(ends) if ends is not None and ends <= datetime.now(UTC) else ""
     pairs = (line.partition("=") for line in text.splitlines() if line and not line.startswith("#"))
     return FileSeen(str(path), {name.strip(): value.strip() for name, _, value in pairs}, expired)
 

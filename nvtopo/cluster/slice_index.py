@@ -5,9 +5,12 @@ from collections.abc import Mapping
 
 from nvtopo.cluster.slices import Slice
 
+Whose = tuple[str, str]
+"""Driver and node of a slice; the node is ``""`` for a slice of none."""
+
 
 class SliceIndex:
-    """Slices by name. Each change returns the nodes whose slices it changed: ``""`` for slices of no node."""
+    """Slices by name. Each change returns whose slices it changed."""
 
     def __init__(self) -> None:
         """No slice is known yet."""
@@ -15,42 +18,42 @@ class SliceIndex:
         self._of_node: dict[str, set[str]] = {}
         self._homes: dict[tuple[str, str], Counter[str]] = {}
 
-    def replace(self, slices: Mapping[str, Slice]) -> frozenset[str]:
-        """These slices, and no others; the nodes of those before and of these."""
-        before = frozenset(self._of_node)
-        self._slices, self._of_node, self._homes = {}, {}, {}
+    def replace(self, slices: Mapping[str, Slice]) -> frozenset[Whose]:
+        """These slices, and no others; what stays as it was is no change."""
+        changed = set[Whose]()
+        for name in [name for name in self._slices if name not in slices]:
+            changed |= self.change(name, None)
         for name, one in slices.items():
-            self._put(name, one)
-        return before | self._of_node.keys()
+            changed |= self.change(name, one)
+        return frozenset(changed)
 
-    def change(self, name: str, now: Slice | None) -> frozenset[str]:
-        """One slice is like this now, or gone; the nodes that it was and is of."""
-        before = self._slices.pop(name, None)
+    def change(self, name: str, now: Slice | None) -> frozenset[Whose]:
+        """One slice is like this now, or gone."""
+        before = self._slices.get(name)
+        if before == now:
+            return frozenset()
         if before is not None:
-            _drop(self._of_node, before.node, name)
-            homes = self._homes[before.driver, before.pool]
-            homes[before.node] -= 1
-            if not +homes:
-                del self._homes[before.driver, before.pool]
+            self._drop(name, before)
         if now is not None:
             self._put(name, now)
-        return frozenset(one.node for one in (before, now) if one is not None)
+        return frozenset((one.driver, one.node) for one in (before, now) if one is not None)
 
     def of_node(self, node: str) -> list[Slice]:
         """Its slices, in the order of their names."""
         return [self._slices[name] for name in sorted(self._of_node.get(node, ()))]
 
+    def homes(self, driver: str, pool: str) -> frozenset[str]:
+        """The nodes that say that a pool is theirs: none of a pool that is of no node."""
+        return frozenset(self._homes.get((driver, pool), ())) - {""}
+
     def home(self, driver: str, pool: str) -> str | None:
         """The node that a pool is of; None if there is no such pool, or it is of several nodes or of none."""
-        nodes = self._nodes(driver, pool)
-        return nodes[0] if len(nodes) == 1 and nodes[0] else None
+        nodes = self._homes.get((driver, pool), Counter())
+        return next(iter(nodes)) or None if len(nodes) == 1 else None
 
     def shared(self, driver: str, pool: str) -> bool:
         """Whether several nodes say that a pool is theirs: whose it is, nobody knows."""
-        return len(self._nodes(driver, pool)) > 1
-
-    def _nodes(self, driver: str, pool: str) -> list[str]:
-        return [node for node, count in self._homes.get((driver, pool), Counter()).items() if count > 0]
+        return len(self._homes.get((driver, pool), ())) > 1
 
     def __contains__(self, node: object) -> bool:
         """Whether a node has slices."""
@@ -61,8 +64,14 @@ class SliceIndex:
         self._of_node.setdefault(one.node, set()).add(name)
         self._homes.setdefault((one.driver, one.pool), Counter())[one.node] += 1
 
-
-def _drop(groups: dict[str, set[str]], key: str, name: str) -> None:
-    groups[key].discard(name)
-    if not groups[key]:
-        del groups[key]
+    def _drop(self, name: str, one: Slice) -> None:
+        del self._slices[name]
+        of_node, homes = self._of_node[one.node], self._homes[one.driver, one.pool]
+        of_node.discard(name)
+        if not of_node:
+            del self._of_node[one.node]
+        homes[one.node] -= 1
+        if not homes[one.node]:
+            del homes[one.node]
+        if not homes:
+            del self._homes[one.driver, one.pool]

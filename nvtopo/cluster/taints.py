@@ -60,9 +60,8 @@ class DeviceTaints:
             self._drifts.see(name, None, now)
             return
         heard = node.topology is not None and node.judged is not None and not node.stale
-        ours = [target for target in self._standing if slices.home(target.driver, target.pool) == name]
         sight = Sight(tuple(_faults(node)), booting=_trains(node), heard=heard)
-        self._drifts.see(name, sight, now, first=first, lasted=first and bool(ours))
+        self._drifts.see(name, sight, now, first=first, lasted=first and self._has_tainted(name, slices))
 
     def decide(self, nodes: Mapping[str, GraphNode], slices: SliceIndex, now: float) -> Decision:
         """What should be tainted now."""
@@ -87,6 +86,11 @@ class DeviceTaints:
             return Decision(dict(sorted(kept.items())), len(new), allowed)
         self._standing = kept | new
         return Decision(dict(sorted(self._standing.items())), 0, allowed)
+
+    def _has_tainted(self, node: str, slices: SliceIndex) -> bool:
+        tainted = {(target.driver, target.pool) for target in self._standing}
+        pools = {(one.driver, one.pool) for one in slices.of_node(node)} & tainted
+        return any(slices.home(*pool) == node for pool in pools)
 
     def _targets(self, node: GraphNode | None, uuid: str, slices: SliceIndex) -> list[Target]:
         """The devices of a GPU; while no driver publishes one, as when a kubelet starts, the one before."""

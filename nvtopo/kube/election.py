@@ -9,9 +9,10 @@ written into the Lease for people to read is the time of day.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
+from nvtopo.kube.timestamps import micro_time
 from nvtopo.model.records.record import Record
 
 #: How much longer than its period a replica that waits for the Lease may sleep (client-go's factor).
@@ -108,7 +109,7 @@ class Election:
         self._held = False
         if self._seen is None or self._seen.holder_identity != self._identity:
             return None
-        moment = rfc3339(time_of_day)
+        moment = micro_time(time_of_day)
         return LeaseSpec(
             holder_identity="",
             lease_duration_seconds=_RELEASED_SECONDS,
@@ -135,7 +136,7 @@ class Election:
 
     def _spec(self, mine: LeaseSpec | None, time_of_day: datetime, *, transitions: int) -> LeaseSpec:
         """``mine`` is what it says where this replica holds it already."""
-        moment = rfc3339(time_of_day)
+        moment = micro_time(time_of_day)
         return LeaseSpec(
             holder_identity=self._identity,
             lease_duration_seconds=self._timing.duration,
@@ -143,8 +144,3 @@ class Election:
             renew_time=moment,
             lease_transitions=transitions,
         )
-
-
-def rfc3339(moment: datetime) -> str:
-    """The moment in the format of Kubernetes' MicroTime."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

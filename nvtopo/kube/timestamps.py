@@ -13,4 +13,14 @@ def unix(text: str) -> float:
 
 def rfc3339(unix: float) -> str:
     """The moment, in whole seconds."""
-    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return rfc3339_of(datetime.fromtimestamp(unix, UTC))
+
+
+def rfc3339_of(moment: datetime) -> str:
+    """The moment, in whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_time(moment: datetime) -> str:
+    """The moment in the format of Kubernetes' MicroTime."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

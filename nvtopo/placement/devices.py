@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 
 from nvtopo.cluster.nodes import GraphNode
+from nvtopo.cluster.slice_index import SliceIndex, Whose
 from nvtopo.cluster.slices import GPU_DRIVER, OWN_DRIVER, Device, Slice, newest
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.placement.device_claims import DeviceClaim
@@ -52,14 +53,11 @@ class _Node(NamedTuple):
 
 
 class Devices:
-    """Follows slices and claims; the graph's nodes say which GPU a UUID is."""
+    """Follows claims and reads the slices; the graph's nodes say which GPU a UUID is."""
 
-    def __init__(self) -> None:
-        self._slices: dict[str, Slice] = {}
-        self._slices_of: dict[str, set[str]] = {}
-        self._slices_in: dict[str, set[str]] = {}
-        """Pool → its slices."""
-        self._plugins: dict[str, str] = {}
+    def __init__(self, slices: SliceIndex) -> None:
+        """``see_slices`` is told of each change of them."""
+        self._slices = slices
         self._claims: dict[Key, DeviceClaim] = {}
         self._claims_in: dict[str, set[Key]] = {}
         """Pool → the claims that hold a device of it."""
@@ -71,31 +69,14 @@ class Devices:
         self._of: Nodes = MappingProxyType({})
         self._claimed = Claimed(published=MappingProxyType({}))
 
-    def list_slices(self, slices: Mapping[str, Slice]) -> None:
-        """All there are."""
-        for name in [name for name in (*self._slices, *self._plugins) if name not in slices]:
-            self.see_slice(name, None)
-        for name, one in slices.items():
-            self.see_slice(name, one)
-
-    def see_slice(self, name: str, now: Slice | None) -> bool:
-        """One that came, changed or went; whether it has NVIDIA's GPUs. Of others only our own plugin's are noted."""
-        self._plugins.pop(name, None)
-        if now is not None and now.driver == OWN_DRIVER and now.node:
-            self._plugins[name] = now.node
-        before = self._slices.pop(name, None)
-        if before is not None:
-            _discard(self._slices_of, before.node, name)
-            _discard(self._slices_in, before.pool, name)
-            self._stale.add(before.node)
-            self._settle(before.pool)
-        if now is None or now.driver != GPU_DRIVER or not now.node:
-            return before is not None
-        self._slices[name] = now
-        self._slices_of.setdefault(now.node, set()).add(name)
-        self._slices_in.setdefault(now.pool, set()).add(name)
-        self._settle(now.pool)
-        return True
+    def see_slices(self, changed: Iterable[Whose]) -> bool:
+        """These slices are others now; whether some of them have NVIDIA's GPUs."""
+        nodes = {node for driver, node in changed if driver == GPU_DRIVER and node}
+        for node in nodes:
+            for pool in {*self._pools_of.get(node, ()), *(one.pool for one in self._published(node))}:
+                self._settle(pool)
+        self._stale |= nodes
+        return bool(nodes)
 
     def list_claims(self, claims: Iterable[DeviceClaim]) -> None:
         """All there are."""
@@ -134,9 +115,9 @@ class Devices:
             self._claimed = Claimed(held, unknown, before if published == before else published)
         return self._claimed
 
-    def plugins(self) -> frozenset[str]:
-        """The nodes where our driver publishes something: their kubelets can prepare a claim on a device of ours."""
-        return frozenset(self._plugins.values())
+    def has_plugin(self, node: str) -> bool:
+        """Whether our driver publishes something there: the kubelet can prepare a claim on a device of ours."""
+        return any(one.driver == OWN_DRIVER for one in self._slices.of_node(node))
 
     def holder(self, node: str, gpu: int) -> Key | None:
         """The claim that holds a GPU, as of the latest ``claimed``; none if that is being deleted."""
@@ -151,7 +132,7 @@ class Devices:
         If none does, it is where it was, or with the node of its name.
         """
         before = self._homes.pop(pool, frozenset())
-        now = frozenset(self._slices[name].node for name in self._slices_in.get(pool, ()))
+        now = self._slices.homes(GPU_DRIVER, pool)
         if not now and pool in self._claims_in:
             now = before or frozenset((pool,))
         for node in before:
@@ -173,7 +154,7 @@ class Devices:
     def _judged(self, name: str) -> _Node:
         topology = _topology(self._of, name)
         indices = {gpu.uuid: gpu.index for gpu in topology.gpus} if topology is not None else {}
-        slices = [self._slices[one] for one in self._slices_of.get(name, ())]
+        slices = self._published(name)
         uuids = {(one.pool, device.name): device.uuid or "" for one in slices for device in one.devices}
         published = frozenset(indices[uuid] for device in _free_to_all(slices) if (uuid := device.uuid) in indices)
         held: dict[int, Key] = {}
@@ -189,6 +170,9 @@ class Devices:
                 else:
                     held[index] = key
         return _Node(topology, published, held, unknown)
+
+    def _published(self, node: str) -> list[Slice]:
+        return [one for one in self._slices.of_node(node) if one.driver == GPU_DRIVER]
 
 
 def _free_to_all(slices: Iterable[Slice]) -> Iterator[Device]:

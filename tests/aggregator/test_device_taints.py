@@ -8,6 +8,7 @@ import pytest
 
 from nvtopo.aggregator.device_taints import KIND, TaintSource
 from nvtopo.aggregator.export_keeper import CHECK_SECONDS, ExportKeeper
+from nvtopo.aggregator.followed_slices import FollowedSlices
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.cluster.drift import Timing
 from nvtopo.cluster.inventory import Listed as NodesListed
@@ -50,7 +51,8 @@ class Kept:
         self.now = 0.0
         self.term = 1
         aggregator = aggregator or Aggregator(source)
-        self.taints = TaintSource(Silent(), aggregator, Timing(60, 600), most=most, clock=lambda: self.now)
+        self.slices = FollowedSlices(Silent())
+        self.taints = TaintSource(self.slices, aggregator, Timing(60, 600), most=most, clock=lambda: self.now)
         self.keeper = self.new_keeper(aggregator)
 
     def new_keeper(self, aggregator: Aggregator) -> ExportKeeper:
@@ -82,7 +84,7 @@ class Kept:
 @pytest.fixture(name="kept")
 def _kept() -> Kept:
     kept = Kept("v1beta2", "v1alpha3")
-    kept.taints.take(Listed(three_published()))
+    kept.slices.take(Listed(three_published()))
     return kept
 
 
@@ -110,7 +112,7 @@ def test_a_rule_for_one_device_comes_is_restored_and_goes(kept: Kept) -> None:
 
 def test_nothing_is_written_or_deleted_before_the_slices_are_listed() -> None:
     kept = Kept("v1beta2")
-    kept.taints.take(Changed("s0", published("n0")))
+    kept.slices.take(Changed("s0", published("n0")))
     assert kept.keep([1]) == kept.keep([1], 60) == kept.keep([], 60) == []
 
 
@@ -143,7 +145,7 @@ def test_an_older_version_of_the_api_does(kept: Kept) -> None:
 
 def test_a_server_without_the_gate_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     kept = Kept()
-    kept.taints.take(Listed(three_published()))
+    kept.slices.take(Listed(three_published()))
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             assert kept.keep([1], 60) == []
@@ -166,7 +168,7 @@ def test_too_many_are_a_finding_and_a_series_until_there_are_fewer() -> None:
         first = aggregator.wait(0, PATIENCE)
         assert first is not None
         kept = Kept("v1beta2", aggregator=aggregator, most=1)
-        kept.taints.take(Listed(three_published()))
+        kept.slices.take(Listed(three_published()))
         kept.keep([1, 2])
         assert kept.keep([1, 2], 60) == []
         told = aggregator.wait(first.generation, PATIENCE)

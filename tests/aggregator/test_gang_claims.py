@@ -13,6 +13,7 @@ from nvtopo.aggregator import gang_metrics
 from nvtopo.aggregator.counted_pods import CountedPods
 from nvtopo.aggregator.desk import Desk
 from nvtopo.aggregator.device_watch import DeviceWatch
+from nvtopo.aggregator.followed_slices import FollowedSlices
 from nvtopo.aggregator.gang_claimer import GangClaimer
 from nvtopo.aggregator.gang_keeper import READ_SECONDS, GangKeeper
 from nvtopo.cluster.slices import Device, Slice
@@ -74,7 +75,8 @@ class World:
         books = Reservations(cast("Client", ConfigMapServer()), "nvtopo", lambda: 0.0)
         counted = CountedPods()
         client = cast("Client", self)
-        self.devices = devices = DeviceWatch(self.slices, self.claims, lambda: graph)
+        followed = FollowedSlices(self.slices)
+        self.devices = devices = DeviceWatch(followed, self.claims, lambda: graph)
         self.desk = Desk(lambda: graph, books, lambda: 0.0, counted=counted.counted, claimed=devices.claimed)
         claimer = GangClaimer(devices, client, lambda: graph, lambda: 0.0)
         self.keeper = GangKeeper(
@@ -87,7 +89,7 @@ class World:
             claimer=claimer,
             clock=lambda: self.now,
         )
-        self.loops = (self.keeper.run, self.keeper.applier.run, devices.run)
+        self.loops = (self.keeper.run, self.keeper.applier.run, followed.run, devices.run)
 
     def apply(self, path: str, document: bytes, *, manager: str) -> Response:
         assert manager == "nvtopo-gangs"

@@ -23,6 +23,7 @@ import nvtopo
 from nvtopo.aggregator.counted_pods import CountedPods
 from nvtopo.aggregator.desk import Desk
 from nvtopo.aggregator.device_watch import DeviceWatch
+from nvtopo.aggregator.followed_slices import FollowedSlices
 from nvtopo.aggregator.gang_claimer import GangClaimer
 from nvtopo.aggregator.gang_keeper import GangKeeper
 from nvtopo.aggregator.loop import Aggregator
@@ -108,12 +109,13 @@ class Lab:
             client.killed, client.at_a_time, client.left = threading.Event(), threading.Lock(), writes
             client.before = before
             graph: Callable[[], Any] = lambda: self.aggregator.graph  # noqa: E731
-            devices = DeviceWatch(ResourceSlices(client), ResourceClaims(client), graph)
+            slices = FollowedSlices(ResourceSlices(client))
+            devices = DeviceWatch(slices, ResourceClaims(client), graph)
             books = Reservations(client, "nvtopo", time.time)
             desk = Desk(graph, books, time.time, counted=counted.counted, claimed=devices.claimed)
             claimer = GangClaimer(devices, client, graph, time.time)
             keeper = GangKeeper(GpuPods(client), counted, desk, client, term=lambda: 1, graph=graph, claimer=claimer)
-            loops = (keeper.run, keeper.applier.run, devices.run)
+            loops = (keeper.run, keeper.applier.run, slices.run, devices.run)
             threads = [threading.Thread(target=run, args=(stop,)) for run in loops]
             for thread in threads:
                 thread.start()

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 
+from nvtopo.aggregator.followed_slices import FollowedSlices
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.aggregator.slice_watch import SliceWatch
 from nvtopo.cluster.inventory import Listed as NodesListed
@@ -39,8 +40,9 @@ def test_what_lasts_is_in_the_graph_and_goes_again() -> None:
     now = [0.0]
     with running(Script(NodesListed({"n0": hgx()}))) as aggregator:
         assert aggregator.wait(0, PATIENCE) is not None
-        watch = SliceWatch(Silent(), aggregator, lasting_seconds=60, clock=lambda: now[0])
-        watch.take(Listed({"s0": WRONG, "of-nobody": WRONG._replace(node="")}))
+        slices = FollowedSlices(Silent())
+        watch = SliceWatch(slices, aggregator, lasting_seconds=60, clock=lambda: now[0])
+        slices.take(Listed({"s0": WRONG, "of-nobody": WRONG._replace(node="")}))
         watch.look()
         before = aggregator.graph
         now[0] = 59.0
@@ -48,23 +50,24 @@ def test_what_lasts_is_in_the_graph_and_goes_again() -> None:
         assert aggregator.graph is before
         now[0] = 60.0
         assert told(aggregator, watch.look) == [EVIDENCE]
-        watch.take(Changed("s0", RIGHT))
+        slices.take(Changed("s0", RIGHT))
         assert told(aggregator, watch.look) == []
-        watch.take(Changed("s0", WRONG))
+        slices.take(Changed("s0", WRONG))
         watch.look()
         now[0] = 120.0
         assert told(aggregator, watch.look) == [EVIDENCE]
-        watch.take(Changed("s0", None))
+        slices.take(Changed("s0", None))
         assert told(aggregator, watch.look) == []
 
 
 def test_a_list_takes_back_what_is_not_in_it() -> None:
     with running(Script(NodesListed({"n0": hgx()}))) as aggregator:
         assert aggregator.wait(0, PATIENCE) is not None
-        watch = SliceWatch(Silent(), aggregator, lasting_seconds=0)
-        watch.take(Listed({"s0": WRONG}))
+        slices = FollowedSlices(Silent())
+        watch = SliceWatch(slices, aggregator, lasting_seconds=0)
+        slices.take(Listed({"s0": WRONG}))
         assert told(aggregator, watch.look) == [EVIDENCE]
-        watch.take(Listed({}))
+        slices.take(Listed({}))
         assert told(aggregator, watch.look) == []
 
 
@@ -77,8 +80,9 @@ def test_it_runs_beside_the_loop_and_ends() -> None:
     with running(Script(NodesListed({"n0": hgx()}))) as aggregator:
         graph = aggregator.wait(0, PATIENCE)
         assert graph is not None
-        watch = SliceWatch(Says(), aggregator, lasting_seconds=0, tick_seconds=0.01)
-        with looping(watch.run):
+        slices = FollowedSlices(Says())
+        watch = SliceWatch(slices, aggregator, lasting_seconds=0, tick_seconds=0.01)
+        with looping(slices.run, watch.run):
             graph = aggregator.wait(graph.generation, PATIENCE)
             assert graph is not None
             assert [one.reason for one in graph.drift] == [EVIDENCE]

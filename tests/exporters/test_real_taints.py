@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import nvtopo
 from nvtopo.aggregator.device_taints import KIND, TaintSource
+from nvtopo.aggregator.followed_slices import FollowedSlices
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.cli import main
 from nvtopo.cluster.drift import Timing
@@ -69,12 +70,13 @@ def kept(plane: ControlPlane) -> Iterator[Kept]:
     stop = threading.Event()
     with client_module.connect(plane.kubeconfig(token)) as client:
         kube.wait_for(lambda: _may_list(plane.api(token)), what="the right to list slices")
-        taints = TaintSource(ResourceSlices(client), Aggregator(source), Timing(0, 0))
-        thread = threading.Thread(target=taints.run, args=(stop,))
+        slices = FollowedSlices(ResourceSlices(client))
+        taints = TaintSource(slices, Aggregator(source), Timing(0, 0))
+        thread = threading.Thread(target=slices.run, args=(stop,))
         thread.start()
         try:
             with running(client, (KIND,), OWNER, timed={KIND: taints}) as keeping:
-                kube.wait_for(lambda: taints._listed, what="the slices to be listed")
+                kube.wait_for(lambda: slices.listed, what="the slices to be listed")
                 yield Kept(plane, keeping, taints)
         finally:
             stop.set()

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import nvtopo
+from nvtopo.aggregator.followed_slices import FollowedSlices
 from nvtopo.aggregator.slice_watch import SliceWatch
 from nvtopo.cluster.inventory import Listed
 from nvtopo.kube import client as client_module
@@ -68,10 +69,11 @@ def test_they_are_compared_with_the_component_s_right(control_plane: ControlPlan
             assert aggregator.graph is not None
             return sorted(one.reason for one in aggregator.graph.drift if one.kind == "dra")
 
-        source = ResourceSlices(stranger, forbidden_seconds=0.5)
-        watch = SliceWatch(source, aggregator, lasting_seconds=0, tick_seconds=0.05)
-        thread = threading.Thread(target=watch.run, args=(stop,))
-        thread.start()
+        slices = FollowedSlices(ResourceSlices(stranger, forbidden_seconds=0.5))
+        watch = SliceWatch(slices, aggregator, lasting_seconds=0, tick_seconds=0.05)
+        threads = [threading.Thread(target=run, args=(stop,)) for run in (slices.run, watch.run)]
+        for thread in threads:
+            thread.start()
         try:
             for document in yaml.safe_load_all((DAEMONSET / "components/resource-slices/rbac.yaml").read_text()):
                 if "subjects" in document:
@@ -87,6 +89,7 @@ def test_they_are_compared_with_the_component_s_right(control_plane: ControlPlan
             kube.wait_for(lambda: not reasons(), what="no finding without a slice")
         finally:
             stop.set()
-            thread.join(20)
+            for thread in threads:
+                thread.join(20)
             api.delete(f"/api/v1/nodes/{NODE}")
-    assert not thread.is_alive()
+    assert not any(thread.is_alive() for thread in threads)

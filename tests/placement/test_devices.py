@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from nvtopo.cluster.slice_index import SliceIndex
 from nvtopo.cluster.slices import Device, Slice
 from nvtopo.placement.device_claims import DeviceClaim
 from nvtopo.placement.devices import Devices
@@ -12,6 +13,20 @@ from tests.cluster import machines
 
 NODE = machines.name(1, 0)
 GRAPH = machines.graph(machines.racks(1, 2))
+
+
+class Follows(Devices):
+    """With the slices that it reads."""
+
+    def __init__(self) -> None:
+        self.index = SliceIndex()
+        super().__init__(self.index)
+
+    def list_slices(self, slices: dict[str, Slice]) -> bool:
+        return self.see_slices(self.index.replace(slices))
+
+    def see_slice(self, name: str, now: Slice | None) -> bool:
+        return self.see_slices(self.index.change(name, now))
 
 
 def published(*indices: int, node: str = NODE, pool: str = "", **changes: Any) -> Slice:
@@ -32,7 +47,7 @@ def plain(found: Any) -> Any:
 
 
 def test_what_claims_hold_is_in_use_whoever_made_them() -> None:
-    devices = Devices()
+    devices = Follows()
     devices.list_claims((claim("a", "gpu-1", "gpu-3"),))
     devices.list_slices({"s": published(0, 1, 2, 3)})
     found = devices.claimed(GRAPH.nodes)
@@ -51,7 +66,7 @@ def test_what_claims_hold_is_in_use_whoever_made_them() -> None:
 
 
 def test_a_device_that_no_slice_or_no_node_has_counts_all_the_same() -> None:
-    devices = Devices()
+    devices = Follows()
     devices.list_claims((claim("a", "gpu-1"), claim("b", "mig-0")))
     assert plain(devices.claimed(GRAPH.nodes))[1] == {NODE: 2}
     devices.see_slice("s", published(1))
@@ -63,7 +78,7 @@ def test_a_device_that_no_slice_or_no_node_has_counts_all_the_same() -> None:
 
 
 def test_a_pool_may_have_another_name_than_its_node() -> None:
-    devices = Devices()
+    devices = Follows()
     devices.list_claims((claim("a", "gpu-0", pool="pool-7"),))
     assert plain(devices.claimed(GRAPH.nodes))[1] == {"pool-7": 1}
     devices.list_slices({"s": published(0, pool="pool-7")})
@@ -73,7 +88,7 @@ def test_a_pool_may_have_another_name_than_its_node() -> None:
 
 
 def test_a_pool_stays_with_its_node_while_its_driver_is_away() -> None:
-    devices = Devices()
+    devices = Follows()
     devices.list_claims((claim("a", "gpu-0", pool="pool-7"),))
     devices.list_slices({"s": published(0, pool="pool-7")})
     devices.list_slices({})
@@ -83,7 +98,7 @@ def test_a_pool_stays_with_its_node_while_its_driver_is_away() -> None:
 
 
 def test_no_node_takes_another_s_pool_from_it() -> None:
-    devices = Devices()
+    devices = Follows()
     other = machines.name(1, 1)
     devices.list_claims((claim("a", "gpu-0"),))
     devices.list_slices({"s": published(0), "t": published(0, node=other, pool=NODE)})
@@ -96,14 +111,14 @@ def test_no_node_takes_another_s_pool_from_it() -> None:
 
 @pytest.mark.parametrize("claims", [10, 1000])
 def test_a_slice_of_an_odd_pool_is_not_compared_with_all_claims(claims: int) -> None:
-    devices = Devices()
+    devices = Follows()
     devices.list_claims(claim(str(number), "gpu-0", pool=f"pool-{number}") for number in range(claims))
     devices.claimed(GRAPH.nodes)
     assert calls(lambda: devices.see_slice("s", published(0, pool="pool-7"))) < 100
 
 
 def test_a_gpu_that_no_claim_can_get_is_not_offered() -> None:
-    devices = Devices()
+    devices = Follows()
     tainted = Device("gpu-1", uuid=machines.gpu(1, 0, 1).uuid, taints=("xid=79:NoSchedule",))
     noted = Device("gpu-2", uuid=machines.gpu(1, 0, 2).uuid, taints=("slow=1:None",))
     devices.see_slice("s", published(0)._replace(devices=(*published(0).devices, tainted, noted)))
@@ -117,19 +132,19 @@ def test_a_gpu_that_no_claim_can_get_is_not_offered() -> None:
 
 
 def test_the_nodes_of_our_plugin_are_those_where_it_publishes() -> None:
-    devices = Devices()
+    devices = Follows()
     own = Slice("topo.nvtopo.io", NODE, f"{NODE}/gpus", 1, 1)
     devices.list_slices({"a": own, "b": own._replace(node=""), "c": published(0)})
-    assert devices.plugins() == {NODE}
+    assert devices.has_plugin(NODE)
     devices.see_slice("a", None)
-    assert devices.plugins() == frozenset()
+    assert not devices.has_plugin(NODE)
     devices.see_slice("a", own)
     devices.list_slices({"c": published(0)})
-    assert devices.plugins() == frozenset()
+    assert not devices.has_plugin(NODE)
 
 
 def test_what_follows_is_the_same_as_what_is_read_at_once() -> None:
-    one, two = Devices(), Devices()
+    one, two = Follows(), Follows()
     other = machines.name(1, 1)
     one.see_claim(("team", "a"), claim("a", "gpu-0"))
     one.see_slice("s", published(0, 1))
