@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from nvtopo.findings.finding import Check, Finding, FindingDomain, Severity
+from nvtopo.model.conclusions import unread
 from nvtopo.model.conclusions.derive import Derived, derive
 from nvtopo.model.conclusions.hierarchy import functions_of
 from nvtopo.model.conclusions.pcie import Functions
@@ -23,6 +24,7 @@ Outcome = Literal["failed", "passed", "unknown", "not-applicable"]
 NODE: Final = "node"
 #: Why it is not known what is near the GPUs.
 NOT_NEAR: Final = "which NUMA nodes its GPUs are near is not known"
+_RAILS_FROM: Final = frozenset(("pci", "rdma"))
 
 
 class Network(NamedTuple):
@@ -53,6 +55,10 @@ class NodeLabels(NamedTuple):
     """The NetworkAttachmentDefinitions that are given beside the Nodes."""
 
 
+class UnknowableError(Exception):
+    """What a check asks of a machine can't be known; the text says why."""
+
+
 class Machine:
     """A node with its facts and what follows from them; without a snapshot if it was read from a resource."""
 
@@ -70,8 +76,19 @@ class Machine:
 
     @cached_property
     def rails(self) -> tuple[Nic, ...]:
-        """The NICs of the compute network that can be seen here."""
-        return tuple(nic for nic in rail_nics(self.node.nics, self.derived.nic_roles) if not nic.hidden_by)
+        """The NICs of the compute network that can be seen here, or an error as ``all_rails``."""
+        return tuple(nic for nic in self.all_rails if not nic.hidden_by)
+
+    @cached_property
+    def all_rails(self) -> tuple[Nic, ...]:
+        """The NICs of the compute network, hidden ones included.
+
+        Raises ``UnknowableError`` if it can't be known which those are.
+        """
+        hidden = (unread.sources(self.node) | unread.unidentified(self.node)) & _RAILS_FROM
+        if hidden:
+            raise UnknowableError(f"which NICs are rails is not known: {', '.join(sorted(hidden))} could not be read")
+        return tuple(rail_nics(self.node.nics, self.derived.nic_roles))
 
     @cached_property
     def several_numa(self) -> bool | None:
@@ -162,6 +179,15 @@ class NodeCheck(NamedTuple):
     unknown_when: str
     """When it can't know: a clause that follows "if"."""
     find: Callable[[Machine], Iterable[CheckResult]]
+    one_is_enough: bool = False
+    """Any of what it reads is enough to pass, so that the others need not be readable."""
+
+    def results(self, machine: Machine) -> tuple[CheckResult, ...]:
+        """All that it finds; one answer if it can't know what it is about."""
+        try:
+            return tuple(self.find(machine))
+        except UnknowableError as error:
+            return (Unknown(NODE, str(error)),)
 
     def finding(self, found: Found) -> Finding:
         """The finding that says what this check found."""

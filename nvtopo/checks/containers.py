@@ -5,6 +5,7 @@ from typing import Final
 
 from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
+from nvtopo.model.conclusions import presence
 from nvtopo.model.records.facts import CdiSpec, RuntimeFacts
 
 _NOT_SEEN: Final = "the host's processes and files can't be seen: a container, or the input is no capture"
@@ -54,8 +55,8 @@ def _given(machine: Machine) -> Iterator[CheckResult]:
         yield Unknown(NODE, "no container runtime, configuration or CDI spec is seen here")
     elif facts.nvidia_runtime or any(_is_of_nvidia(spec) for spec in facts.cdi):
         yield Fits()
-    elif facts.nvidia_runtime is None:
-        yield Unknown(NODE, "the runtime's configuration is not where it is looked for")
+    elif facts.nvidia_runtime is None or machine.unread("runtime", "/cdi") or machine.unread("runtime", "/etc/"):
+        yield Unknown(NODE, "the runtime's configuration or CDI specs can't be read, or are elsewhere")
     else:
         yield Found(NODE, f"{', '.join(facts.configured)} names no nvidia-container-runtime, and there is no CDI spec")
 
@@ -73,20 +74,26 @@ def _specs(machine: Machine) -> Iterator[CheckResult]:
         yield Unknown(NODE, _NOT_SEEN)
         return
     for spec in facts.cdi:
-        if not spec.kind.endswith(_GPU_KIND):
+        if spec.kind.endswith(_GPU_KIND):
+            yield from _against_the_driver(machine, spec)
+
+
+def _against_the_driver(machine: Machine, spec: CdiSpec) -> Iterator[CheckResult]:
+    for due, named in (
+        ({str(gpu.index) for gpu in machine.node.gpus}, {name for name in spec.devices if name.isdecimal()}),
+        ({gpu.uuid for gpu in machine.node.gpus}, {name for name in spec.devices if name.startswith(_UUID)}),
+    ):
+        if not named:
             continue
-        for due, named in (
-            ({str(gpu.index) for gpu in machine.node.gpus}, {name for name in spec.devices if name.isdecimal()}),
-            ({gpu.uuid for gpu in machine.node.gpus}, {name for name in spec.devices if name.startswith(_UUID)}),
-        ):
-            if not named:
-                continue
-            if gone := sorted(named - due):
-                yield Found(spec.file, f"names {', '.join(gone)}, which the driver does not have")
-            if lacking := sorted(due - named):
-                yield Found(spec.file, f"does not name {', '.join(lacking)}, which the driver has")
-            if due == named:
-                yield Fits()
+        gone, lacking = sorted(named - due), sorted(due - named)
+        if gone and presence.of_state(machine.node, "silent"):
+            yield Unknown(spec.file, f"names {', '.join(gone)}, and a GPU does not answer")
+        elif gone:
+            yield Found(spec.file, f"names {', '.join(gone)}, which the driver does not have")
+        if lacking:
+            yield Found(spec.file, f"does not name {', '.join(lacking)}, which the driver has")
+        if due == named:
+            yield Fits()
 
 
 def _nodes(machine: Machine) -> Iterator[CheckResult]:
@@ -153,6 +160,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         "/etc/containerd, /etc/crio, /etc/docker/daemon.json, /etc/cdi, /var/run/cdi",
         _NOT_SEEN,
         _given,
+        one_is_enough=True,
     ),
     NodeCheck(
         Check(

@@ -6,6 +6,7 @@ from typing import Final
 from nvtopo.checks import peers
 from nvtopo.checks.check import NODE, NOT_NEAR, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check
+from nvtopo.model.conclusions import unread
 from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
 
 _PERFORMANCE: Final = "performance"
@@ -24,6 +25,8 @@ def _numa_stated(machine: Machine) -> Iterator[CheckResult]:
             yield Unknown(gpu.key, "its PCI function is not known")
         elif (why := machine.unread("pci", gpu.pci_address, "numa_node")) is not None:
             yield Unknown(gpu.key, f"its NUMA node could not be read: {why}")
+        elif "pci" in unread.touched(machine.node):
+            yield Unknown(gpu.key, "its PCI function could not be read")
         elif machine.node.host.hypervisor:
             yield Unknown(gpu.key, "the hypervisor states no NUMA node for it")
         else:
@@ -92,7 +95,9 @@ def _hugepages(machine: Machine) -> Iterator[CheckResult]:
     sizes = {size for numa in nodes for size in numa.hugepages}
     for size in sorted(sizes):
         counts = {f"NUMA node {numa.index}": numa.hugepages.get(size, 0) for numa in nodes}
-        if len(set(counts.values())) > 1:
+        if machine.unread("numa", "/hugepages"):
+            yield Unknown(NODE, "the huge pages of a NUMA node could not be read")
+        elif len(set(counts.values())) > 1:
             said = ", ".join(f"{count} on {name}" for name, count in counts.items())
             yield Found(NODE, f"huge pages of {size}: {said}")
         else:

@@ -190,7 +190,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "interrupts of a rail on CPUs of its own NUMA node",
             "Let irqbalance or `set_irq_affinity_bynode.sh` of the NIC's driver move them; isolated CPUs get none.",
         ),
-        "/sys/class/net/*/device/msi_irqs, /proc/irq/*/effective_affinity_list",
+        "/sys/class/net/*/device/msi_irqs, /proc/irq/*/effective_affinity_list, /sys/devices/system/node/node*/cpulist",
         "the interrupts' CPUs or the NIC's NUMA node are not shown",
         _interrupts,
     ),

@@ -68,7 +68,10 @@ def _iommu(machine: Machine) -> Iterator[CheckResult]:
                 yield Unknown(NODE, f"the PCI function {address} could not be read")
                 return
             device = machine.functions[address]
-            if device.iommu_group and not device.iommu_type:
+            if machine.unread("pci", f"/{address}/iommu_group"):
+                yield Unknown(address, "its IOMMU group could not be read")
+                hidden = True
+            elif device.iommu_group and not device.iommu_type:
                 yield Unknown(address, f"the type of its IOMMU group {device.iommu_group} could not be read")
                 hidden = True
             elif device.iommu_type:
@@ -140,7 +143,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "every GPU of a product as near to a NIC as the others",
             "Look at the slots: `nvtopo dump --format tree`. Without a near NIC, NCCL sends through the CPU's memory.",
         ),
-        "/sys/bus/pci/devices",
+        "/sys/bus/pci/devices/*, /sys/bus/pci/devices/*/numa_node",
         "the hypervisor gives neither a common root nor NUMA nodes, or the input shows no paths",
         _affinity,
     ),
@@ -152,7 +155,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "no redirection by ACS between a GPU and its NIC",
             "Disable ACS in the firmware, or at boot: `setpci -s BRIDGE ECAP_ACS+6.w=0000` (not on hosts of guests).",
         ),
-        "/sys/bus/pci/devices/*/config",
+        "/sys/bus/pci/devices/*, /sys/bus/pci/devices/*/config",
         "config can't be read past 64 bytes (it needs CAP_SYS_ADMIN), or the input has none",
         _acs,
     ),
@@ -164,7 +167,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "no translation (identity) for GPUs and NICs on bare metal",
             "Boot with iommu=pt, unless the hypervisor or a security rule needs translation.",
         ),
-        "/sys/kernel/iommu_groups/*/type",
+        "/sys/bus/pci/devices/*/iommu_group, /sys/kernel/iommu_groups/*/type",
         "a GPU or NIC could not be read in /sys",
         _iommu,
     ),
@@ -203,5 +206,6 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         "/proc/driver/nvidia/version, /sys/module/nvidia_peermem",
         "the driver does not answer",
         _gpudirect,
+        one_is_enough=True,
     ),
 )

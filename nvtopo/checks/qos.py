@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from nvtopo.checks import netdevs, peers
-from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, UnknowableError, Unknown
 from nvtopo.findings.finding import Check
 from nvtopo.model.conclusions.ports import is_up
 from nvtopo.model.records.facts import NetQos
@@ -18,7 +18,12 @@ _NO_DCB: Final = "the input is no capture, or the NIC's driver has no data cente
 
 
 def roce_rails(machine: Machine) -> tuple[Nic, ...]:
-    """The rails that carry RDMA over Ethernet."""
+    """The rails that carry RDMA over Ethernet, or an error if it can't be known of one."""
+    for nic in machine.rails:
+        if any(is_up(port) and not port.link_layer for port in nic.ports) and machine.unread(
+            "rdma", f"/{nic.name}/", "link_layer"
+        ):
+            raise UnknowableError(f"the link layer of {nic.name} could not be read")
     return tuple(
         nic for nic in machine.rails if any(is_up(port) and port.link_layer == _ETHERNET for port in nic.ports)
     )

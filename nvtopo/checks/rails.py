@@ -6,7 +6,6 @@ from typing import Final
 from nvtopo.checks import peers
 from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, Unknown
 from nvtopo.findings.finding import Check, Severity
-from nvtopo.model.conclusions import unread
 from nvtopo.model.conclusions.nic_models import port_bytes_per_second
 from nvtopo.model.conclusions.nics import NO_DEVICE, NO_DRIVER
 from nvtopo.model.conclusions.ports import is_up
@@ -15,6 +14,7 @@ from nvtopo.model.records.node import Nic, NicPort
 
 _GIGABIT: Final = 1_000_000_000 // 8
 _ETHERNET: Final = "Ethernet"
+_LINK_LAYER: Final = "/sys/class/infiniband/*/ports/*/link_layer"
 _NOT_VERBS: Final = "verbs were not asked: /dev/infiniband is not there, or can't be opened"
 
 
@@ -154,11 +154,7 @@ def _small_mtus(machine: Machine) -> Iterator[CheckResult]:
 
 
 def _hidden(machine: Machine) -> Iterator[CheckResult]:
-    if "pci" in unread.sources(machine.node):
-        yield Unknown(NODE, "the PCI functions could not be read")
-    for nic in machine.node.nics:
-        if machine.derived.nic_roles.get(nic.name) != "compute":
-            continue
+    for nic in machine.all_rails:
         if nic.hidden_by == "netns":
             yield Found(nic.name, "its devices are in another network namespace: its ports can't be judged from here")
         elif nic.hidden_by in (NO_DRIVER, NO_DEVICE):
@@ -192,7 +188,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "an MTU that carries RDMA packets of 4096 bytes: 4200 or more",
             "Raise the MTU on NICs and switches alike, or leave it if the whole network has it.",
         ),
-        "/sys/class/net/*/mtu",
+        f"/sys/class/net/*/mtu, {_LINK_LAYER}",
         "no rail has a netdev in this network namespace",
         _small_mtus,
     ),
@@ -203,7 +199,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "the RDMA MTU that the netdev allows",
             "Take the RDMA link down and up after the MTU was changed; look at `ibv_devinfo`.",
         ),
-        "ibv_query_port, /sys/class/net/*/mtu",
+        f"ibv_query_port, /sys/class/net/*/mtu, {_LINK_LAYER}",
         "verbs were not asked",
         _rdma_mtus,
     ),

@@ -1,21 +1,25 @@
 """A node's report: the verdict, what was found, worst first, and what could not be known."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, Literal
 
-from nvtopo.checks.check import NODE, Fits, Found, Machine, NodeCheck, NotKnown, Outcome, Unknown
+from nvtopo.checks import denied
+from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, NotKnown, Outcome, Unknown
 from nvtopo.checks.table import CHECKS
 from nvtopo.findings import of_health
-from nvtopo.findings.finding import SEVERITIES, Finding
+from nvtopo.findings.finding import SEVERITIES, Check, Finding
 from nvtopo.model.changes.change import Change
 from nvtopo.model.conclusions import health_words
 from nvtopo.model.conclusions.health_kinds import Code, Reason
-from nvtopo.model.records.record import Record
+from nvtopo.model.records.record import Problem, Record
 
 Verdict = Literal["ready", "not-ready", "cannot-know"]
 
 #: The best first.
 VERDICTS: Final[tuple[Verdict, ...]] = ("ready", "cannot-know", "not-ready")
+
+
+_LANES: Final[Code] = "pcie-below-best"
 
 
 class NodeReport(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -37,10 +41,11 @@ def of_node(machine: Machine, open_questions: Iterable[NotKnown] = ()) -> NodeRe
 
     ``open_questions`` is what whoever asks knows to be unknown, as that a policy does not speak of this node.
     """
-    found, unknown, outcomes = _of_health(machine.derived.health.reasons)
+    refused = denied.of_node(machine)
+    found, unknown, outcomes = _of_health(machine, refused)
     unknown += open_questions
     for one in CHECKS:
-        answers = tuple(one.find(machine))
+        answers = _answers(one, machine, refused)
         found += [one.finding(answer) for answer in answers if isinstance(answer, Found)]
         unknown += [_not_known(one, answer) for answer in answers if isinstance(answer, Unknown)]
         outcomes[one.check.id] = _outcome(answers)
@@ -50,6 +55,16 @@ def of_node(machine: Machine, open_questions: Iterable[NotKnown] = ()) -> NodeRe
         unknown=tuple(sorted(unknown, key=lambda one: (not one.decisive, one))),
         checks=outcomes,
     )
+
+
+def _answers(one: NodeCheck, machine: Machine, refused: Collection[Problem]) -> tuple[CheckResult, ...]:
+    """What the check finds; if nothing is wrong in what could be read, also what could not be."""
+    answers = one.results(machine)
+    if not refused or (one.one_is_enough and Fits() in answers):
+        return answers
+    if any(isinstance(answer, (Found, Unknown)) for answer in answers):
+        return answers
+    return (*answers, *denied.unknown(one.reads, refused))
 
 
 def unreadable(reason: str) -> NodeReport:
@@ -75,17 +90,39 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return max(verdicts, key=VERDICTS.index, default="cannot-know")
 
 
-def _of_health(reasons: Iterable[Reason]) -> tuple[list[Finding], list[NotKnown], dict[str, Outcome]]:
+def _of_health(
+    machine: Machine, refused: Collection[Problem]
+) -> tuple[list[Finding], list[NotKnown], dict[str, Outcome]]:
     found, unknown = [], []
-    outcomes: dict[str, Outcome] = dict.fromkeys(of_health.codes(), "passed")
-    for reason in reasons:
+    expected = machine.node.expected is not None
+    outcomes: dict[str, Outcome] = {
+        code: "passed" if expected or not of_health.needs_expectation(code) else "not-applicable"
+        for code in of_health.codes()
+    }
+    for reason in machine.derived.health.reasons:
         if of_health.severity(reason.code) is None:
             unknown.append(_unknown_reason(reason))
             outcomes[reason.code] = "unknown"
         else:
             found.append(of_health.finding(reason))
             outcomes[reason.code] = "failed"
+    for code in of_health.codes() if refused else ():
+        for answer in denied.unknown(of_health.reads(code), refused) if outcomes[code] == "passed" else ():
+            unknown.append(
+                _of_check(of_health.check(code), answer, f"Ask where it can be read: {of_health.reads(code)}.")
+            )
+            outcomes[code] = "unknown"
+    for answer in _lanes_unknown(machine) if outcomes[_LANES] == "passed" else ():
+        unknown.append(_of_check(of_health.check(_LANES), answer, "Look at `lspci -vv` (LnkSta, LnkCap)."))
+        outcomes[_LANES] = "unknown"
     return found, unknown, outcomes
+
+
+def _lanes_unknown(machine: Machine) -> Iterable[Unknown]:
+    """GPUs whose link is shown, and its lanes are not."""
+    for gpu in machine.node.gpus:
+        if gpu.link is not None and (gpu.link.width is None or gpu.link.max_width is None):
+            yield Unknown(gpu.key, "how many lanes its PCIe link has, or could have, is not shown")
 
 
 def _unknown_reason(reason: Reason) -> NotKnown:
@@ -102,13 +139,11 @@ def _unknown_reason(reason: Reason) -> NotKnown:
 
 
 def _not_known(one: NodeCheck, answer: Unknown) -> NotKnown:
-    return NotKnown(
-        id=one.check.id,
-        domain=one.check.domain,
-        subject=answer.subject,
-        reason=answer.reason,
-        remedy=f"It is not known if {one.unknown_when}.",
-    )
+    return _of_check(one.check, answer, f"It is not known if {one.unknown_when}.")
+
+
+def _of_check(check: Check, answer: Unknown, remedy: str) -> NotKnown:
+    return NotKnown(id=check.id, domain=check.domain, subject=answer.subject, reason=answer.reason, remedy=remedy)
 
 
 def _outcome(answers: Iterable[Found | Unknown | Fits]) -> Outcome:

@@ -6,6 +6,7 @@ from typing import Final
 
 from nvtopo.checks.check import NODE, NOT_NEAR, CheckResult, Fits, Found, Machine, NodeCheck, Unknown, of_fact
 from nvtopo.findings.finding import Check
+from nvtopo.model.conclusions.unread import touched
 from nvtopo.model.formats.cpulist import format_cpulist, parse_cpulist
 from nvtopo.model.records.facts import KubeletFacts
 
@@ -75,7 +76,7 @@ def _hints(machine: Machine, kubelet: KubeletFacts) -> Iterator[CheckResult]:
             return
         for gpu in without:
             unread = gpu.pci_address is None or machine.unread("pci", gpu.pci_address, "numa_node") is not None
-            if unread or machine.several_numa is None:
+            if unread or "pci" in touched(machine.node) or machine.several_numa is None:
                 yield Unknown(gpu.key, "its NUMA node, or whether there are several, could not be read")
             else:
                 yield Found(gpu.key, f"has no NUMA node, so {kubelet.topology_manager_policy} aligns nothing with it")

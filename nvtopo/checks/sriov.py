@@ -35,9 +35,11 @@ def _drivers(machine: Machine) -> Iterator[CheckResult]:
     if not machine.functions:
         yield Unknown(NODE, "the input does not list the virtual functions")
         return
-    idle = Counter(
-        rails[device.physfn] for device in machine.functions.values() if device.physfn in rails and not device.driver
-    )
+    without = [one for one in machine.functions.values() if one.physfn in rails and not one.driver]
+    if any(machine.unread("pci", f"/{one.address}/driver") for one in without):
+        yield Unknown(NODE, "which driver holds a virtual function could not be read")
+        return
+    idle = Counter(rails[one.physfn] for one in without if one.physfn is not None)
     for name in rails.values():
         if idle[name]:
             yield Found(name, f"{idle[name]} of its virtual functions have no driver")

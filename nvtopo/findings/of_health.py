@@ -21,7 +21,9 @@ _PORT: Final = "Look at `ibstat` or `rdma link`, at the cable, then at the switc
 _DRIVER: Final = "Look for the NIC in the kernel's log, load its drivers (mlx5_core and mlx5_ib), then power-cycle."
 _WAIT: Final = "Wait until the grace after boot is over, then ask again."
 _ASK: Final = "Ask on the machine itself, or give a capture made by `nvtopo capture` there."
-_DEVICE: Final = "Look for the device that hangs in the kernel's log; a process that waits for it can't be killed."
+_DEVICE: Final = (
+    "Look for a device that hangs in the kernel's log; where access is denied, run doctor on the host as root."
+)
 
 
 class _Line(NamedTuple):
@@ -110,12 +112,30 @@ _LINES: Final[Mapping[Code, _Line]] = MappingProxyType(
         "gid-index-differs": _Line("network-fabric", "GID index {1}", _SHAPE, f"{_RDMA}/*/ports/*/gids"),
         "pcie-below-expected": _Line("pcie", "a PCIe link of {1}", _SHAPE, _PCIE_LINK),
         "version-differs": _Line("runtime", "{0} {2}", _SHAPE, "NVML and /proc/sys/kernel/osrelease"),
-        "facts-unread": _Line("host", "devices that answer", _DEVICE, "the source that hangs"),
+        "facts-unread": _Line("host", "devices that answer", _DEVICE, "the source that hangs, or that may not be read"),
         "side-facts-unread": _Line("host", "sources that answer", _DEVICE, "the source that hangs"),
     }
 )
 #: Levels of readiness say nothing of these: what they are about is not known, and nobody needs it to run a job.
 _SIDE: Final[frozenset[Code]] = frozenset(("side-facts-unread",))
+#: What only an expectation decides: a policy's, or that of the siblings.
+_EXPECTED: Final[frozenset[Code]] = frozenset(
+    (
+        "gpus-missing",
+        "nics-missing",
+        "rails-missing",
+        "mtu-differs",
+        "rdma-mtu-differs",
+        "gid-index-differs",
+        "pcie-below-expected",
+        "version-differs",
+    )
+)
+
+
+def needs_expectation(code: Code) -> bool:
+    """Whether nothing can be said of it of a machine of which nothing is expected."""
+    return code in _EXPECTED
 
 
 def codes() -> tuple[Code, ...]:

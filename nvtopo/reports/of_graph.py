@@ -43,7 +43,9 @@ def _unknown(entry: NodeEntry) -> Iterator[NotKnown]:
         if level in _OPEN and name.startswith(_ANSWERS) and not entry.stale:
             yield _open(f"gpu-{level}", name, f"its health is {level}")
     for problem in entry.problems:
-        if problem.source in unread.OF_DEVICES and problem.reason.startswith(unread.HANGS):
+        if unread.hides_a_device(problem.source, problem.subject) or (
+            problem.source in unread.OF_DEVICES and problem.reason.startswith(unread.HANGS)
+        ):
             yield _open("facts-unread", problem.subject, problem.reason)
 
 

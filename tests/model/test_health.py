@@ -318,7 +318,7 @@ CASES: Final[Mapping[Code, Case]] = {
         with_problem("net", SOURCE_HANGS, "net"),
         "unknown",
         None,
-        text="this node has devices that do not answer: net could not be read in time",
+        text="this node has devices of which nothing is known: net could not be read",
     ),
     "side-facts-unread": Case(
         with_problem("nvme0", SOURCE_HANGS, "storage"),

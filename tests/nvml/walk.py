@@ -120,6 +120,10 @@ class Reader:
 
     def labels(self, model: Json) -> Labels:
         """The labels of the machine whose driver is like that."""
+        return _labels(self.snapshot(model))
+
+    def snapshot(self, model: Json) -> Snapshot:
+        """What is read of the machine whose driver is like that."""
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._model.write_text(json.dumps(model), encoding="utf-8")
@@ -129,7 +133,7 @@ class Reader:
         answers = [line.strip() for line in takewhile(lambda line: line != "ended\n", self._child.stdout)]
         read = answer.parse(answers[0].encode()) if answers else answer.failed("worker ended")
         problems = (*(problem for problem in self._rest.problems if problem.source != "nvml"), *read.problems)
-        return _labels(replace(self._rest, nvml=read.facts, problems=problems))
+        return replace(self._rest, nvml=read.facts, problems=problems)
 
     def calls(self) -> tuple[str, ...]:
         """The functions that the last reading called."""

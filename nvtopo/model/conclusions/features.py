@@ -58,7 +58,7 @@ def _group_labels(groups: tuple[tuple[int, ...], ...]) -> dict[str, str]:
 
 def _gpu_features(node: NodeTopology, derived: Derived) -> dict[str, str]:
     if not node.gpus and node.host.driver_version is None and not unanswered(node) and not node.accelerators:
-        return {} if "pci" in unread.sources(node) else {"gpu.count": "0"}
+        return {} if "pci" in unread.touched(node) else {"gpu.count": "0"}
     known = node.gpus or not (unanswered(node) or node.accelerators)
     found = {"gpu.count": str(len(node.gpus))} if known else {}
     if derived.health.ready is not None:

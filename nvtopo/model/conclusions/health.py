@@ -21,6 +21,8 @@ from nvtopo.model.records.record import Problem
 _FABRIC: Final[Mapping[fabric.Verdict, Code]] = MappingProxyType(
     {"Registering": "fabric-registering", "Error": "fabric-error", "Unhealthy": "fabric-unhealthy"}
 )
+#: The sources that say which NICs are rails.
+_RAILS_FROM: Final = frozenset(("pci", "rdma"))
 
 
 class Health(NamedTuple):
@@ -106,7 +108,7 @@ def _of_node(node: NodeTopology) -> Iterator[Reason]:
     """What is about the node as a whole."""
     if node.unseen:
         yield Reason("not-shown", values=node.unseen)
-    gpus_unknown = "gpus" in node.unseen or "pci" in unread.sources(node) or nvlink.unanswered(node)
+    gpus_unknown = "gpus" in node.unseen or "pci" in unread.touched(node) or nvlink.unanswered(node)
     if not node.gpus and not gpus_unknown:
         yield Reason(_without_gpus(node))
     for source in sorted(unread.touched(node)):
@@ -247,7 +249,9 @@ def _of_links(gpu: Gpu, due: int, *, short: bool) -> Iterator[Reason]:
 
 
 def _of_nics(node: NodeTopology, roles: Mapping[str, str]) -> Iterator[tuple[str, list[Reason]]]:
-    """Ports of a NIC that is no rail may be unused by design."""
+    """Ports of a NIC that is no rail may be unused by design. What hides devices hides which NICs are rails."""
+    if unread.unidentified(node) & _RAILS_FROM:
+        roles = {}
     rails = ports.rail_nics(node.nics, roles)
     names, idle = {nic.name for nic in rails}, ports.unused(rails)
     for nic in node.nics:
@@ -273,6 +277,8 @@ def _below_best(link: PcieLink, generation: int | None) -> tuple[str, ...]:
 
 def _of_rails(node: NodeTopology, roles: Mapping[str, str]) -> Iterator[Reason]:
     rails = ports.rail_nics(node.nics, roles)
+    if unread.unidentified(node) & _RAILS_FROM:
+        return
     if node.unseen and not all(nic.ports for nic in rails):
         return
     if ports.none_up(rails):

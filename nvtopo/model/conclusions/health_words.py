@@ -63,7 +63,7 @@ _WORDS: Final[Mapping[Code, Callable[[_Values], str]]] = MappingProxyType(
         ),
         "nvlink-p2p-refused": lambda values: f"is refused peer access over NVLink to {_named(values)}",
         "nvlink-p2p-unknown": lambda values: f"may or may not have peer access over NVLink to {_named(values)}",
-        "facts-unread": lambda values: f"has devices that do not answer: {values[0]} could not be read in time",
+        "facts-unread": lambda values: f"has devices of which nothing is known: {values[0]} could not be read",
         "side-facts-unread": lambda values: f"does not answer for {values[0]}, which could not be read in time",
         "ports-down": lambda values: _ports_down(*map(int, values)),
         "rails-down": lambda values: (

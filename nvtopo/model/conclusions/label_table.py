@@ -127,7 +127,7 @@ LABELS: Final = (
         "nvtopo.io/nic.count",
         "integer: NICs on PCI, with a driver or without, virtual functions not counted",
         "10",
-        "devices could not be read in time; the input does not show all NICs",
+        "devices could not be read; the input does not show all NICs",
     ),
     LabelRow(
         "nvtopo.io/nic.gpu-locality",

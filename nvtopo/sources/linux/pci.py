@@ -163,11 +163,12 @@ def _iommu_type(reader: SysfsReader, group: str) -> str:
 
 def _link(reader: SysfsReader, path: str) -> PcieLink | None:
     """The function's link; None for conventional PCI functions, which have no such files."""
+    denied = len(reader.problems)
     speed = reader.text(f"{path}/current_link_speed")
-    if speed is None:
+    if speed is None and len(reader.problems) == denied:
         return None
     return PcieLink(
-        generation=generation(speed),
+        generation=generation(speed or ""),
         width=_lanes(reader, f"{path}/current_link_width"),
         max_generation=generation(reader.text(f"{path}/max_link_speed") or ""),
         max_width=_lanes(reader, f"{path}/max_link_width"),

@@ -9,6 +9,7 @@ with a problem, and the others are read all the same.
 
 import ctypes
 import sys
+from functools import wraps
 from typing import Any
 
 import pynvml
@@ -150,16 +151,19 @@ def _upkeep(handle: Any, linked: Json) -> Json:
     return upkeep(handle, len(linked.get("nvlinks") or ()))
 
 
+@wraps(pynvml.nvmlDeviceGetModuleId)
 def _module_id(handle: Any) -> int:
     """``nvmlDeviceGetModuleId`` with an argument of its own: the binding's default one is shared by all callers."""
     return int(pynvml.nvmlDeviceGetModuleId(handle, ctypes.c_uint()))
 
 
+@wraps(pynvml.nvmlDeviceGetCudaComputeCapability)
 def _compute_capability(handle: Any) -> str:
     """``nvmlDeviceGetCudaComputeCapability``, as ``9.0``."""
     return ".".join(map(str, pynvml.nvmlDeviceGetCudaComputeCapability(handle)))
 
 
+@wraps(pynvml.nvmlDeviceGetNumaNodeId)
 def _numa_node(handle: Any) -> int | None:
     """``nvmlDeviceGetNumaNodeId``, which is the GPU's own memory on Grace; negative means none."""
     node = int(pynvml.nvmlDeviceGetNumaNodeId(handle))
