@@ -1,41 +1,25 @@
 """``Desk``: gangs are placed here, on the latest graph and under the ledger. Used by several threads at once."""
 
 import hashlib
-import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from types import MappingProxyType
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
+from nvtopo.aggregator.fleets import ANY_PODS, NOBODY_ASKS, AskedFor, Fleets, Use
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ReadError
 from nvtopo.exporters import extender
-from nvtopo.placement import hosts
 from nvtopo.placement.devices import NOTHING_CLAIMED, Claimed
 from nvtopo.placement.document import Parsed
 from nvtopo.placement.fleet import Host
-from nvtopo.placement.ledger import Gpu, Ledger, Reservation
-from nvtopo.placement.links import Link
-from nvtopo.placement.occupied import Counted, Occupied
+from nvtopo.placement.ledger import Ledger, Reservation
+from nvtopo.placement.occupied import Counted
+from nvtopo.placement.replacement import Site, of_whole, replaced
 from nvtopo.placement.request import Load
-from nvtopo.placement.result import Assignment, NoFit, PlacementResult
-from nvtopo.placement.state import State
+from nvtopo.placement.result import Assignment, NoFit, PlacementResult, Rank
 
 T = TypeVar("T")
-
-
-class Use(NamedTuple):
-    """GPUs that pods hold, with or without a reservation."""
-
-    held: Mapping[str, Collection[int]] = MappingProxyType({})
-    """Node → indices of GPUs."""
-    told: frozenset[str] | None = None
-    """The nodes of which that is known; None if nobody asks."""
-
-
-NOBODY_ASKS: Final = Use()
-#: Link figures and health that requests name: states that are kept beside each other.
-_MOST_STATES: Final = 4
 
 
 class Books(Protocol):
@@ -55,14 +39,6 @@ class Placed(NamedTuple):
 
     answer: PlacementResult
     new: bool
-
-
-class _Kept(NamedTuple):
-    """A fleet of the latest graph, and its state with what is taken now."""
-
-    bases: Mapping[str, Host]
-    """The hosts with all of their GPUs that are well free."""
-    state: State
 
 
 class Desk:
@@ -87,16 +63,8 @@ class Desk:
 
         What is not confirmed within ``seconds`` is free again.
         """
-        self._graph, self._books, self._clock, self._seconds = graph, books, clock, seconds
-        self._used, self._counted, self._load, self._claimed = used, counted, load, claimed
-        self._lock = threading.Lock()
-        self._occupied = Occupied()
-        self._use = NOBODY_ASKS
-        self._claims = NOTHING_CLAIMED
-        self._of: tuple[ClusterGraph, frozenset[str] | None, Mapping[str, frozenset[int]] | None] | None = None
-        self._kept: dict[tuple[tuple[tuple[str, Link], ...], bool, bool], _Kept] = {}
-        self._changes = 0
-        self._view: tuple[ClusterGraph, frozenset[str] | None, int, extender.View] | None = None
+        self._graph, self._books, self._clock, self._seconds, self._load = graph, books, clock, seconds, load
+        self._fleets = Fleets(used, counted, claimed)
 
     def look(self, parsed: Parsed) -> PlacementResult:
         """Where the gang would go now; nothing is reserved.
@@ -123,9 +91,9 @@ class Desk:
         return self.placing(key, content, parsed, lasting=lasting).result()
 
     def placing(
-        self, key: str, content: bytes, parsed: Parsed, *, lasting: bool = False, by_claim: bool = False
+        self, key: str, content: bytes, parsed: Parsed, *, lasting: bool = False, pods: AskedFor = ANY_PODS
     ) -> Future[Placed]:
-        """``place`` for who does not wait here; ``by_claim`` only on GPUs that a DRA driver gives to claims.
+        """``place`` for who does not wait here, and for these pods.
 
         Raises:
             NoGraph: at once.
@@ -137,14 +105,36 @@ class Desk:
             there = ledger.get(key, fingerprint)
             if there is not None:
                 return Placed(there.answer, new=False)
-            answer = self._found(parsed, ledger, graph, by_claim=by_claim)
+            answer = self._found(parsed, ledger, graph, pods)
             if isinstance(answer, NoFit):
                 return Placed(answer, new=False)
             wanted = Reservation(id=key, fingerprint=fingerprint, until=until, answer=answer)
-            ledger.reserve(wanted, self._in_use(answer))
+            ledger.reserve(wanted, self._fleets.in_use(answer.ranks))
             return Placed(answer, new=True)
 
         return self._books.submit(reserve)
+
+    def moving(self, key: str, parsed: Parsed, lost: tuple[Rank, ...], pods: AskedFor = ANY_PODS) -> Future[Placed]:
+        """Other places for these ranks of a reservation, the others untouched; what was moved already stays.
+
+        The result raises ``Unknown`` if there is no such reservation.
+
+        Raises:
+            NoGraph: at once.
+        """
+        graph = self._latest()
+
+        def move(ledger: Ledger) -> Placed:
+            there = ledger.get_known(key).answer
+            ranks = tuple(rank for rank in lost if rank in there.ranks)
+            if not ranks:
+                return Placed(there, new=False)
+            answer = self._replaced(parsed, ledger, graph, there, ranks, pods)
+            if isinstance(answer, Assignment):
+                ledger.move(key, answer, self._fleets.in_use(set(answer.ranks) - set(there.ranks)))
+            return Placed(answer, new=isinstance(answer, Assignment))
+
+        return self._books.submit(move)
 
     def confirm(self, key: str) -> None:
         """The reservation no longer expires.
@@ -179,23 +169,11 @@ class Desk:
 
         What pods use whose GPUs are not known, kube-scheduler counts itself.
         """
-        graph = self._latest()
-        with self._lock:
-            self._observe()
-            told, view = self._use.told, self._view
-            if view is None or view[0] is not graph or view[1:3] != (told, self._changes):
-                held = {name: self._occupied.on(name) for name in graph.nodes}
-                taken = {name: gpus for name, gpus in held.items() if gpus}
-                fleet = hosts.of_graph(graph, taken, told=told)
-                view = self._view = graph, told, self._changes, extender.view(fleet, self._for)
-            return view[3]
+        return self._fleets.view(self._latest(), self._for)
 
     def _for(self, node: str, key: str) -> Host | None:
         """The node as it is for pods of a reservation: that one's GPUs are theirs."""
-        graph = self._latest()
-        with self._lock:
-            base = self._at(graph, MappingProxyType({}), degraded=True).bases.get(node)
-            return None if base is None else self._occupied.reserved_for(base, key)
+        return self._fleets.reserved_for(self._latest(), node, key)
 
     def _latest(self) -> ClusterGraph:
         graph = self._graph()
@@ -203,57 +181,23 @@ class Desk:
             raise NoGraph("the NodeTopologies have not been listed yet")
         return graph
 
-    def _found(self, parsed: Parsed, ledger: Ledger, graph: ClusterGraph, *, by_claim: bool = False) -> PlacementResult:
-        with self._lock:
-            self._update(self._occupied.follow(ledger))
-            self._observe()
-            state = self._at(graph, parsed.links, degraded=parsed.allow_degraded, by_claim=by_claim).state
-            return state.place(parsed.with_load(self._load), graph.generation)
+    def _found(self, parsed: Parsed, ledger: Ledger, graph: ClusterGraph, pods: AskedFor = ANY_PODS) -> PlacementResult:
+        with self._fleets.now(graph, ledger, parsed, pods) as kept:
+            return kept.state.place(parsed.with_load(self._load), graph.generation)
 
-    def _observe(self) -> None:
-        self._use, self._claims = self._used(), self._claimed()
-        counted = _with_unknown(self._counted(), self._claims.unknown)
-        self._update(self._occupied.observe(self._use.held, counted, self._claims.held))
-
-    def _update(self, nodes: set[str]) -> None:
-        """The nodes where something else is taken now."""
-        self._changes += bool(nodes)
-        for bases, state in self._kept.values():
-            for node in nodes:
-                if node in bases:
-                    state.put(self._occupied.left(bases[node]))
-
-    def _at(self, graph: ClusterGraph, links: Mapping[str, Link], *, degraded: bool, by_claim: bool = False) -> _Kept:
-        published = self._claims.published
-        if self._of is None or self._of[0] is not graph or self._of[1:] != (self._use.told, published):
-            self._of = graph, self._use.told, published
-            self._kept.clear()
-        key = tuple(sorted(links.items())), degraded, by_claim
-        found = self._kept.get(key)
-        if found is None:
-            if len(self._kept) >= _MOST_STATES:
-                del self._kept[next(iter(self._kept))]
-            given = published if by_claim else None
-            fleet = hosts.of_graph(graph, degraded=degraded, told=self._use.told, published=given)
-            found = self._kept[key] = _Kept(fleet.hosts, State(fleet, links))
-            for host in fleet.hosts.values():
-                left = self._occupied.left(host)
-                if left is not host:
-                    found.state.put(left)
-        return found
-
-    def _in_use(self, answer: Assignment) -> frozenset[Gpu]:
-        held, claimed = self._use.held, self._claims.held
-        nodes = {rank.node for rank in answer.ranks}
-        return frozenset((node, gpu) for node in nodes for gpu in (*held.get(node, ()), *claimed.get(node, ())))
-
-
-def _with_unknown(counted: Counted, unknown: Mapping[str, int]) -> Counted:
-    """With devices that claims hold, of which it is not known which GPUs they are."""
-    if not unknown:
-        return counted
-    found = {node: dict(of_node) for node, of_node in counted.items() if node in unknown}
-    for node, devices in unknown.items():
-        mine = found.setdefault(node, {})
-        mine[""] = mine.get("", 0) + devices
-    return {**counted, **found}
+    def _replaced(  # noqa: PLR0913, PLR0917 - what is moved, and where it may go
+        self,
+        parsed: Parsed,
+        ledger: Ledger,
+        graph: ClusterGraph,
+        there: Assignment,
+        lost: tuple[Rank, ...],
+        pods: AskedFor,
+    ) -> PlacementResult:
+        given_up: dict[str, list[int]] = {}
+        for rank in lost:
+            given_up.setdefault(rank.node, []).extend(rank.gpus)
+        with self._fleets.now(graph, ledger, parsed, pods) as kept:
+            everyone = tuple(kept.giving_up(given_up))
+        site = Site(everyone, parsed.links, graph.generation)
+        return replaced(site, of_whole(parsed.request, there), there, lost)

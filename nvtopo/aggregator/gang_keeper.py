@@ -7,11 +7,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Final, Protocol
 
 from nvtopo.aggregator.counted_pods import CountedPods
 from nvtopo.aggregator.desk import Desk, Placed
+from nvtopo.aggregator.fleets import AskedFor
 from nvtopo.aggregator.gang_claimer import GangClaimer
+from nvtopo.aggregator.gang_mover import GangMover
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ApiError, ReadError, UsageError
 from nvtopo.kube import claim_changes, pod_changes, resource_claims
@@ -23,10 +26,8 @@ from nvtopo.kube.following import Listed
 from nvtopo.kube.pod_changes import PodChange
 from nvtopo.kube.refusal import each_alone
 from nvtopo.kube.resource_claims import ClaimEvent
-from nvtopo.model.conclusions.distance import Distances
-from nvtopo.model.conclusions.locality import Locality
-from nvtopo.model.conclusions.paths import nearest_nics
 from nvtopo.placement.devices import Moved
+from nvtopo.placement.gang_moves import ALL_STAY
 from nvtopo.placement.gang_steps import (
     Attempt,
     ClaimFigures,
@@ -40,6 +41,7 @@ from nvtopo.placement.gang_steps import (
     Step,
 )
 from nvtopo.placement.gangs import Gangs
+from nvtopo.placement.hosts import nics_near_to
 from nvtopo.placement.ledger import Refused
 from nvtopo.placement.pods import PREFIX, GpuPod, PodEvent, PodGone, PodsListed
 
@@ -73,18 +75,19 @@ class GangKeeper:
         term: Callable[[], int | None],
         graph: Callable[[], ClusterGraph | None],
         claimer: GangClaimer | None = None,
+        mover: GangMover | None = None,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``clock`` gives seconds since 1970, as the API server's own times do.
 
-        With a ``claimer`` pods that ask for GPUs by claim get exactly those that were chosen.
+        A ``claimer`` gives out exact GPUs by claims, and a ``mover`` another place to who can't have the one it had.
         """
         self._claimer = claimer
         self._source, self._counted, self._desk, self._term, self._graph = source, counted, desk, term, graph
         self._clock = clock
         self._changed = threading.Condition()
-        self._gangs = Gangs(claimer.policy if claimer is not None else None)
+        self._gangs = Gangs(claimer.policy if claimer else None, mover.policy if mover else ALL_STAY)
         self._term_begun: int | None = None
         self._read_at, self._anew = 0.0, False
         self._generation = -1
@@ -94,6 +97,8 @@ class GangKeeper:
         self.applier: Applier[PodChange | ClaimChange] = Applier("gangs", each_alone(self._send), term, limits=limits)
         if claimer is not None:
             claimer.devices.heard, claimer.devices.offered = self._hear, self._stir
+        if mover is not None:
+            mover.changed = self._look_again
 
     @property
     def bound(self) -> tuple[GpuPod, ...]:
@@ -116,6 +121,12 @@ class GangKeeper:
     def barrier(self) -> bool | None:
         """Whether a barrier holds gangs until they are whole; None if that is not known."""
         return None if self._claimer is None else self._claimer.held
+
+    @property
+    def moved(self) -> int:
+        """How many ranks of placed gangs got another place so far."""
+        with self._changed:
+            return self._gangs.moved
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -189,6 +200,11 @@ class GangKeeper:
             self._happened = True
             self._changed.notify_all()
 
+    def _look_again(self) -> None:
+        with self._changed:
+            self._gangs.look_again()
+        self._stir()
+
     def _step(self, term: int) -> None:
         try:
             self._begin(term)
@@ -239,15 +255,7 @@ class GangKeeper:
 
     def _place(self, attempts: tuple[Attempt, ...]) -> None:
         """All of them in one write of the ledger, in their order."""
-        begun = [
-            (
-                one.key,
-                self._desk.placing(
-                    one.key.id, one.asked.content, one.asked.parsed, lasting=True, by_claim=one.asked.by_claim
-                ),
-            )
-            for one in attempts
-        ]
+        begun = [(one.key, self._begun(one)) for one in attempts]
         for key, future in begun:
             found: Placed | str
             try:
@@ -257,12 +265,20 @@ class GangKeeper:
             with self._changed:
                 self._gangs.placed(key, found if isinstance(found, str) else found.answer, self._clock())
 
+    def _begun(self, one: Attempt) -> Future[Placed]:
+        asked, pods = one.asked, AskedFor(one.asked.by_claim, one.closed)
+        if one.move:
+            return self._desk.moving(one.key.id, asked.parsed, one.move, pods)
+        return self._desk.placing(one.key.id, asked.content, asked.parsed, lasting=True, pods=pods)
+
     def _write(self, step: Step, term: int) -> None:
         if isinstance(step, ClaimStep):
             self._write_claim(step, term)
             return
         path = pod_changes.path_of(step.pod.namespace, step.pod.name)
-        nics = self._nics(step) if isinstance(step, Lift) else ""
+        nics = ""
+        if isinstance(step, Lift) and step.rank is not None:
+            nics = ",".join(nics_near_to(step.rank, self._graph()))
         self.applier.want(path, pod_changes.change(step, nics), term)
 
     def _write_claim(self, step: ClaimStep, term: int) -> None:
@@ -282,18 +298,3 @@ class GangKeeper:
             pod_changes.write(self._client, path, wanted)
         else:
             claim_changes.write(self._client, path, wanted)
-
-    def _nics(self, step: Lift) -> str:
-        """The NICs nearest to the GPUs that the pod gets, in the order of these."""
-        graph = self._graph()
-        node = graph.nodes.get(step.rank.node) if graph is not None and step.rank is not None else None
-        if node is None or node.topology is None or step.rank is None:
-            return ""
-        distances = Distances(node.topology)
-        found: dict[str, None] = {}
-        for gpu in node.topology.gpus:
-            if gpu.index in step.rank.gpus:
-                near = nearest_nics(node.topology, distances, gpu)
-                if near.level is not None and near.level < Locality.SYS:
-                    found.update(dict.fromkeys(near.nics))
-        return ",".join(found)

@@ -25,6 +25,12 @@ WRITES = counter(
     source="the API server's answers",
     absent=_NOT_ASKED,
 )
+MOVED = counter(
+    "nvtopo_aggregator_gang_moves_total",
+    "Number of ranks of gangs that got another place, since the one that they had could not be used.",
+    source="the Nodes, the graph and the pods",
+    absent=_NOT_ASKED,
+)
 _NO_CLAIMS: Final = "the aggregator runs without `--gang-claims`"
 BARRIER = gauge(
     "nvtopo_aggregator_gang_barrier",
@@ -101,7 +107,9 @@ def families(keeper: GangKeeper) -> Iterator[Family]:
     gangs.add(figures.placed, "placed")
     for outcome, count in keeper.applier.figures.outcomes.items():
         writes.add(count, outcome.value)
-    yield from (gangs, writes, *claims(keeper.barrier, keeper.claim_figures))
+    moved = Family(MOVED)
+    moved.add(keeper.moved)
+    yield from (gangs, writes, moved, *claims(keeper.barrier, keeper.claim_figures))
     yield from (workloads(keeper.bound), *measured(keeper.results))
 
 

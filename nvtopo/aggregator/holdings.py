@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Final, Protocol
 
-from nvtopo.aggregator.desk import Use
+from nvtopo.aggregator.fleets import Use
 from nvtopo.kube.allocations import AllocationEvent
 from nvtopo.kube.following import Listed
 from nvtopo.model.records.allocation import Allocation

@@ -13,7 +13,7 @@ from nvtopo.errors import ReadError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from nvtopo.aggregator.desk import Use
+    from nvtopo.aggregator.fleets import Use
     from nvtopo.placement.deployment import Deployment
     from nvtopo.placement.fleet import Fleet
     from nvtopo.placement.links import Link
@@ -124,7 +124,7 @@ def _load(asked: LoadOptions) -> "Callable[[float], Mapping[str, Load]]":
 
 def _fleet(source: ClusterSource, *, allocations: bool, degraded: bool = False) -> "tuple[Fleet, int]":
     """The fleet, and the generation of the graph it is of."""
-    from nvtopo.aggregator.desk import Use
+    from nvtopo.aggregator.fleets import Use
     from nvtopo.placement import hosts
 
     graph = cluster_source.graph(source)

@@ -107,13 +107,16 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
     """Over the ledger of this namespace; with ``gangs`` it knows of other pods, and places gangs while this leads."""
     from nvtopo.aggregator import gang_metrics
     from nvtopo.aggregator.counted_pods import CountedPods
-    from nvtopo.aggregator.desk import NOBODY_ASKS, Desk
+    from nvtopo.aggregator.desk import Desk
     from nvtopo.aggregator.device_watch import DeviceWatch
+    from nvtopo.aggregator.fleets import NOBODY_ASKS
     from nvtopo.aggregator.gang_claimer import GangClaimer
     from nvtopo.aggregator.gang_keeper import GangKeeper
+    from nvtopo.aggregator.gang_mover import GangMover
     from nvtopo.aggregator.holdings import Holdings
     from nvtopo.kube.allocations import Allocations
     from nvtopo.kube.gpu_pods import GpuPods
+    from nvtopo.kube.node_states import Nodes
     from nvtopo.kube.reservations import Reservations
     from nvtopo.kube.resource_claims import ResourceClaims
     from nvtopo.placement.devices import NOTHING_CLAIMED
@@ -141,7 +144,9 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
     if not asked.gangs:
         return found
     claimer = GangClaimer(devices, client, graph, time.time) if devices else None
-    keeper = GangKeeper(GpuPods(client), counted, desk, client, term=term, graph=graph, claimer=claimer)
-    loops = (*found.loops, keeper.run, keeper.applier.run, *((slices.run, devices.run) if devices else ()))
+    mover = GangMover(Nodes(client), graph, time.time)
+    keeper = GangKeeper(GpuPods(client), counted, desk, client, term=term, graph=graph, claimer=claimer, mover=mover)
+    followed = (slices.run, devices.run) if devices else ()
+    loops = (*found.loops, keeper.run, keeper.applier.run, mover.run, *followed)
     found = found._replace(loops=loops, bound=counted.bound)
     return found._replace(families=(*found.families, partial(gang_metrics.families, keeper)))

@@ -15,7 +15,7 @@ from nvtopo.kube.following import FORBIDDEN_SECONDS, Changed, Collection, Follow
 from nvtopo.kube.timestamps import unix
 from nvtopo.model.records.record import Record
 from nvtopo.placement import pods
-from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodSeen, PodsListed
+from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodSeen, PodsListed, Toleration
 from nvtopo.runtime.backoff import Backoff
 from nvtopo.wire.documents import Json
 
@@ -98,6 +98,7 @@ class _Spec(Record, frozen=True, kw_only=True):
     scheduling_gates: list[_Gate] | None = None
     resource_claims: list[_Claim] | None = None
     affinity: _Affinity | None = None
+    tolerations: list[Toleration] | None = None
 
 
 class _Status(Record, frozen=True, kw_only=True):
@@ -206,6 +207,7 @@ def _kept(pod: _Pod) -> GpuPod | None:
         created=unix(pod.metadata.creation_timestamp),
         measured=(_measure(notes.get(pods.MEASURED_BUS, "")), _measure(notes.get(pods.MEASURED_STEP, ""))),
         terms=tuple(required.node_selector_terms or ()) if required else (),
+        tolerations=tuple(pod.spec.tolerations or ()) if gang else (),
     )
 
 

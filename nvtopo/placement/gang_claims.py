@@ -62,12 +62,20 @@ class GangClaims:
         self.unready = ""
         """Why none is made now; empty if they are."""
 
-    def round(self, key: Key, pods: Collection[GpuPod], answer: Assignment, now: float) -> Round:
-        """The next steps of a gang whose GPUs are reserved."""
+    def round(
+        self,
+        key: Key,
+        pods: Collection[GpuPod],
+        answer: Assignment,
+        now: float,
+        *,
+        away: Collection[str] = frozenset(),
+    ) -> Round:
+        """The next steps of a gang whose GPUs are reserved; none for the pods ``away``, by UID: they have no place."""
         wanted: list[_Wanted] = []
         steps: list[Lift | ClaimStep] = []
         for pod, rank in places(key, pods, answer):
-            if pod.claim:
+            if pod.claim and pod.uid not in away:
                 name = claim_name(pod, key.id, rank)
                 mine = self.own.of(pod)
                 wanted.append(_Wanted(pod, rank, next((one for one in mine if one.name == name), None)))

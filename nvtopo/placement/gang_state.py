@@ -42,6 +42,8 @@ class Gang:
         """Why it can't be bound where it is placed; empty if it can."""
         self.look_at = inf
         """When it is looked at again though nothing happened."""
+        self.move_at = inf
+        """When a part that can't have its place is looked at again; never, if there is none."""
 
     @property
     def waiting(self) -> list[GpuPod]:

@@ -1,6 +1,7 @@
 """What is done to gangs and their pods, one step at a time."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from nvtopo.placement.device_claims import DeviceClaim
@@ -14,10 +15,14 @@ _BY_PRIORITY: Final = 48
 
 
 class Attempt(NamedTuple):
-    """A gang that is to be placed now."""
+    """A gang that is to be placed now, or a part of it anew."""
 
     key: Key
     asked: Asked
+    move: tuple[Rank, ...] = ()
+    """The ranks that need another place, as they are reserved; none if all of the gang is to be placed."""
+    closed: Mapping[str, str] = MappingProxyType({})
+    """Node → why its pods can't go there."""
 
 
 class Due(NamedTuple):
@@ -144,8 +149,10 @@ def places(key: Key, pods: Collection[GpuPod], answer: Assignment) -> Iterator[t
             yield pod, ranks[number]
 
 
-def lifts(key: Key, pods: Collection[GpuPod], answer: Assignment) -> Iterator[Lift]:
-    """The gates that are still to be lifted of pods without claims."""
+def lifts(
+    key: Key, pods: Collection[GpuPod], answer: Assignment, away: Collection[str] = frozenset()
+) -> Iterator[Lift]:
+    """The gates that are still to be lifted of pods without claims; not of those ``away``, by UID."""
     for pod, rank in places(key, pods, answer):
-        if not pod.claim:
+        if not pod.claim and pod.uid not in away:
             yield Lift(pod, key.id, rank)

@@ -6,14 +6,14 @@ answer. A pod that comes for one that is gone gets that one's rank and GPUs. The
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from math import inf
 from typing import Final
 
-from nvtopo.placement.cost import PS_PER_SECOND
 from nvtopo.placement.device_claims import DeviceClaim
 from nvtopo.placement.gang import Asked, Key, key_of
 from nvtopo.placement.gang_claims import GangClaims
+from nvtopo.placement.gang_moves import ALL_STAY, MOST_MOVES, Moves
+from nvtopo.placement.gang_results import measured
 from nvtopo.placement.gang_state import FIRST_SECONDS, LONGEST_REASON, LONGEST_SECONDS, Found, Gang, differ
 from nvtopo.placement.gang_steps import (
     Attempt,
@@ -35,16 +35,14 @@ ORPHAN_SECONDS: Final = 30.0
 """After a change of leaders, until a reservation whose pods were not seen is given back: a watch may lag."""
 _LARGEST_EXPONENT: Final = 16
 _NO_CLAIMS: Final = "its pods ask for GPUs by claims, for which the aggregator needs --gang-claims"
-#: Gangs that have series of their own.
-_MOST_RESULTS: Final = 500
 
 
 class Gangs:
     """All gangs. Until ``begin`` nothing is known of reservations, and nothing is to be done."""
 
-    def __init__(self, claims: GangClaims | None = None) -> None:
+    def __init__(self, claims: GangClaims | None = None, moves: Moves = ALL_STAY) -> None:
         """``claims`` makes those of pods that ask for GPUs by claim; without it no such gang is placed."""
-        self._claims = claims
+        self._claims, self._moves = claims, moves
         self._gangs: dict[Key, Gang] = {}
         self._of_uid: dict[tuple[str, str], Key] = {}
         """Namespace and UID of a pod → its gang."""
@@ -54,6 +52,7 @@ class Gangs:
         self._listed = False
         self._begun = False
         self._given_back = 0
+        self.moved = 0  # ranks of placed gangs that got another place
 
     @property
     def figures(self) -> Figures:
@@ -71,18 +70,7 @@ class Gangs:
     @property
     def results(self) -> tuple[Result, ...]:
         """What gangs measured, of a limited number of them."""
-        return tuple(islice(self._results(), _MOST_RESULTS))
-
-    def _results(self) -> Iterator[Result]:
-        """Of each gang the first of its pods that measured something."""
-        for key, gang in self._gangs.items():
-            said = [pod for pod in gang.pods.values() if pod.measured != (None, None)]
-            if gang.answer is not None and said:
-                bus, step = in_order(said)[0].measured
-                name = f"{key.gang}/{key.group}" if key.group else key.gang
-                predicted = gang.answer.cost.total / PS_PER_SECOND
-                level, rate = gang.answer.level, gang.answer.bus_bytes_per_second
-                yield Result(key.namespace, name, level, rate, bus, predicted, step)
+        return measured(self._gangs)
 
     def fold(self, event: PodEvent) -> None:
         """What happened to a pod."""
@@ -132,8 +120,9 @@ class Gangs:
             self._fresh.update(key for key, gang in self._gangs.items() if gang.look_at < inf)
 
     def look_again(self) -> None:
-        """Something that was not known of nodes may be known now: gangs whose pods still wait are looked at."""
-        self._fresh.update(key for key, gang in self._gangs.items() if gang.by_claim and gang.waiting)
+        """Something else is known of nodes now: gangs whose pods still wait are looked at."""
+        waiting = ((key, gang) for key, gang in self._gangs.items() if gang.waiting)
+        self._fresh.update(key for key, gang in waiting if gang.by_claim or gang.answer is not None)
 
     def begin(self, reservations: Mapping[str, Assignment], now: float) -> None:
         """A new term, or what the ledger has was read again: these are all reservations of gangs."""
@@ -144,6 +133,9 @@ class Gangs:
             mine = self._orphans.pop(key.id, None)
             if mine is None or gang.answer is None:
                 gang.answer, gang.keep_until = (None, 0.0) if mine is None else mine
+                gang.attempts = 0
+            else:  # who led meanwhile may have moved a part of it
+                gang.answer = mine.answer
         self._fresh.update(self._gangs)
         self._begun = True
 
@@ -151,6 +143,8 @@ class Gangs:
         """GPUs may have become free: who waits is tried again, if it was not a moment ago."""
         for gang in self._gangs.values():
             gang.due_at = min(gang.due_at, max(now, gang.tried_at + FIRST_SECONDS))
+            if gang.move_at < inf:
+                gang.move_at = gang.due_at
 
     def placed(self, key: Key, answer: PlacementResult | str, now: float) -> None:
         """What came of an attempt; a text if it failed."""
@@ -162,6 +156,9 @@ class Gangs:
         self._fresh.add(key)
         gang.tried_at = now
         if isinstance(answer, Assignment):
+            if gang.answer is not None:
+                self.moved += sum(one not in gang.answer.ranks for one in answer.ranks)
+                gang.due_at = now + FIRST_SECONDS
             gang.answer, gang.keep_until, gang.reason, gang.attempts = answer, 0.0, "", 0
             gang.lost = ""
             return
@@ -172,10 +169,10 @@ class Gangs:
     def released(self, reservation: str) -> None:
         """It is no longer in the ledger."""
         self._orphans.pop(reservation, None)
-        for key in [key for key, gang in self._gangs.items() if key.id == reservation]:
+        for key in [key for key in self._gangs if key.id == reservation]:
             gang = self._gangs[key]
             self._given_back += bool(gang.lost)
-            gang.answer, gang.reason, gang.lost, gang.look_at = None, gang.lost, "", inf
+            gang.answer, gang.reason, gang.lost, gang.look_at, gang.move_at = None, gang.lost, "", inf, inf
             self._touch(key)
             self._drop_empty(key)
 
@@ -184,7 +181,7 @@ class Gangs:
         moments = [found.keep_until for found in self._orphans.values()]
         for gang in self._gangs.values():
             if gang.answer is not None:
-                moments += [gang.look_at] if gang.holding else [gang.keep_until]
+                moments += [gang.look_at, gang.move_at] if gang.holding else [gang.keep_until]
             elif (waiting := gang.waiting) and not gang.expired:
                 moments += [gang.due_at, gang.deadline(waiting)]
         return max(0.0, min(moments, default=inf) - now)
@@ -195,12 +192,13 @@ class Gangs:
             return Plan((), (), ())
         ended = [key for key, found in self._orphans.items() if found.keep_until <= now]
         due: list[Due] = []
+        moving: list[Attempt] = []
         steps: list[Step] = []
         for key, gang in self._gangs.items():
             if gang.answer is not None:
                 if gang.holding:
                     gang.keep_until = 0.0  # what is seen to end from here on has ended
-                    steps += self._round(key, gang, gang.answer, now)
+                    steps += self._round(key, gang, gang.answer, now, moving)
                 if gang.lost or (not gang.holding and gang.keep_until <= now):
                     ended.append(key.id)
             elif waiting := gang.waiting:
@@ -210,7 +208,7 @@ class Gangs:
                     oldest = min(pod.created for pod in waiting)
                     due.append(Due(attempt, in_order(waiting)[0].priority, oldest, gang.tried_at))
         self._fresh.clear()
-        return Plan(tuple(ended), in_turn(due), tuple(steps))
+        return Plan(tuple(ended), (*moving[:MOST_MOVES], *in_turn(due)), tuple(steps))
 
     def _unplaced(
         self, key: Key, gang: Gang, waiting: list[GpuPod], now: float
@@ -223,17 +221,21 @@ class Gangs:
             gang.due_at = inf  # until one of them is gone
             return None, clearing if key in self._fresh else ()
         asked = self._whole(key, gang, waiting, now) if gang.due_at <= now else None
-        return (None, gang.says(waiting)) if asked is None else (Attempt(key, asked), ())
+        attempt = None if asked is None else Attempt(key, asked, closed=self._moves.closed(waiting))
+        return attempt, gang.says(waiting) if attempt is None else ()
 
-    def _round(self, key: Key, gang: Gang, answer: Assignment, now: float) -> list[Step]:
+    def _round(self, key: Key, gang: Gang, answer: Assignment, now: float, moving: list[Attempt]) -> list[Step]:
         """The next steps of a gang that has its place."""
-        if key not in self._fresh and gang.look_at > now:
+        if key not in self._fresh and min(gang.look_at, gang.move_at) > now:
             return []
-        steps: list[Step] = [*lifts(key, gang.pods.values(), answer)]
-        if gang.by_claim and self._claims is not None:
-            found = self._claims.round(key, gang.pods.values(), answer, now)
-            steps += found.steps
-            gang.lost, gang.look_at = found.lost, found.until
+        found = self._moves.round(key, gang, answer, now, self._claims.own if self._claims else None)
+        moving += found.attempts
+        gang.lost, gang.move_at = found.lost, found.until
+        steps: list[Step] = [*found.says, *lifts(key, found.pods, answer, found.away)]
+        if gang.by_claim and self._claims is not None and not gang.lost:
+            claimed = self._claims.round(key, found.pods, answer, now, away=found.away)
+            steps += claimed.steps
+            gang.lost, gang.look_at = claimed.lost, claimed.until
         return steps
 
     def _whole(self, key: Key, gang: Gang, waiting: list[GpuPod], now: float) -> Asked | None:

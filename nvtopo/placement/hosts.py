@@ -13,10 +13,14 @@ from nvtopo.cluster.domains import agreed
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.cluster.nodes import GraphNode
 from nvtopo.model.conclusions import nvlink
+from nvtopo.model.conclusions.distance import Distances
 from nvtopo.model.conclusions.health import NodeHealth
 from nvtopo.model.conclusions.health_kinds import KINDS, USABLE
+from nvtopo.model.conclusions.locality import Locality
+from nvtopo.model.conclusions.paths import nearest_nics
 from nvtopo.model.records.node import Gpu, NodeTopology
 from nvtopo.placement.fleet import Fleet, Host, fleet
+from nvtopo.placement.result import Rank
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
 ZONE_PREFIX = "nvtopo.io/zone."
@@ -61,6 +65,21 @@ def _published(host: Host, published: Mapping[str, Collection[int]] | None) -> H
     if not there:
         return host._replace(free=(), excluded="no DRA driver publishes its GPUs")
     return host.without({gpu for group in host.free for gpu in group if gpu not in there})
+
+
+def nics_near_to(rank: Rank, graph: ClusterGraph | None) -> tuple[str, ...]:
+    """The NICs nearest to the GPUs of a rank, in the order of these."""
+    node = graph.nodes.get(rank.node) if graph is not None else None
+    if node is None or node.topology is None:
+        return ()
+    distances = Distances(node.topology)
+    found: dict[str, None] = {}
+    for gpu in node.topology.gpus:
+        if gpu.index in rank.gpus:
+            near = nearest_nics(node.topology, distances, gpu)
+            if near.level is not None and near.level < Locality.SYS:
+                found.update(dict.fromkeys(near.nics))
+    return tuple(found)
 
 
 def _in_order(graph: ClusterGraph) -> Iterator[str]:
@@ -112,7 +131,7 @@ def _host(
     well = {
         gpu.index
         for gpu in node.topology.gpus
-        if _is_usable(node, gpu, degraded=degraded) and gpu.key not in node.disputed
+        if is_usable(node, gpu, degraded=degraded) and gpu.key not in node.disputed
     }
     everything = tuple(_all(node.topology, groups))
     free = (tuple(index for index in group if index in well and index not in held) for group in everything)
@@ -139,7 +158,7 @@ def _excluded(node: GraphNode, *, degraded: bool) -> str | None:
     return None
 
 
-def _is_usable(node: GraphNode, gpu: Gpu, *, degraded: bool) -> bool:
+def is_usable(node: GraphNode, gpu: Gpu, *, degraded: bool) -> bool:
     """Whether a job may have the GPU: a narrow PCIe link stands in no job's way, and is not well all the same."""
     level = node.health.get(gpu.key)
     if level != "degraded" or degraded or node.judged is None:

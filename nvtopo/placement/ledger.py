@@ -115,6 +115,17 @@ class Ledger:
             raise IdTaken(f"reservation {key}: another request has this ID; take a new one")
         return found
 
+    def get_known(self, key: str) -> Reservation:
+        """The reservation.
+
+        Raises:
+            Unknown: it is not there, or has expired.
+        """
+        found = self._reservations.get(key)
+        if found is None:
+            raise Unknown(f"reservation {key}: expected one that was not released and has not expired; reserve again")
+        return found
+
     def expire(self, now: float) -> tuple[str, ...]:
         """Drop what was not confirmed in time; the IDs of it."""
         late = tuple(key for key, found in self._reservations.items() if found.until is not None and found.until <= now)
@@ -150,14 +161,29 @@ class Ledger:
         Raises:
             Unknown: it is not there, or has expired.
         """
-        found = self._reservations.get(key)
-        if found is None:
-            raise Unknown(f"reservation {key}: expected one that was not released and has not expired; reserve again")
+        found = self.get_known(key)
         if found.until is not None:
             found = self._reservations[key] = Reservation(
                 id=found.id, fingerprint=found.fingerprint, answer=found.answer
             )
         return found
+
+    def move(self, key: str, answer: Assignment, used: Collection[Gpu] = frozenset()) -> Reservation:
+        """It holds the GPUs of another answer, all at once; ``used`` are GPUs of pods that no reservation is for.
+
+        Raises:
+            Unknown: it is not there, or has expired.
+            Held: a GPU that it did not hold is in use.
+        """
+        found = self.get_known(key)
+        moved = Reservation(id=key, fingerprint=found.fingerprint, until=found.until, answer=answer)
+        for node, gpu in sorted(moved.gpus() - found.gpus()):
+            if (node, gpu) in used or (node, gpu) in self._holders:
+                holder = self._holders.get((node, gpu), "a pod")
+                raise Held(f"reservation {key}: GPU {gpu} of {node} is held by {holder}")
+        self._drop(key)
+        self._add(moved)
+        return moved
 
     def release(self, key: str) -> bool:
         """Its GPUs are free; whether it was there."""

@@ -52,8 +52,8 @@ class Occupied:
 
         ``claimed`` are held by ResourceClaims: pods that have them so are not counted.
         """
-        touched = _differing(self._used, used) | _differing(self._counted, counted)
-        touched |= _differing(self._claimed, claimed)
+        touched = differing(self._used, used) | differing(self._counted, counted)
+        touched |= differing(self._claimed, claimed)
         self._used, self._counted, self._claimed = used, counted, claimed
         return touched
 
@@ -61,9 +61,14 @@ class Occupied:
         """The GPUs of a node of which it is known that they are taken."""
         return frozenset((*self._reserved.get(node, ()), *self._used.get(node, ()), *self._claimed.get(node, ())))
 
-    def left(self, host: Host) -> Host:
-        """The host with what is free of it, which had all free that are well."""
+    def left(self, host: Host, given_up: Collection[int] = frozenset()) -> Host:
+        """The host with what is free of it, which had all free that are well.
+
+        A reservation gives up some of its GPUs: these count as free, if nothing else has them.
+        """
         taken, unknown = self.on(host.name), self._unknown(host.name)
+        if given_up:
+            taken -= {gpu for gpu in given_up if gpu not in self._by_others(host.name)}
         if not taken and not unknown:
             return host
         left = host.without(taken)
@@ -73,6 +78,9 @@ class Occupied:
         """The host with only what a reservation has of it free."""
         own = {gpu for gpu, holder in self._reserved.get(host.name, {}).items() if holder == key}
         return host.without({gpu for group in host.free for gpu in group} - own)
+
+    def _by_others(self, node: str) -> frozenset[int]:
+        return frozenset((*self._used.get(node, ()), *self._claimed.get(node, ())))
 
     def _unknown(self, node: str) -> int:
         """GPUs of pods beyond their reservations' share of the node; not those of which it is known which they are."""
@@ -98,7 +106,8 @@ class Occupied:
             self._reservations[key] = now
 
 
-def _differing(before: Mapping[str, object], now: Mapping[str, object]) -> set[str]:
+def differing(before: Mapping[str, object], now: Mapping[str, object]) -> set[str]:
+    """The keys whose values differ."""
     if before is now:
         return set()
     return {node for node in {*before, *now} if before.get(node) != now.get(node)}

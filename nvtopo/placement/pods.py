@@ -30,6 +30,15 @@ MEASURED_BUS: Final = "nvtopo.io/measured-bus-bandwidth"
 MEASURED_STEP: Final = "nvtopo.io/measured-step-seconds"
 
 
+class Toleration(Record, frozen=True, kw_only=True):
+    """Which taints a pod does not mind."""
+
+    key: str = ""
+    operator: str = ""
+    value: str = ""
+    effect: str = ""
+
+
 class GpuPod(Record, frozen=True, kw_only=True):
     """One pod."""
 
@@ -73,6 +82,7 @@ class GpuPod(Record, frozen=True, kw_only=True):
     """What its job measured: bus bandwidth in bytes per second, and seconds of a step."""
     terms: tuple[dict[str, Any], ...] = ()
     """What its required node affinity asks for, as it stands."""
+    tolerations: tuple[Toleration, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

@@ -6,7 +6,7 @@ cheapest placement they don't prove, goes to the exact search over the fleet as 
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -47,6 +47,11 @@ class State:
         self._island = algorithms.island_level(self._links)
         self._times_of: dict[tuple[tuple[int, ...], int, int], AllReduceTimes] = {}
         """Domains used, bytes and ranks → times inside one island."""
+
+    @property
+    def hosts(self) -> Sequence[Host]:
+        """The hosts as they are now, in physical order."""
+        return self._hosts
 
     def place(self, request: Request, generation: int = 0) -> PlacementResult:
         """The cheapest placement now; nothing is taken by it.

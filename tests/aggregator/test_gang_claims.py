@@ -13,6 +13,7 @@ from nvtopo.aggregator import gang_metrics
 from nvtopo.aggregator.counted_pods import CountedPods
 from nvtopo.aggregator.desk import Desk
 from nvtopo.aggregator.device_watch import DeviceWatch
+from nvtopo.aggregator.fleets import AskedFor
 from nvtopo.aggregator.followed_slices import FollowedSlices
 from nvtopo.aggregator.gang_claimer import GangClaimer
 from nvtopo.aggregator.gang_keeper import READ_SECONDS, GangKeeper
@@ -241,7 +242,11 @@ def desk(claimed: Claimed) -> Desk:
 
 def place(at: Desk, pods: int, gpus: int, *, by_claim: bool) -> Assignment | NoFit:
     content = msgspec.json.encode({"metadata": {"name": "g"}, "spec": {"pods": pods, "gpusPerPod": gpus}})
-    return at.placing(f"k{pods}{gpus}{by_claim}", content, parse(content, "input"), by_claim=by_claim).result().answer
+    return (
+        at.placing(f"k{pods}{gpus}{by_claim}", content, parse(content, "input"), pods=AskedFor(by_claim))
+        .result()
+        .answer
+    )
 
 
 def test_what_claims_hold_is_given_to_nobody() -> None:

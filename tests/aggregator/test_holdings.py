@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nvtopo.aggregator.desk import Use
+from nvtopo.aggregator.fleets import Use
 from nvtopo.aggregator.holdings import Holdings
 from nvtopo.kube.allocations import AllocationEvent
 from nvtopo.kube.following import Changed, Listed

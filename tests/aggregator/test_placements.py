@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from nvtopo.aggregator.access import LIFETIMES, Access
-from nvtopo.aggregator.desk import NOBODY_ASKS, Desk, Use
+from nvtopo.aggregator.desk import Desk
+from nvtopo.aggregator.fleets import NOBODY_ASKS, Use
 from nvtopo.aggregator.incoming import InAll, Incoming
 from nvtopo.aggregator.placements import MOST_BYTES, Placements
 from nvtopo.aggregator.server import GraphServer
