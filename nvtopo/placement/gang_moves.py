@@ -106,9 +106,11 @@ class GangMoves:
         if not parts:
             return Moving(pods, until=next_end)
         found = self._moving(key, gang, pods, parts, now)
-        can_be_whole = own is None or not any(claim.allocated for pod in waiting for claim in own.of(pod))
-        if found.lost and not (can_be_whole and len(waiting) == gang.holding == len(answer.ranks)):
-            found = found._replace(lost="", until=gang.due_at)
+        given = own is not None and any(claim.allocated for pod in waiting for claim in own.of(pod))
+        if not given and len(waiting) == gang.holding == len(answer.ranks):  # none of it runs: whole or not at all
+            found = found._replace(away=frozenset(pod.uid for pod in waiting))
+        else:
+            found = found._replace(lost="")
         return found._replace(until=min(found.until, next_end))
 
     def closed(self, pods: Collection[GpuPod]) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from nvtopo.placement.pods import Toleration
 CORDONED: Final = "node.kubernetes.io/unschedulable"
 """The taint of a cordoned node: a pod that tolerates it can go there."""
 _BY_READINESS: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", CORDONED)
-_BY_PEOPLE: Final = "node.kubernetes.io/out-of-service"
+_BY_PEOPLE: Final = ("node.kubernetes.io/out-of-service", CORDONED)
 _BY_KUBERNETES: Final = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 
 
@@ -22,7 +22,7 @@ class Taint(NamedTuple):
     @property
     def passes(self) -> bool:
         """Whether it goes by itself: Kubernetes puts it there while something lasts."""
-        return self.key.startswith(_BY_KUBERNETES) and self.key != _BY_PEOPLE
+        return self.key.startswith(_BY_KUBERNETES) and self.key not in _BY_PEOPLE
 
 
 class NodeState(NamedTuple):

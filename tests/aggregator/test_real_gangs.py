@@ -23,6 +23,7 @@ import nvtopo
 from nvtopo.aggregator.counted_pods import CountedPods
 from nvtopo.aggregator.desk import Desk
 from nvtopo.aggregator.gang_keeper import GangKeeper
+from nvtopo.aggregator.gang_mover import GangMover
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.cli import main
 from nvtopo.cluster.inventory import Listed
@@ -31,7 +32,9 @@ from nvtopo.kube import client as client_module
 from nvtopo.kube.apply_queue import Outcome
 from nvtopo.kube.client import Client, Response
 from nvtopo.kube.gpu_pods import GpuPods
+from nvtopo.kube.node_states import Nodes
 from nvtopo.kube.reservations import Reservations
+from nvtopo.kube.timestamps import rfc3339
 from nvtopo.placement import pods as words
 from tests.aggregator.running import PATIENCE, Script, running
 from tests.cluster import machines
@@ -46,6 +49,7 @@ DAEMONSET: Final = Path(nvtopo.__file__).resolve().parents[1] / "daemonset"
 COMPONENT: Final = ("components/gangs/rbac.yaml", "components/gangs/admission.yaml")
 SPACE: Final = "gangs"
 PODS: Final = f"/api/v1/namespaces/{SPACE}/pods"
+JOBS: Final = f"/apis/batch/v1/namespaces/{SPACE}/jobs"
 GPU: Final = "nvidia.com/gpu"
 TRAYS: Final = 16
 FIRST: Final = 50
@@ -90,8 +94,10 @@ class Lab:
             books = Reservations(client, "nvtopo", time.time)
             graph: Callable[[], Any] = lambda: self.aggregator.graph  # noqa: E731
             desk = Desk(graph, books, time.time, counted=counted.counted)
-            keeper = GangKeeper(GpuPods(client), counted, desk, client, term=lambda: 1, graph=graph)
-            threads = [threading.Thread(target=run, args=(stop,)) for run in (keeper.run, keeper.applier.run)]
+            mover = GangMover(Nodes(client), graph, time.time)
+            keeper = GangKeeper(GpuPods(client), counted, desk, client, term=lambda: 1, graph=graph, mover=mover)
+            loops = (keeper.run, keeper.applier.run, mover.run)
+            threads = [threading.Thread(target=run, args=(stop,)) for run in loops]
             for thread in threads:
                 thread.start()
             try:
@@ -107,18 +113,32 @@ class Lab:
             self.pod(name, number, f"{name}-{number}", pods, gpus, wishes)
 
     def pod(self, gang: str, number: int, name: str, size: int, gpus: int, wishes: str) -> None:  # noqa: PLR0913, PLR0917
-        index = {"batch.kubernetes.io/job-completion-index": str(number)}
+        template = self._template(gang, size, gpus, wishes)
+        template["metadata"]["name"] = name
+        template["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] = str(number)
+        self.api.create(PODS, template)
+
+    @staticmethod
+    def _template(gang: str, size: int, gpus: int, wishes: str) -> kube.Json:
         resources = {"requests": {GPU: str(gpus)}, "limits": {GPU: str(gpus)}}
-        metadata = {
-            "name": name,
-            "labels": {words.GANG: gang, words.SIZE: str(size), **index},
-            "annotations": {words.WISHES: wishes},
-        }
-        spec = {
-            "schedulingGates": [{"name": words.GATE}],
-            "containers": [{"name": "main", "image": "none", "resources": resources}],
-        }
-        self.api.create(PODS, {"metadata": metadata, "spec": spec})
+        labels, notes = {words.GANG: gang, words.SIZE: str(size)}, {words.WISHES: wishes}
+        containers = [{"name": "main", "image": "none", "resources": resources}]
+        spec = {"schedulingGates": [{"name": words.GATE}], "containers": containers}
+        return {"metadata": {"labels": labels, "annotations": notes}, "spec": spec}
+
+    def job(self, name: str, size: int, gpus: int, wishes: str = "required: nvlinkDomain") -> None:
+        """An Indexed Job."""
+        template = self._template(name, size, gpus, wishes)
+        template["spec"]["restartPolicy"] = "Never"
+        spec = {"completions": size, "parallelism": size, "completionMode": "Indexed", "template": template}
+        self.api.create(JOBS, {"metadata": {"name": name}, "spec": spec})
+
+    def ready(self, node: str, *, since: float | None = None) -> None:
+        """A node is Ready, or was not since so many seconds ago: its kubelet is not heard."""
+        condition = {"type": "Ready", "status": "True", "reason": "Lab"}
+        if since is not None:
+            condition |= {"status": "Unknown", "lastTransitionTime": rfc3339(time.time() - since)}
+        self.api.patch(f"/api/v1/nodes/{node}/status", {"status": {"conditions": [condition]}}, kind="merge")
 
     def pods(self, gang: str) -> list[kube.Json]:
         """In the order of their index."""
@@ -223,6 +243,69 @@ def test_a_pod_that_comes_for_one_that_is_gone_gets_its_gpus(lab: Lab) -> None:
         assert [pod["spec"]["nodeName"] for pod in after] == [pod["spec"]["nodeName"] for pod in before]
         assert after[2]["metadata"]["name"] == "again-2-b"
         lab.delete("again")
+        kube.wait_for(lambda: not lab.ledger(), what="the reservation released")
+
+
+def places(pods: list[kube.Json]) -> dict[int, tuple[str, str]]:
+    """Rank → node and GPUs, as the pods say."""
+    return {int(notes(pod)[words.RANK]): (pod["spec"]["nodeName"], notes(pod)[words.GPUS]) for pod in pods}
+
+
+def test_a_pod_whose_node_is_lost_goes_to_the_nearest_one_of_its_domain_and_the_others_stay(lab: Lab) -> None:
+    lab.job("moves", 3, 4)
+    with lab.keeper():
+        before = places(kube.wait_for(lambda: lab.bound("moves"), what="the gang bound", seconds=60))
+    lost = before[1][0]
+    lab.ready(lost, since=600)
+    old = next(pod["metadata"]["name"] for pod in lab.pods("moves") if pod["spec"]["nodeName"] == lost)
+    lab.api.request("DELETE", f"{PODS}/{old}")  # nothing ends it there: it stays, and the Job makes another one
+
+    def moved_to() -> str | None:
+        (held,) = lab.ledger().values()
+        return held.answer.ranks[1].node if held.answer.ranks[1].node != lost else None
+
+    try:
+        with lab.keeper(patches=0):  # it ends once the ledger is written
+            node = kube.wait_for(moved_to, what="another place", seconds=60)
+        trays = [machines.name(FIRST, at) for at in range(TRAYS)]
+        free = [tray for tray in trays if tray not in {where for where, _gpus in before.values()}]
+        assert node == min(free, key=lambda tray: abs(trays.index(tray) - trays.index(lost)))
+
+        def here() -> list[kube.Json] | None:
+            found = [pod for pod in lab.pods("moves") if pod["metadata"]["name"] != old]
+            return found if len(found) == 3 and all(pod["spec"].get("nodeName") for pod in found) else None
+
+        with lab.keeper():
+            after = places(kube.wait_for(here, what="the new pod bound", seconds=60))
+        assert after == before | {1: (node, before[1][1])}
+    finally:
+        lab.ready(lost)
+        lab.api.request("DELETE", f"{JOBS}/moves?propagationPolicy=Background")
+    with lab.keeper():
+        kube.wait_for(lambda: lab.delete("moves") or not lab.ledger(), what="the reservation released")
+
+
+def test_a_part_that_fits_nowhere_waits_and_says_why(lab: Lab) -> None:
+    with lab.keeper() as (keeper, _desk):
+        lab.gang("stays", TRAYS, 4)
+        before = kube.wait_for(lambda: lab.bound("stays"), what="the gang bound", seconds=60)
+        node = before[2]["spec"]["nodeName"]
+        lab.ready(node, since=600)
+        lab.api.delete(f"{PODS}/stays-2")
+        lab.pod("stays", 2, "stays-2-b", TRAYS, 4, "required: nvlinkDomain")
+
+        def said() -> str | None:
+            return notes(lab.pods("stays")[2]).get(words.STATUS)
+
+        found = kube.wait_for(said, what="why it waits")
+        assert found == (
+            f"node {node} is not Ready; no node of its nvlinkDomain has room for 4 GPUs in place of those of {node}"
+        )
+        lab.ready(node)
+        after = kube.wait_for(lambda: lab.bound("stays"), what="the new pod bound", seconds=60)
+        assert places(after) == places(before)
+        assert keeper.moved == 0
+        lab.delete("stays")
         kube.wait_for(lambda: not lab.ledger(), what="the reservation released")
 
 
