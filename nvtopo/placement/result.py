@@ -21,7 +21,8 @@ class Costs(Record, frozen=True, kw_only=True, omit_defaults=False):
 
     total: int
     bound: int
-    """No placement costs less: the same as ``total`` where this one is proven to be the cheapest."""
+    """No placement costs less: the same as ``total`` where this one is proven to be the cheapest. After a part of the
+    gang was moved, none that leaves the others where they are."""
     all_reduce: int
     """Of all of the gang; with a pipeline, of its stages one after the other."""
     stage_sends: int | None = None

@@ -281,8 +281,13 @@ def test_a_pod_whose_node_is_lost_goes_to_the_nearest_one_of_its_domain_and_the_
     finally:
         lab.ready(lost)
         lab.api.request("DELETE", f"{JOBS}/moves?propagationPolicy=Background")
+
+    def over() -> bool:
+        lab.delete("moves")
+        return not lab.ledger()
+
     with lab.keeper():
-        kube.wait_for(lambda: lab.delete("moves") or not lab.ledger(), what="the reservation released")
+        kube.wait_for(over, what="the reservation released")
 
 
 def test_a_part_that_fits_nowhere_waits_and_says_why(lab: Lab) -> None:
