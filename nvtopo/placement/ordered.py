@@ -13,7 +13,7 @@ from nvtopo.placement.fleet import FLEET, NODE, Host
 from nvtopo.placement.links import Link
 from nvtopo.placement.request import Request
 
-Place = tuple[tuple[bool, str], ...]
+TierPath = tuple[tuple[bool, str], ...]
 """Of a host or domain: from the outermost tier inward, whether it is known, and its ID or that of a closer domain."""
 
 
@@ -32,7 +32,7 @@ class Ordered(NamedTuple):
         return self.all_reduce + (self.stage_sends or 0) + (self.all_to_all or 0)
 
 
-def place_of(host: Host, levels: Sequence[str]) -> Place:
+def place_of(host: Host, levels: Sequence[str]) -> TierPath:
     """Where a host is. In a tier that nobody knows, it is in a domain with those that share a closer one."""
     found: list[tuple[bool, str]] = []
     nearest = host.name
@@ -45,7 +45,7 @@ def place_of(host: Host, levels: Sequence[str]) -> Place:
     return tuple(reversed(found))
 
 
-def meeting(places: Sequence[Place]) -> int:
+def meeting(places: Sequence[TierPath]) -> int:
     """The level at which all of them meet."""
     first, *others = places
     depth = len(first)
@@ -55,7 +55,7 @@ def meeting(places: Sequence[Place]) -> int:
     return depth - common
 
 
-def priced(links: Sequence[Link], request: Request, places: Sequence[Place]) -> Ordered:
+def priced(links: Sequence[Link], request: Request, places: Sequence[TierPath]) -> Ordered:
     """What it costs with its pods there, in the order of their ranks."""
     work = request.work
     level = meeting(places)
@@ -73,7 +73,7 @@ def priced(links: Sequence[Link], request: Request, places: Sequence[Place]) -> 
     return Ordered(level, work.weights.all_reduce * reduces, work.weights.stage_sends * sends, experts)
 
 
-def ring(links: Sequence[Link], request: Request, places: Sequence[Place]) -> int:
+def ring(links: Sequence[Link], request: Request, places: Sequence[TierPath]) -> int:
     """The time of one all-reduce over all of the gang."""
     nodes = tuple(dict.fromkeys(places))
     meetings = [meeting(two) for two in pairwise(nodes)]

@@ -15,7 +15,7 @@ from nvtopo.cluster.claims import TIERS
 from nvtopo.placement import algorithms, allot, links, ordered
 from nvtopo.placement.fleet import FLEET, NODE, Host
 from nvtopo.placement.links import Link
-from nvtopo.placement.ordered import Place
+from nvtopo.placement.ordered import TierPath
 from nvtopo.placement.request import Request
 from nvtopo.placement.result import AllReduceTimes, Assignment, Costs, NoFit, Rank
 
@@ -117,7 +117,7 @@ class _Search:
         self._refusals.clear()
         staying = self._known()
         domains = {place[:length] for place in staying.values() for length in range(len(place) + 1)} or {()}
-        prices: dict[Place, tuple[int, int] | str] = {}
+        prices: dict[TierPath, tuple[int, int] | str] = {}
         old = self._numbers.get(part[0].node)
         near = self._near(part, old)
         best: tuple[tuple[int, ...], int, list[tuple[int, ...]]] | None = None
@@ -144,7 +144,7 @@ class _Search:
         chosen = (replace(rank, node=name, gpus=gpus) for rank, gpus in zip(part, best[2], strict=True))
         return _Choice(best[0], tuple(chosen))
 
-    def _known(self) -> dict[int, Place]:
+    def _known(self) -> dict[int, TierPath]:
         """Rank → where it is, of those that are somewhere known."""
         return {
             number: self._places[self._numbers[rank.node]]
@@ -159,7 +159,7 @@ class _Search:
         known = sorted(self._known(), key=lambda number: abs(number - part[0].rank))
         return self._numbers[self._ranks[known[0]].node] if known else None
 
-    def _price(self, part: tuple[Rank, ...], place: Place, staying: Mapping[int, Place]) -> tuple[int, int] | str:
+    def _price(self, part: tuple[Rank, ...], place: TierPath, staying: Mapping[int, TierPath]) -> tuple[int, int] | str:
         """Whether it is outside the preferred level, and the cost; or why the part may not be there."""
         request, levels = self._request, self._levels
         both = {**staying, **{rank.rank: place for rank in part}}
@@ -179,7 +179,7 @@ class _Search:
         outside = request.preferred is not None and cost.level > levels.index(request.preferred)
         return int(outside), cost.total
 
-    def _keeps_slices(self, part: tuple[Rank, ...], place: Place, staying: Mapping[int, Place]) -> bool:
+    def _keeps_slices(self, part: tuple[Rank, ...], place: TierPath, staying: Mapping[int, TierPath]) -> bool:
         """Whether those of each slice that stay are in the domain where the others of it go."""
         wanted = self._request.slice
         if wanted is None:
@@ -222,12 +222,12 @@ class _Search:
             ranks=tuple(self._ranks[number] for number in sorted(self._ranks)),
         )
 
-    def _times(self, known: Mapping[int, Place], used: tuple[int, ...]) -> AllReduceTimes | None:
+    def _times(self, known: Mapping[int, TierPath], used: tuple[int, ...]) -> AllReduceTimes | None:
         request, table = self._request, self._links
         if request.pipeline > 1:
             return None
         up = algorithms.island_level(table)
-        islands: Counter[Place] = Counter()
+        islands: Counter[TierPath] = Counter()
         for number, place in known.items():
             islands[place[: len(place) - up]] += len(self._ranks[number].gpus)
         found = algorithms.times(table, used, request.message_bytes, islands.values())
