@@ -83,13 +83,13 @@ def _patterns(reads: str) -> tuple[re.Pattern[str], ...]:
     """The files that such words name, what is below a folder, and the folders that list a ``*``; a device is a link."""
     found = []
     for part in _parts(reads):
-        path = re.escape(part).replace(r"\*", "[^/]+")
+        path = re.escape(part).replace(r"\*", "[^/]*")
         is_device = part.endswith("/*") or part in _DEVICES.values()
         found.append(re.compile(path if is_device else f"{path}(/.*)?"))
         steps = part.split("/")
         for end, step in enumerate(steps):
             if "*" in step:
-                above = "/".join(map(re.escape, steps[:end])).replace(r"\*", "[^/]+")
+                above = "/".join(map(re.escape, steps[:end])).replace(r"\*", "[^/]*")
                 found.append(re.compile(above))
     return tuple(found)
 

@@ -95,6 +95,26 @@ def _adds_up(machine: Machine, facts: MemoryFacts) -> Iterator[CheckResult]:
         )
 
 
+def _refused(machine: Machine) -> Iterator[CheckResult]:
+    """A pod without memory left gets ENOMEM when it registers memory with a NIC or pins it for a GPU, or is ended."""
+    if machine.node.kubelet is None or not machine.node.gpus:
+        return
+    facts = machine.snapshot.memory if machine.snapshot is not None else None
+    if facts is None or facts.pods is None:
+        yield Unknown(NODE, "which pods hold devices, or their cgroups, is not shown")
+        return
+    for pod in facts.pods:
+        subject = f"pod {pod.uid}"
+        if pod.refused is None:
+            yield Unknown(subject, "whether it was refused memory at its limit is not shown")
+        elif pod.refused:
+            limit = f"its limit of {pod.limit_bytes} bytes" if pod.limit_bytes is not None else "a limit"
+            times = "once" if pod.refused == 1 else f"{pod.refused} times"
+            yield Found(subject, f"holds {', '.join(pod.resources)}, and was refused memory {times} at {limit}")
+        else:
+            yield Fits()
+
+
 CHECKS: Final[tuple[NodeCheck, ...]] = (
     NodeCheck(
         Check(
@@ -131,5 +151,18 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
         "the kubelet's command line and configuration",
         "the command line or a file that it names can't be read, or an amount is in per cent",
         of_fact(_facts, _adds_up),
+    ),
+    NodeCheck(
+        Check(
+            "pod-memory-refused",
+            "warning",
+            "runtime",
+            "no pod with devices that was refused memory at its limit",
+            "Raise the pod's memory limit: what CUDA, NCCL and RDMA pin counts there, and can't be reclaimed.",
+        ),
+        "/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint, /sys/fs/cgroup/kubepods*/*/memory.{max,events}, "
+        "/sys/fs/cgroup/kubepods*/*/*/memory.{max,events}",
+        "the kubelet's checkpoint of devices or the pods' cgroups (v2) can't be read",
+        _refused,
     ),
 )

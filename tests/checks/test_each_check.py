@@ -29,6 +29,7 @@ from nvtopo.model.records.facts import (
     NumaMemory,
     NvLinkErrors,
     PciDevice,
+    PodMemory,
     QosFacts,
     RdmaDevice,
     RdmaPort,
@@ -196,6 +197,27 @@ def flow_control(*names: str, **facts: Any) -> Mutation:
 
 def iopath(**facts: Any) -> Mutation:
     return lambda snapshot: replace(snapshot, iopath=IoPathFacts(**facts))
+
+
+def pods(*refused: int | None) -> Mutation:
+    """Pods with a GPU, and how often each was refused memory."""
+    made = tuple(
+        PodMemory(uid=f"pod-{index}", resources=("nvidia.com/gpu",), limit_bytes=1 << 30, refused=count)
+        for index, count in enumerate(refused)
+    )
+    return lambda snapshot: replace(snapshot, memory=MemoryFacts(pods=made))
+
+
+def overlay(mtu_bytes: int, route: str | None = "enp42s0f0np0", name: str = "flannel.1", **facts: Any) -> Mutation:
+    """A tunnel of the pod network on the device of the default route, whose MTU is 9000."""
+
+    def mutate(snapshot: Snapshot) -> Snapshot:
+        assert snapshot.net is not None
+        made = NetDevice(name=name, index=98, mtu_bytes=mtu_bytes, **({"kind": "vxlan"} | facts))
+        devices = (*snapshot.net.devices, made)
+        return replace(snapshot, net=replace(snapshot.net, devices=devices, default_route=route))
+
+    return mutate
 
 
 def mounted(netdev: str | None) -> Mutation:
@@ -638,6 +660,8 @@ ROWS: Final[dict[str, Row]] = {
     "network-mtu-large": Row(
         mtu(1500, "mlx5_0"), mtu(None, "mlx5_0"), "jobs/macvlan", labels=(_with_networks("8"),) * 3
     ),
+    "overlay-mtu-large": Row(overlay(9000), overlay(8950, None), "flannel.1", overlay(8950)),
+    "pod-memory-refused": Row(pods(0, 3), pods(0, None), "pod pod-1", pods(0, 0)),
     "numa-memory-missing": Row(numa_memory(1, 0), numa_memory(1, None), "NUMA node 1"),
     "numa-memory-reserved": Row(
         memory(1 << 39, 0),
@@ -705,3 +729,25 @@ def test_only_the_static_cpu_manager_keeps_pods_from_reserved_cpus(policy: str) 
     found = report(kubelet(cpu_manager_policy=policy, reserved_cpus="" if policy == "static" else None))
     expected = {"static": "passed", "none": "not-applicable"}[policy]
     assert {found.checks[name] for name in ("gpu-cpus-reserved", "reserved-cpus-isolated")} == {expected}
+
+
+_VXLAN: Final = {"kind": "vxlan", "lower": ("enp84s0np0",)}
+
+
+@pytest.mark.parametrize(
+    ("name", "mtu_bytes", "facts", "outcome"),
+    [
+        ("tunl0", 8980, {"kind": ""}, "passed"),
+        ("tunl0", 9000, {"kind": ""}, "failed"),
+        ("tunl0", 9000, {"kind": "", "operstate": "down"}, "not-applicable"),
+        ("flannel-v6.1", 8950, {}, "unknown"),
+        ("vxlan.calico", 8950, {}, "passed"),
+        ("wireguard.cali", 8941, {"kind": "wireguard"}, "failed"),
+        ("cilium_vxlan", 9000, {}, "unknown"),
+        ("genev_sys_6081", 65000, {"kind": "geneve"}, "unknown"),
+        ("vx7", 9000, _VXLAN, "failed"),
+        ("vx7", 8950, _VXLAN, "passed"),
+    ],
+)
+def test_tunnels_need_room_for_their_headers(name: str, mtu_bytes: int, facts: dict[str, Any], outcome: str) -> None:
+    assert report(overlay(mtu_bytes, name=name, **facts)).checks["overlay-mtu-large"] == outcome

@@ -41,7 +41,7 @@ from nvtopo.placement import deployment
 from nvtopo.placement.document import links_in, parse
 from nvtopo.sources.capture import parse_capture
 from nvtopo.sources.foreign import bundle, measurements
-from nvtopo.sources.kubelet import grpc, hints, memory, pod_resources, policies
+from nvtopo.sources.kubelet import grpc, hints, memory, pod_memory, pod_resources, policies
 from nvtopo.sources.linux import cdi
 from nvtopo.sources.nvml import answer, counters
 from nvtopo.sources.nvml.events_policy import EventsPolicy, Pace
@@ -176,6 +176,7 @@ def _policies(body: bytes) -> None:
     policies._checkpoint(reader, "/x")
     policies._configured(reader.text("/x") or "")
     memory._nodes(reader, "/x")
+    pod_memory.read(reader, "/x")
     configured = memory._parsed(reader, reader.text("/x") or "")
     if configured is not None:
         memory._reserved(configured)

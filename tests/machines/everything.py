@@ -1,5 +1,6 @@
 """A machine that shows all that a check can read: what ``fixtures/hosts/h100-sxm-8gpu-8cx7`` has, and the rest."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -32,10 +33,22 @@ _HOST: Final = """
 /proc/2001/cmdline =x {command}
 /var/lib/kubelet/config.yaml = cpuManagerPolicy: static\\ntopologyManagerPolicy: restricted\\n{reserved}
 /var/lib/kubelet/cpu_manager_state = {{"policyName": "static", "defaultCpuSet": "0-223"}}
+/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint = {checkpoint}
+{pod}/memory.max = max
+{pod}/memory.events = low 0\\nhigh 0\\nmax 0\\noom 0\\noom_kill 0
+/sys/class/net/flannel.1 -> ../../devices/virtual/net/flannel.1
+{tunnel}/ifindex = 90
+{tunnel}/mtu = 8950
+{tunnel}/operstate = unknown
+{tunnel}/uevent = DEVTYPE=vxlan
 /etc/cufile.json = {{}}
 /dev/gdrdrv =
-/proc/net/route = {columns}\\n{storage} 0000010A 00000000 0001 0 0 0 0000FFFF 0 0 0
+/proc/net/route = {columns}\\n{storage} 0000010A 00000000 0001 0 0 0 0000FFFF 0 0 0{default}
 """
+_POD: Final = "725ed1ac-7daa-45c3-87bb-ad7ae492482c"
+_CHECKPOINT: Final = json.dumps(
+    {"Data": {"PodDeviceEntries": [{"PodUID": _POD, "ResourceName": "nvidia.com/gpu"}]}, "Checksum": 1}
+)
 _COMMAND: Final = b"/usr/bin/kubelet\0--config=/var/lib/kubelet/config.yaml\0"
 _REPLACED: Final = ("/sys/devices/system/cpu/isolated ", "/proc/1/mounts ", "/proc/net/route ", "/proc/modules ")
 
@@ -55,6 +68,10 @@ def _lines(recorded: str) -> Iterator[str]:
         _HOST.format(
             command=_COMMAND.hex(),
             storage=storage,
+            tunnel="/sys/devices/virtual/net/flannel.1",
+            checkpoint=_CHECKPOINT,
+            pod=f"/sys/fs/cgroup/kubepods.slice/kubepods-pod{_POD.replace('-', '_')}.slice",
+            default=f"\\n{storage} 00000000 0100000A 0003 0 0 0 00000000 0 0 0",
             reserved="reservedSystemCPUs: 0-1,56-57",
             columns="Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT",
         )

@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.synthesize.pod_resources import allocatable
 from nvtopo.model.formats import quantity
-from nvtopo.model.records.facts import DeviceHint, DeviceHints, MemoryFacts, NumaMemory
+from nvtopo.model.records.facts import DeviceHint, DeviceHints, MemoryFacts, NumaMemory, PodMemory
 from nvtopo.sources.kubelet import hints, memory
 from nvtopo.sources.kubelet.pod_resources import SOCKET
 from nvtopo.sources.machine import Machine, NoNvml, Reading
@@ -195,3 +195,41 @@ def test_a_kubelet_that_does_not_answer_is_a_problem(machine: Machine, tmp_path:
 
 def test_without_a_kubelet_there_is_nothing(machine: Machine) -> None:
     assert hints.read(machine) == Reading(None)
+
+
+_GPU_POD: Final = "725ed1ac-7daa"
+_OTHER_POD: Final = "b7e5fc9f-a410"
+_GONE: Final = "0000aaaa-0000"
+_ENTRIES: Final = [
+    {"PodUID": _GPU_POD, "ContainerName": "a", "ResourceName": "nvidia.com/gpu", "DeviceIDs": {"0": ["GPU-1"]}},
+    {"PodUID": _GPU_POD, "ContainerName": "a", "ResourceName": "rdma/hca", "DeviceIDs": {"-1": ["x"]}},
+    {"PodUID": _GONE, "ContainerName": "a", "ResourceName": "nvidia.com/gpu", "DeviceIDs": {"0": ["GPU-2"]}},
+]
+
+
+def _pods(root: Path, entries: Any) -> tuple[PodMemory, ...] | None:
+    cgroups = root / "sys/fs/cgroup"
+    file = root / "var/lib/kubelet/device-plugins/kubelet_internal_checkpoint"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"Data": {"PodDeviceEntries": entries}, "Checksum": 1}), encoding="utf-8")
+    for name, limit, refused in (
+        (f"kubepods-pod{_GPU_POD.replace('-', '_')}.slice", "1073741824", 2),
+        (f"kubepods-burstable.slice/kubepods-burstable-pod{_OTHER_POD.replace('-', '_')}.slice", "max", 7),
+    ):
+        pod = cgroups / "kubepods.slice" / name
+        pod.mkdir(parents=True)
+        (pod / "memory.max").write_text(f"{limit}\n", encoding="utf-8")
+        (pod / "memory.events").write_text(f"low 0\nmax 9\noom {refused}\noom_kill 1\n", encoding="utf-8")
+    (cgroups / "cgroup.controllers").write_text("memory\n", encoding="utf-8")
+    facts = memory.read(Machine(root=SysfsRoot(str(root)), nvml=NoNvml())).facts
+    return facts.pods if isinstance(facts, MemoryFacts) else None
+
+
+def test_pods_with_devices_are_those_of_the_checkpoint_that_have_a_cgroup(tmp_path: Path) -> None:
+    pod = PodMemory(uid=_GPU_POD, resources=("nvidia.com/gpu", "rdma/hca"), limit_bytes=GI, refused=2)
+    assert _pods(tmp_path, _ENTRIES) == (pod,)
+
+
+@pytest.mark.parametrize(("entries", "pods"), [(None, ()), ([], ()), ("x", None), ([{"PodUID": 7}], None)])
+def test_a_checkpoint_without_pods_is_not_one_that_can_t_be_read(tmp_path: Path, entries: Any, pods: Any) -> None:
+    assert _pods(tmp_path, entries) == pods

@@ -1,4 +1,4 @@
-"""The memory manager: what its checkpoint has on each NUMA node, and what its configuration must add up to.
+"""The memory manager: what its checkpoint has on each NUMA node, and what its configuration must add up to; and pods.
 
 Under the policy ``Static`` the kubelet refuses to start unless ``reservedMemory`` adds up to ``kubeReserved`` +
 ``systemReserved`` + ``evictionHard`` (k8s.io/kubernetes/pkg/kubelet/cm/memorymanager, ``validateReservedMemory``). What
@@ -16,7 +16,7 @@ from nvtopo.errors import ParseError
 from nvtopo.model.formats import limits, quantity
 from nvtopo.model.records.facts import MemoryFacts, NumaMemory
 from nvtopo.model.records.record import Bytes
-from nvtopo.sources.kubelet import command_line, policies
+from nvtopo.sources.kubelet import command_line, pod_memory, policies
 from nvtopo.sources.machine import Machine, Reading
 from nvtopo.sources.sysfs import SysfsReader
 from nvtopo.wire import yaml
@@ -71,7 +71,7 @@ _CONFIGURATION: Final = Json(_Configuration, _EXPECTED)
 
 
 def read(machine: Machine) -> Reading:
-    """``memory_manager_state`` and the kubelet's configuration; None if nothing of the memory manager is there."""
+    """``memory_manager_state``, the kubelet's configuration, and pods with devices; None if nothing of it is there."""
     reader = SysfsReader(machine.root, NAME)
     given = command_line.flags(machine.root)
     home = (given or {}).get("root-dir") or policies.HOME
@@ -81,6 +81,7 @@ def read(machine: Machine) -> Reading:
         nodes=_nodes(reader, f"{home}/{_CHECKPOINT_FILE}"),
         reserved_bytes=None if configured is None else _reserved(configured),
         due_bytes=None if configured is None else _due(configured),
+        pods=pod_memory.read(reader, home),
     )
     return Reading(None if facts == MemoryFacts() else facts, tuple(reader.problems))
 

@@ -47,7 +47,7 @@ def measured(containers: Iterable[GpuContainer], reader: SysfsReader) -> Iterato
     if not wanted:
         return
     started = _started(reader, wanted)
-    pods = _pods(reader) if any(started.values()) else {}
+    pods = by_uid(reader) if any(started.values()) else {}
     for name, container in wanted.items():
         for uid, id_ in started.get(name, ()):
             for path in _own(reader, pods.get(uid), id_):
@@ -71,7 +71,7 @@ def _started(reader: SysfsReader, wanted: Iterable[_Name]) -> dict[_Name, list[_
     return found
 
 
-def _pods(reader: SysfsReader) -> dict[str, str]:
+def by_uid(reader: SysfsReader) -> dict[str, str]:
     """Pod UID → its cgroup. Guaranteed pods are directly in ``kubepods``, others in their QoS class."""
     if not reader.names(_CGROUP) or reader.text(f"{_CGROUP}/cgroup.controllers") is None:
         reader.problem(_CGROUP, "expected cgroup v2: memory.numa_stat and cpuset.cpus.effective are its files")

@@ -2,7 +2,7 @@
 
 from nvtopo.model.records.facts.host import HostFacts, KubeletFacts, NumaFacts, NumaNode
 from nvtopo.model.records.facts.iopath import IoPathFacts, NetworkMount, NicInterrupts
-from nvtopo.model.records.facts.kubelet import DeviceHint, DeviceHints, MemoryFacts, NumaMemory
+from nvtopo.model.records.facts.kubelet import DeviceHint, DeviceHints, MemoryFacts, NumaMemory, PodMemory
 from nvtopo.model.records.facts.network import (
     GidEntry,
     LldpFacts,
@@ -60,6 +60,7 @@ __all__ = [
     "PciDevice",
     "PciFacts",
     "PcieLink",
+    "PodMemory",
     "QosFacts",
     "RdmaDevice",
     "RdmaFacts",

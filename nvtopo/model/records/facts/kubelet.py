@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from nvtopo.model.formats import limits
-from nvtopo.model.records.record import Bytes, Index, Name, Record, ShortWord
+from nvtopo.model.records.record import Bytes, Count, Index, Name, Record, ShortWord
 
 
 class NumaMemory(Record, frozen=True, kw_only=True):
@@ -19,8 +19,20 @@ class NumaMemory(Record, frozen=True, kw_only=True):
     """``allocatable``: for guaranteed pods."""
 
 
+class PodMemory(Record, frozen=True, kw_only=True):
+    """A pod that holds devices of device plugins."""
+
+    uid: Name
+    resources: Annotated[tuple[Name, ...], Meta(max_length=limits.MOST_ATTRIBUTES)] = ()
+    """``nvidia.com/gpu``, ``rdma/hca``."""
+    limit_bytes: Bytes | None = None
+    """``memory.max`` of its cgroup; absent without a limit."""
+    refused: Count | None = None
+    """How often it was refused memory at a limit, its containers included: ``oom`` in ``memory.events``."""
+
+
 class MemoryFacts(Record, frozen=True, kw_only=True):
-    """The memory manager. Absent what can't be read."""
+    """The memory manager, and pods with devices. Absent what can't be read."""
 
     nodes: Annotated[tuple[NumaMemory, ...], Meta(max_length=limits.MOST_NUMA_NODES)] = ()
     """As the checkpoint has them, by index; empty without a checkpoint of the policy ``Static``."""
@@ -28,6 +40,8 @@ class MemoryFacts(Record, frozen=True, kw_only=True):
     """NUMA node → memory that ``reservedMemory`` asks to reserve on it."""
     due_bytes: Bytes | None = None
     """``kubeReserved`` + ``systemReserved`` + ``evictionHard`` of memory: what ``reservedMemory`` must add up to."""
+    pods: Annotated[tuple[PodMemory, ...], Meta(max_length=1024)] | None = None
+    """By UID; absent if the kubelet's checkpoint or the cgroups can't be read."""
 
 
 class DeviceHint(Record, frozen=True, kw_only=True):
