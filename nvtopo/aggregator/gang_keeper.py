@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Final, Protocol
 
+from nvtopo.aggregator.claim_refusals import GangChange, writing
 from nvtopo.aggregator.counted_pods import CountedPods
 from nvtopo.aggregator.desk import Desk, Placed
 from nvtopo.aggregator.fleets import AskedFor
@@ -20,11 +21,8 @@ from nvtopo.errors import ApiError, ReadError, UsageError
 from nvtopo.kube import claim_changes, pod_changes, resource_claims
 from nvtopo.kube.applier import Applier
 from nvtopo.kube.apply_queue import Limits
-from nvtopo.kube.claim_changes import ClaimChange
 from nvtopo.kube.client import Client
 from nvtopo.kube.following import Listed
-from nvtopo.kube.pod_changes import PodChange
-from nvtopo.kube.refusal import each_alone
 from nvtopo.kube.resource_claims import ClaimEvent
 from nvtopo.placement.devices import Moved
 from nvtopo.placement.gang_moves import ALL_STAY
@@ -33,9 +31,11 @@ from nvtopo.placement.gang_steps import (
     ClaimFigures,
     ClaimStep,
     Figures,
+    LeaveClaim,
     Lift,
     MakeClaim,
     Plan,
+    Refusal,
     Result,
     Say,
     Step,
@@ -93,8 +93,7 @@ class GangKeeper:
         self._generation = -1
         self._failing = False
         self._happened, self._over = False, False
-        self._client = client
-        self.applier: Applier[PodChange | ClaimChange] = Applier("gangs", each_alone(self._send), term, limits=limits)
+        self.applier: Applier[GangChange] = Applier("gangs", writing(client, self._refuse), term, limits=limits)
         if claimer is not None:
             claimer.devices.heard, claimer.devices.offered = self._hear, self._stir
         if mover is not None:
@@ -163,8 +162,7 @@ class GangKeeper:
                     self._gangs.fold(event)
                     if freed:
                         self._gangs.stir(self._clock())
-                    self._happened = True
-                    self._changed.notify_all()
+                    self._wake()
                 if isinstance(event, PodGone):
                     self.applier.forget(pod_changes.path_of(event.namespace, event.name))
                 elif isinstance(event, PodsListed):
@@ -189,16 +187,19 @@ class GangKeeper:
                 self._gangs.stir_held(None if isinstance(event, Listed) else event.value)
             if moved.freed:
                 self._gangs.stir(self._clock())
-            self._happened = True
-            self._changed.notify_all()
-        for key in gone:
-            self.applier.forget(resource_claims.path(*key))
+            for key in gone:  # before the keeper wants it anew
+                self.applier.forget(resource_claims.path(*key))
+            self._wake()
+
+    def _wake(self) -> None:
+        """With the lock held."""
+        self._happened = True
+        self._changed.notify_all()
 
     def _stir(self) -> None:
         with self._changed:
             self._gangs.stir(self._clock())
-            self._happened = True
-            self._changed.notify_all()
+            self._wake()
 
     def _look_again(self) -> None:
         with self._changed:
@@ -272,14 +273,15 @@ class GangKeeper:
         return self._desk.placing(one.key.id, asked.content, asked.parsed, lasting=True, pods=pods)
 
     def _write(self, step: Step, term: int) -> None:
-        if isinstance(step, ClaimStep):
+        if isinstance(step, LeaveClaim):
+            self.applier.forget(resource_claims.path(step.namespace, step.name))
+        elif isinstance(step, ClaimStep):
             self._write_claim(step, term)
-            return
-        path = pod_changes.path_of(step.pod.namespace, step.pod.name)
-        nics = ""
-        if isinstance(step, Lift) and step.rank is not None:
-            nics = ",".join(nics_near_to(step.rank, self._graph()))
-        self.applier.want(path, pod_changes.change(step, nics), term)
+        else:
+            path = pod_changes.path_of(step.pod.namespace, step.pod.name)
+            rank = step.rank if isinstance(step, Lift) else None
+            nics = "" if rank is None else ",".join(nics_near_to(rank, self._graph()))
+            self.applier.want(path, pod_changes.change(step, nics), term)
 
     def _write_claim(self, step: ClaimStep, term: int) -> None:
         if self._claimer is None:
@@ -293,8 +295,7 @@ class GangKeeper:
             if isinstance(step, MakeClaim):
                 self._write(Say(step.pod, str(error)), term)
 
-    def _send(self, path: str, wanted: PodChange | ClaimChange) -> None:
-        if isinstance(wanted, PodChange):
-            pod_changes.write(self._client, path, wanted)
-        else:
-            claim_changes.write(self._client, path, wanted)
+    def _refuse(self, refusal: Refusal) -> None:
+        with self._changed:
+            self._gangs.refuse(refusal)
+            self._wake()

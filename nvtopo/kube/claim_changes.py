@@ -25,6 +25,8 @@ _API_VERSION: Final = "resource.k8s.io/v1"
 _KIND: Final = "ResourceClaim"
 _APPLY: Final = "application/apply-patch+yaml"
 _UUID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_TRIES: Final = 3
+_CONFLICT: Final = 409
 _INVALID: Final = 422
 
 
@@ -33,6 +35,8 @@ class ClaimChange(NamedTuple):
 
     method: str
     document: bytes
+    made_for: tuple[str, str] | None = None
+    """Namespace and UID of the pod, of a claim that is to be made."""
 
 
 def path_of(step: ClaimStep) -> str:
@@ -50,7 +54,8 @@ def change(step: ClaimStep, uuids: Sequence[str], now: str) -> ClaimChange:
     """
     match step:
         case MakeClaim():
-            return ClaimChange("POST", msgspec.json.encode(document(step, uuids)))
+            pod = step.pod
+            return ClaimChange("POST", msgspec.json.encode(document(step, uuids)), (pod.namespace, pod.uid))
         case OpenClaim(claim):
             return _says(claim, resource_claims.READY, "GangWhole", "all pods of the gang have their GPUs", now)
         case FreeClaim(claim):
@@ -143,22 +148,33 @@ def write(client: Client, path: str, wanted: ClaimChange) -> None:
 
 
 def _create(client: Client, collection: str, content: bytes) -> None:
-    try:
-        client.create(collection, content)
-    except Conflict as error:
-        _same(client, collection, content, error)
-
-
-def _same(client: Client, collection: str, content: bytes, error: Conflict) -> None:
-    """A claim of that name is there: it is as wanted if it was made for the same pod.
+    """Make it, again if nothing stands in the way: a quota that is being counted answers 409 too.
 
     Raises:
-        ApiError: it was not, and stands in the way of this claim alone; or it can't be read.
+        Conflict: one is in the way that is being deleted, or that comes and goes.
+        ApiError: one is in the way that stays, and was made for no such pod; or the API server does not take it.
     """
-    wanted = resource_claims.read(content).value
-    with contextlib.suppress(NotFound):  # gone since: it is made again in a while
-        there = resource_claims.read(client.get(resource_claims.path(*wanted.key))).value
-        if there.pod == wanted.pod:
+    for left in range(_TRIES, 0, -1):
+        try:
+            client.create(collection, content)
+        except Conflict:
+            if _is_there(client, collection, content):
+                return
+            if left == 1:
+                raise
+        else:
             return
-        raise ApiError(f"{collection}: {wanted.name} is there, and was made for no pod of the gang", status=_INVALID)
-    raise error
+
+
+def _is_there(client: Client, collection: str, content: bytes) -> bool:
+    """Whether a claim of that name is there: it is as wanted if it was made for the same pod."""
+    wanted = resource_claims.read(content).value
+    try:
+        there = resource_claims.read(client.get(resource_claims.path(*wanted.key))).value
+    except NotFound:
+        return False
+    if there.pod == wanted.pod:
+        return True
+    if there.leaving:
+        raise Conflict(f"{collection}: {wanted.name} of another pod is being deleted", status=_CONFLICT)
+    raise ApiError(f"{collection}: {wanted.name} is there, and was made for no pod of the gang", status=_INVALID)

@@ -15,26 +15,59 @@ from typing import Final, NamedTuple
 
 from nvtopo.placement.device_claims import DeviceClaim, OwnClaims
 from nvtopo.placement.gang import Key
-from nvtopo.placement.gang_steps import ClaimStep, DropClaim, FreeClaim, Lift, MakeClaim, OpenClaim, Say, places
+from nvtopo.placement.gang_steps import (
+    ClaimStep,
+    DropClaim,
+    FreeClaim,
+    LeaveClaim,
+    Lift,
+    MakeClaim,
+    OpenClaim,
+    Refusal,
+    Say,
+    places,
+)
 from nvtopo.placement.pods import TEMPLATE, GpuPod, in_order
 from nvtopo.placement.result import Assignment, Rank
 
 BARRIER_SECONDS: Final = 120.0
 """From the last claim of a gang that was made, until all are given back if not all of them have their GPUs."""
+_LATE: Final = "not all of its pods got their GPUs in time, so they are given back"
+HOLD_SECONDS: Final = 600.0
+"""From the placing of a gang, until its GPUs are given back if none of its pods may be bound by then. Its claims and
+pods are its owner's, who may delete and edit them as often as they like."""
 _LONGEST_NAME: Final = 200
 _DIGITS: Final = 16
 Holder = Callable[[str, int], tuple[str, str] | None]
 """Node and GPU → namespace and name of the claim that holds it."""
 
 
+class Granted(NamedTuple):
+    """Where a gang has its place."""
+
+    answer: Assignment
+    since: float = inf
+    """When it was found to have it."""
+    refused: Refusal | None = None
+    """A claim that the API server does not take."""
+
+
 class Round(NamedTuple):
     """What is to be done for a gang that has its place."""
 
-    steps: tuple[Lift | ClaimStep, ...]
+    steps: tuple[Lift | ClaimStep | LeaveClaim, ...]
     lost: str = ""
     """Why it can't be bound where it is, and is to be placed anew; empty if it can."""
+    refused: bool = False
+    """Whether that is for a claim that is refused, as another one would be."""
+    late: bool = False
+    """Whether that is for the time it took."""
     until: float = inf
     """When it is looked at again, if nothing happens."""
+    opened: bool = False
+    """Whether its pods may be bound."""
+    held: bool = False
+    """Whether the barrier holds it."""
 
 
 class _Wanted(NamedTuple):
@@ -42,6 +75,8 @@ class _Wanted(NamedTuple):
 
     pod: GpuPod
     rank: Rank
+    name: str
+    """Of its claim."""
     claim: DeviceClaim | None
 
     @property
@@ -63,35 +98,36 @@ class GangClaims:
         """Why none is made now; empty if they are."""
 
     def round(
-        self,
-        key: Key,
-        pods: Collection[GpuPod],
-        answer: Assignment,
-        now: float,
-        *,
-        away: Collection[str] = frozenset(),
+        self, key: Key, pods: Collection[GpuPod], place: Granted, now: float, *, away: Collection[str] = frozenset()
     ) -> Round:
         """The next steps of a gang whose GPUs are reserved; none for the pods ``away``, by UID: they have no place."""
+        answer = place.answer
         wanted: list[_Wanted] = []
         steps: list[Lift | ClaimStep] = []
         for pod, rank in places(key, pods, answer):
             if pod.claim and pod.uid not in away:
                 name = claim_name(pod, key.id, rank)
                 mine = self.own.of(pod)
-                wanted.append(_Wanted(pod, rank, next((one for one in mine if one.name == name), None)))
+                wanted.append(_Wanted(pod, rank, name, next((one for one in mine if one.name == name), None)))
                 steps += [step for one in mine if one.name != name for step in given_back(one)]
         clean = not steps
-        opened = _is_opened(key, pods, wanted)
-        whole = len(wanted) == len(answer.ranks) and all(one.given for one in wanted)
-        if not (opened or whole) and (lost := self._lost(wanted, now)):
-            return Round((), lost)
         claims = [one.claim for one in wanted if one.claim is not None]
-        barrier = claims[0].barrier if claims else bool(wanted) and self._barrier(answer)
+        barrier = claims[0].barrier if claims else self._barrier(answer)
+        whole = len(wanted) == len(answer.ranks) and all(one.given for one in wanted)
+        opened = whole or self._is_opened(key, pods, claims)
+        until = inf if opened else _until(wanted, place.since, barrier=barrier)
+        if not opened:
+            rival, refused = self._rival(wanted), _without(wanted, place.refused)
+            late = _LATE if until <= now else ""
+            if lost := rival or refused or late:
+                left = (LeaveClaim(one.pod.namespace, one.name) for one in wanted if one.claim is None)
+                return Round((*left,), lost, refused=lost == refused, late=lost == late)
         for one in wanted if clean else ():
-            steps += _next(key, one, barrier=barrier)
-        if opened or whole:
+            steps += _next(key, one, barrier=barrier, all_there=opened or len(claims) == len(wanted))
+        if opened:
             steps += [OpenClaim(one.claim) for one in wanted if one.given and one.claim and _is_held(one.claim)]
-        return Round(tuple(steps), until=inf if opened or whole else _until(wanted))
+        held = not opened and any(one.barrier for one in claims)
+        return Round(tuple(steps), until=until, opened=opened, held=held)
 
     def clearing(self, pods: Collection[GpuPod]) -> tuple[ClaimStep | Say, ...] | None:
         """What is to be done with claims of pods that have no place; None if there is none."""
@@ -113,7 +149,17 @@ class GangClaims:
                 return f"{said}: delete the template {TEMPLATE}{pod.claimed}, and these pods"
         return self.unready
 
-    def _lost(self, wanted: list[_Wanted], now: float) -> str:
+    def _is_opened(self, key: Key, pods: Collection[GpuPod], claims: list[DeviceClaim]) -> bool:
+        """Whether some of it runs, ran or may run; without a barrier, a pod that has its claim and no gate may."""
+        for pod in pods:
+            if pod.reservation == key.id and (pod.node or pod.ended):
+                return True
+            if not pod.waiting and any(one.reservation == key.id and not one.barrier for one in self.own.of(pod)):
+                return True
+        return any(one.ready for one in claims)
+
+    def _rival(self, wanted: list[_Wanted]) -> str:
+        """Who took a GPU of it; empty if nobody did."""
         if not any(one.claim is not None and one.claim.barrier for one in wanted):
             return ""
         for one in wanted:
@@ -121,8 +167,6 @@ class GangClaims:
             holders = {self._holder(one.rank.node, gpu) for gpu in one.rank.gpus} - {None, mine}
             if holders and not one.given:
                 return f"a GPU of {one.rank.node} that it was to have went to another claim: it is placed anew"
-        if _until(wanted) <= now:
-            return f"not all of its pods got their GPUs within {BARRIER_SECONDS:g} s: it is placed anew"
         return ""
 
 
@@ -152,27 +196,30 @@ def _awaited(pods: Collection[GpuPod], claim: DeviceClaim) -> Iterator[Say]:
         yield Say(first, reason)
 
 
-def _next(key: Key, wanted: _Wanted, *, barrier: bool) -> Iterator[Lift | ClaimStep]:
-    """The claim, then the gate."""
+def _next(key: Key, wanted: _Wanted, *, barrier: bool, all_there: bool) -> Iterator[Lift | ClaimStep]:
+    """The claim, then the gate. Where nothing holds a pod after that, all claims are to be there first."""
     pod, claim = wanted.pod, wanted.claim
     if claim is None:
-        yield MakeClaim(pod, claim_name(pod, key.id, wanted.rank), key.id, wanted.rank, barrier)
+        yield MakeClaim(pod, wanted.name, key.id, wanted.rank, barrier)
     elif claim.leaving or claim.failed:
         yield from given_back(claim)
-    elif pod.gated or (claim.barrier and pod.lifted_for != claim.name):
+    elif (pod.gated and (claim.barrier or all_there)) or (claim.barrier and pod.lifted_for != claim.name):
         yield Lift(pod, key.id, wanted.rank, claim.name if claim.barrier else "")
+
+
+def _without(wanted: list[_Wanted], refused: Refusal | None) -> str:
+    """Why it has no place for want of a claim; empty if it has all."""
+    if refused is None or not any(one.claim is None and one.name == refused.claim for one in wanted):
+        return ""
+    return f"a claim is refused, so its GPUs are given back: {refused.reason}"
 
 
 def _is_held(claim: DeviceClaim) -> bool:
     return claim.gang is not None and not claim.ready
 
 
-def _is_opened(key: Key, pods: Collection[GpuPod], wanted: list[_Wanted]) -> bool:
-    """Whether some of it runs, ran or may run."""
-    begun = any((pod.node or pod.ended) and pod.reservation == key.id for pod in pods)
-    return begun or any(one.claim is not None and one.claim.ready for one in wanted)
-
-
-def _until(wanted: list[_Wanted]) -> float:
+def _until(wanted: list[_Wanted], since: float, *, barrier: bool) -> float:
+    """When it is late. Without a barrier nothing tells what waits from what may be bound, once there are claims."""
     made = [one.claim.created for one in wanted if one.claim is not None and one.claim.barrier]
-    return max(made) + BARRIER_SECONDS if made else inf
+    held = since + HOLD_SECONDS if barrier or not any(one.claim is not None for one in wanted) else inf
+    return min(max(made) + BARRIER_SECONDS, held) if made else held

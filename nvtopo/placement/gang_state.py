@@ -1,6 +1,6 @@
 """One gang: its pods, its place, and what came of the attempts to find one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import inf
 from typing import Final, NamedTuple
 
@@ -8,14 +8,20 @@ from msgspec.structs import replace
 
 from nvtopo.errors import ParseError
 from nvtopo.placement.gang import Asked, Key, Timing, asked, size_of, timing_of
-from nvtopo.placement.gang_steps import Say
+from nvtopo.placement.gang_claims import GangClaims, Granted, Round
+from nvtopo.placement.gang_steps import Fail, Lift, Refusal, Say, Step
 from nvtopo.placement.pods import GpuPod, in_order
 from nvtopo.placement.result import Assignment
 
 FIRST_SECONDS: Final = 1.0
 LONGEST_SECONDS: Final = 60.0
 """Between two attempts: the first pause, doubled each time, and the longest."""
+REFUSED_SECONDS: Final = 60.0
+LONGEST_REFUSED_SECONDS: Final = 600.0
+"""After a claim was refused, or the barrier was late again, until the gang is placed anew: the first pause, doubled
+each time, and the longest."""
 LONGEST_REASON: Final = 400
+_LARGEST_EXPONENT: Final = 16
 
 
 class Found(NamedTuple):
@@ -44,6 +50,14 @@ class Gang:
         """When it is looked at again though nothing happened."""
         self.move_at = inf
         """When a part that can't have its place is looked at again; never, if there is none."""
+        self.held = False
+        """Whether the barrier holds it."""
+        self.refused: Refusal | None = None
+        """A claim of it that the API server does not take; None once that was looked at."""
+        self._since = inf
+        """When it was found to have its place."""
+        self._given_up = 0
+        self._not_before = 0.0
 
     @property
     def waiting(self) -> list[GpuPod]:
@@ -59,6 +73,54 @@ class Gang:
     def by_claim(self) -> bool:
         """Whether its pods ask for GPUs by claims."""
         return any(pod.claim for pod in self.pods.values())
+
+    @property
+    def next_attempt(self) -> float:
+        """When it is tried again, whatever becomes free before."""
+        return max(self.due_at, self._not_before)
+
+    def granted(self, answer: Assignment, now: float) -> Granted:
+        """Its place, for who makes the claims."""
+        self._since = min(self._since, now)
+        return Granted(answer, self._since, self.refused)
+
+    def take(self, found: Round, now: float) -> Iterable[Step]:
+        """What is found of its claims; the next steps."""
+        self.lost, self.look_at, self.held, self.refused = found.lost, found.until, found.held, None
+        if found.opened:
+            self._given_up = 0
+        elif found.refused:
+            self._give_up(now, 0)
+        elif found.late:
+            self._give_up(now, 1)
+        return found.steps
+
+    def late(self, waiting: list[GpuPod], claims: GangClaims | None, *, fresh: bool) -> Iterator[Step]:
+        """What its time-out says, once."""
+        if self.expired and not fresh:
+            return
+        self.expired = True
+        reason = f"no place was found in time: {self.reason or 'it was not tried'}"[:LONGEST_REASON]
+        if self.timing is None or self.timing.on_timeout != "open":
+            yield from (Fail(pod, reason) for pod in waiting)
+        elif claims is None:
+            yield from (Lift(pod) for pod in waiting)
+        else:
+            clearing = claims.clearing(waiting)
+            yield from clearing if clearing is not None else map(claims.opening, waiting)
+
+    def has_place(self, answer: Assignment | None, keep_until: float = 0.0) -> None:
+        """It got a place, or has none any more."""
+        self.answer, self.keep_until = answer, keep_until
+        self.lost, self.held, self.refused, self._since = "", False, None, inf
+        self.look_at = self.move_at = inf
+
+    def _give_up(self, now: float, first: int) -> None:
+        """The next claim may fare the same, and its GPUs are not to be held meanwhile: from the ``first`` time on."""
+        if self._given_up >= first:
+            pause = REFUSED_SECONDS * 2.0 ** min(self._given_up - first, _LARGEST_EXPONENT)
+            self._not_before = now + min(LONGEST_REFUSED_SECONDS, pause)
+        self._given_up += 1
 
     def deadline(self, waiting: list[GpuPod]) -> float:
         """When those that wait wait no longer."""

@@ -97,8 +97,25 @@ class DropClaim(NamedTuple):
     claim: DeviceClaim
 
 
+class LeaveClaim(NamedTuple):
+    """A claim that is not to be made any more, if it was not made yet."""
+
+    namespace: str
+    name: str
+
+
 ClaimStep = MakeClaim | OpenClaim | FreeClaim | DropClaim
-Step = Lift | Say | Fail | ClaimStep
+Step = Lift | Say | Fail | ClaimStep | LeaveClaim
+
+
+class Refusal(NamedTuple):
+    """A claim that the API server does not take, for a quota, a policy or a webhook."""
+
+    namespace: str
+    pod: str
+    """The UID of the pod that it is for."""
+    claim: str
+    reason: str
 
 
 class Plan(NamedTuple):

@@ -5,7 +5,7 @@ that follows from its name: who takes over in the middle finds the reservation a
 answer. A pod that comes for one that is gone gets that one's rank and GPUs. The reservation ends with the last pod.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Final
 
@@ -14,15 +14,14 @@ from nvtopo.placement.gang import Asked, Key, key_of
 from nvtopo.placement.gang_claims import GangClaims
 from nvtopo.placement.gang_moves import ALL_STAY, MOST_MOVES, Moves
 from nvtopo.placement.gang_results import measured
-from nvtopo.placement.gang_state import FIRST_SECONDS, LONGEST_REASON, LONGEST_SECONDS, Found, Gang, differ
+from nvtopo.placement.gang_state import FIRST_SECONDS, LONGEST_SECONDS, Found, Gang, differ
 from nvtopo.placement.gang_steps import (
     Attempt,
     ClaimFigures,
     Due,
-    Fail,
     Figures,
-    Lift,
     Plan,
+    Refusal,
     Result,
     Step,
     in_turn,
@@ -64,7 +63,7 @@ class Gangs:
     @property
     def claim_figures(self) -> ClaimFigures:
         """Of the barrier at this moment."""
-        held = sum(gang.answer is not None and gang.look_at < inf for gang in self._gangs.values())
+        held = sum(gang.answer is not None and gang.held for gang in self._gangs.values())
         return ClaimFigures(held, self._given_back)
 
     @property
@@ -110,6 +109,13 @@ class Gangs:
         if gang is not None:
             self._touch(gang)
 
+    def refuse(self, refusal: Refusal) -> None:
+        """The API server does not take a claim."""
+        key = self._of_uid.get((refusal.namespace, refusal.pod))
+        if key is not None and self._gangs[key].answer is not None:
+            self._gangs[key].refused = refusal
+            self._fresh.add(key)
+
     def stir_held(self, by: DeviceClaim | None = None) -> None:
         """Claims hold more GPUs than before: gangs that the barrier holds are looked at.
 
@@ -132,7 +138,7 @@ class Gangs:
         for key, gang in self._gangs.items():
             mine = self._orphans.pop(key.id, None)
             if mine is None or gang.answer is None:
-                gang.answer, gang.keep_until = (None, 0.0) if mine is None else mine
+                gang.has_place(*(mine or (None,)))
                 gang.attempts = 0
             else:  # who led meanwhile may have moved a part of it
                 gang.answer = mine.answer
@@ -159,8 +165,8 @@ class Gangs:
             if gang.answer is not None:
                 self.moved += sum(one not in gang.answer.ranks for one in answer.ranks)
                 gang.due_at = now + FIRST_SECONDS
-            gang.answer, gang.keep_until, gang.reason, gang.attempts = answer, 0.0, "", 0
-            gang.lost = ""
+            gang.has_place(answer)
+            gang.reason, gang.attempts = "", 0
             return
         gang.reason = answer.reason if isinstance(answer, NoFit) else answer
         gang.due_at = now + min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(gang.attempts, _LARGEST_EXPONENT))
@@ -172,7 +178,8 @@ class Gangs:
         for key in [key for key in self._gangs if key.id == reservation]:
             gang = self._gangs[key]
             self._given_back += bool(gang.lost)
-            gang.answer, gang.reason, gang.lost, gang.look_at, gang.move_at = None, gang.lost, "", inf, inf
+            gang.reason = gang.lost
+            gang.has_place(None)
             self._touch(key)
             self._drop_empty(key)
 
@@ -183,7 +190,7 @@ class Gangs:
             if gang.answer is not None:
                 moments += [gang.look_at, gang.move_at] if gang.holding else [gang.keep_until]
             elif (waiting := gang.waiting) and not gang.expired:
-                moments += [gang.due_at, gang.deadline(waiting)]
+                moments += [gang.next_attempt, gang.deadline(waiting)]
         return max(0.0, min(moments, default=inf) - now)
 
     def plan(self, now: float) -> Plan:
@@ -215,12 +222,12 @@ class Gangs:
     ) -> tuple[Attempt | None, Iterable[Step]]:
         """A gang without a place: whether it is tried now, and its next steps."""
         if gang.deadline(waiting) <= now:
-            return None, self._late(gang, waiting, fresh=key in self._fresh)
+            return None, gang.late(waiting, self._claims, fresh=key in self._fresh)
         clearing = None if self._claims is None else self._claims.clearing(waiting)
         if clearing is not None:
             gang.due_at = inf  # until one of them is gone
             return None, clearing if key in self._fresh else ()
-        asked = self._whole(key, gang, waiting, now) if gang.due_at <= now else None
+        asked = self._whole(key, gang, waiting, now) if gang.next_attempt <= now else None
         attempt = None if asked is None else Attempt(key, asked, closed=self._moves.closed(waiting))
         return attempt, gang.says(waiting) if attempt is None else ()
 
@@ -233,9 +240,8 @@ class Gangs:
         gang.lost, gang.move_at = found.lost, found.until
         steps: list[Step] = [*found.says, *lifts(key, found.pods, answer, found.away)]
         if gang.by_claim and self._claims is not None and not gang.lost:
-            claimed = self._claims.round(key, found.pods, answer, now, away=found.away)
-            steps += claimed.steps
-            gang.lost, gang.look_at = claimed.lost, claimed.until
+            place = gang.granted(answer, now)
+            steps += gang.take(self._claims.round(key, found.pods, place, now, away=found.away), now)
         return steps
 
     def _whole(self, key: Key, gang: Gang, waiting: list[GpuPod], now: float) -> Asked | None:
@@ -247,20 +253,6 @@ class Gangs:
             gang.reason, gang.due_at = why, now + LONGEST_SECONDS
             return None
         return gang.whole(key, waiting)
-
-    def _late(self, gang: Gang, waiting: list[GpuPod], *, fresh: bool) -> Iterator[Step]:
-        """What its time-out says, once."""
-        if gang.expired and not fresh:
-            return
-        gang.expired = True
-        reason = f"no place was found in time: {gang.reason or 'it was not tried'}"[:LONGEST_REASON]
-        if gang.timing is None or gang.timing.on_timeout != "open":
-            yield from (Fail(pod, reason) for pod in waiting)
-        elif self._claims is None:
-            yield from (Lift(pod) for pod in waiting)
-        else:
-            clearing = self._claims.clearing(waiting)
-            yield from clearing if clearing is not None else map(self._claims.opening, waiting)
 
     def _see(self, pod: GpuPod) -> None:
         key = key_of(pod) if pod.gang else None

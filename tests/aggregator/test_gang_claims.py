@@ -18,7 +18,7 @@ from nvtopo.aggregator.followed_slices import FollowedSlices
 from nvtopo.aggregator.gang_claimer import GangClaimer
 from nvtopo.aggregator.gang_keeper import READ_SECONDS, GangKeeper
 from nvtopo.cluster.slices import Device, Slice
-from nvtopo.errors import ApiError
+from nvtopo.errors import ApiError, Forbidden
 from nvtopo.kube.client import Client, Response
 from nvtopo.kube.following import Changed, Listed
 from nvtopo.kube.reservations import Reservations
@@ -27,8 +27,9 @@ from nvtopo.kube.resource_slices import SliceEvent
 from nvtopo.placement.device_claims import DeviceClaim
 from nvtopo.placement.devices import Claimed
 from nvtopo.placement.document import parse
+from nvtopo.placement.gang_state import REFUSED_SECONDS
 from nvtopo.placement.gang_steps import ClaimFigures
-from nvtopo.placement.pods import GATE, GpuPod, PodEvent, PodSeen, PodsListed
+from nvtopo.placement.pods import GATE, PREFIX, GpuPod, PodEvent, PodSeen, PodsListed
 from nvtopo.placement.result import Assignment, NoFit
 from tests.aggregator.running import PATIENCE, looping
 from tests.cluster import machines
@@ -71,6 +72,8 @@ class World:
         self.writes: queue.SimpleQueue[tuple[str, str, Any]] = queue.SimpleQueue()
         self.gates = gates
         self.fails = False
+        self.refuses = False
+        """Claims that are to be made."""
         self.now = 0.0
         graph = machines.graph(NODES)
         books = Reservations(cast("Client", ConfigMapServer()), "nvtopo", lambda: 0.0)
@@ -106,6 +109,8 @@ class World:
 
     def request(self, method: str, path: str, *, body: bytes, **_how: Any) -> Response:
         self.writes.put((method, path.partition("/namespaces/team/")[2], msgspec.json.decode(body)))
+        if self.refuses and method == "POST":
+            raise Forbidden("exceeded quota: gpus", status=403)
         return Response(200, b"{}")
 
     def next(self, count: int) -> list[tuple[str, str, Any]]:
@@ -214,6 +219,55 @@ def test_a_claim_that_came_and_went_while_nobody_watched_is_made_again() -> None
         world.claims.queue.put(Listed({}))
         world.now = 2 * READ_SECONDS
         assert world.next(2) == first
+
+
+@pytest.mark.slow
+def test_a_gang_whose_claims_are_refused_holds_no_gpus_and_is_tried_again_in_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.refuses = True
+    with world.runs():
+        world.begin(published(FIRST), published(SECOND), plugin(FIRST), plugin(SECOND))
+        while (one := world.writes.get(timeout=PATIENCE))[0] == "POST":
+            pass
+        method, path, patch = one
+        assert (method, path) == ("PATCH", "pods/g-0")
+        said = patch["metadata"]["annotations"]["nvtopo.io/placement-status"]
+        assert said == "a claim is refused, so its GPUs are given back: exceeded quota: gpus"
+        assert not world.desk.held(PREFIX)
+        world.refuses, world.now = False, REFUSED_SECONDS + 1
+        world.pods.queue.put(PodSeen(pod(0, status=said)))
+        assert [method for method, _path, _claim in world.next(2)] == ["POST", "POST"]
+        assert len(world.desk.held(PREFIX)) == 1
+    assert [record.message for record in caplog.records].count("a claim is refused") == 1
+
+
+@pytest.mark.slow
+def test_a_refused_claim_of_a_gang_that_runs_is_asked_for_once_and_its_gpus_are_kept() -> None:
+    """The applier asks again in a minute."""
+    world = World()
+    with world.runs():
+        world.begin(published(FIRST), published(SECOND), plugin(FIRST), plugin(SECOND))
+        first, second = (made(document) for _method, _path, document in world.next(2))
+        for claim in (first, second):
+            world.claims.queue.put(Changed(f"team/{claim.name}", claim))
+        world.next(2)
+        place = {"gates": (), "reservation": "gang:team/g", "node": FIRST}
+        world.pods.queue.put(PodSeen(pod(0, rank=0, lifted_for=first.name, claim_made=first.name, **place)))
+        world.claims.queue.put(Changed(f"team/{second.name}", None))
+        world.refuses = True
+        world.pods.queue.put(PodSeen(pod(1, uid="another")))
+        method, _path, document = world.writes.get(timeout=PATIENCE)
+        assert (method, document["metadata"]["name"] != second.name) == ("POST", True)
+        while not world.keeper.applier.figures.refused:
+            pass
+        for number in range(5):
+            world.pods.queue.put(PodSeen(pod(1, uid="another", wishes=" " * number)))
+        world.pods.queue.put(PodSeen(pod(0, gang="h", name="h-0", uid="h0", size="2")))
+        method, path, _patch = world.writes.get(timeout=PATIENCE)
+        assert (method, path) == ("PATCH", "pods/h-0"), "another gang says why it waits, and there was nothing before"
+        assert len(world.desk.held(PREFIX)) == 1
 
 
 @pytest.mark.slow

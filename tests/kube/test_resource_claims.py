@@ -176,10 +176,11 @@ def test_what_is_as_wanted_already_is_no_failure() -> None:
         sent(DropClaim(CLAIM), Conflict("changed", status=409))
 
 
-def claim_of(uid: str) -> bytes:
+def claim_of(uid: str, leaving: str | None = None) -> bytes:
     owner = {"kind": "Pod", "name": "p", "uid": uid, "controller": True}
     notes = {"nvtopo.io/reservation": "r"}
     metadata = {"name": "c", "namespace": "team", "annotations": notes, "ownerReferences": [owner]}
+    metadata |= {"deletionTimestamp": leaving} if leaving else {}
     return msgspec.json.encode({"metadata": metadata})
 
 
@@ -194,10 +195,27 @@ def test_a_claim_that_is_there_is_as_wanted_if_it_was_made_for_the_pod() -> None
         return server.asked
 
     assert make(there, claim_of("u"))[1][:2] == ("GET", claim_changes.path_of(step))
-    for answers in ((there, claim_of("other")), (there, b'{"metadata": {}}'), (there, NotFound("gone", status=404))):
+    for answers in ((there, claim_of("other")), (there, b'{"metadata": {}}')):
         with pytest.raises(ApiError) as refused:
             make(*answers)
         assert outcome_of(refused.value) is Outcome.REFUSED
+        assert not isinstance(refused.value, Conflict)
+
+
+def test_a_claim_that_is_about_to_go_is_no_refusal() -> None:
+    there, gone = Conflict("exists", status=409), NotFound("gone", status=404)
+    step = MakeClaim(POD, "c", "r", RANK)
+
+    def make(*answers: Any) -> list[tuple[str, str, Any]]:
+        server = Server(*answers)
+        change = claim_changes.change(step, ("GPU-a", "GPU-b"), NOW)
+        claim_changes.write(cast("Client", server), claim_changes.path_of(step), change)
+        return server.asked
+
+    assert [asked[0] for asked in make(there, gone)] == ["POST", "GET", "POST"]
+    for answers in ((there, gone) * 3, (there, claim_of("other", leaving="2026-11-01T00:00:00Z"))):
+        with pytest.raises(Conflict):
+            make(*answers)
 
 
 def test_no_claim_is_left_out_for_what_its_owners_are() -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from nvtopo.placement.device_claims import DeviceClaim, GangDevice
 from nvtopo.placement.gang import Key
 from nvtopo.placement.gang_claims import GangClaims
-from nvtopo.placement.gang_steps import DropClaim, Fail, FreeClaim, Lift, MakeClaim, OpenClaim, Say, Step
+from nvtopo.placement.gang_steps import DropClaim, Fail, FreeClaim, Lift, MakeClaim, OpenClaim, Refusal, Say, Step
 from nvtopo.placement.gangs import Gangs
 from nvtopo.placement.pods import GATE, GpuPod, PodGone, PodSeen, PodsListed
 from nvtopo.placement.result import Assignment, Costs, Rank
@@ -49,6 +49,9 @@ class Cluster:
         self.named: dict[str, frozenset[Gpu]] = {}
         """Claim → the GPUs that it names."""
         self.ledger: dict[str, Assignment] = {}
+        self.quota = 1000
+        """How many claims of gangs the API server takes."""
+        self.refused: list[Refusal] = []
         self.now = 0.0
         self._version = 0
 
@@ -107,6 +110,9 @@ class Cluster:
 
     def _make(self, step: MakeClaim) -> None:
         of, name, rank = step.pod, step.name, step.rank
+        if name not in self.claims and sum(bool(one.pod) for one in self.claims.values()) >= self.quota:
+            self.refused.append(Refusal("team", of.uid, name, "exceeded quota"))
+            return
         if name not in self.claims and any(one.uid == of.uid for one in self.pods.values()):
             self.named[name] = frozenset((rank.node, gpu) for gpu in rank.gpus) if rank else frozenset()
             made = DeviceClaim("team", name, f"uid-{name}", "", created=self.now, pod=of.uid)
@@ -188,4 +194,6 @@ class Leader:
                 self.gangs.placed(attempt.key, answer, self.cluster.now)
         for step in (*plan.steps, *self.gangs.plan(self.cluster.now).steps):
             self.cluster.write(step)
+            while self.cluster.refused:
+                self.gangs.refuse(self.cluster.refused.pop())
             yield step

@@ -1,5 +1,6 @@
 """Exact GPUs for a gang: claims before gates, nobody bound before all have their GPUs, and nothing left behind."""
 
+import itertools
 from typing import Final
 
 import hypothesis
@@ -10,8 +11,20 @@ from msgspec.structs import replace
 from nvtopo.errors import ParseError
 from nvtopo.placement.device_claims import DeviceClaim, GangDevice
 from nvtopo.placement.gang import Key, asked
-from nvtopo.placement.gang_claims import BARRIER_SECONDS, GangClaims, claim_name
-from nvtopo.placement.gang_steps import DropClaim, Fail, FreeClaim, Lift, MakeClaim, OpenClaim, Say, Step
+from nvtopo.placement.gang_claims import BARRIER_SECONDS, HOLD_SECONDS, GangClaims, claim_name
+from nvtopo.placement.gang_state import LONGEST_REFUSED_SECONDS
+from nvtopo.placement.gang_steps import (
+    DropClaim,
+    Fail,
+    FreeClaim,
+    LeaveClaim,
+    Lift,
+    MakeClaim,
+    OpenClaim,
+    Refusal,
+    Say,
+    Step,
+)
 from nvtopo.placement.gangs import Gangs
 from nvtopo.placement.pods import PodsListed
 from nvtopo.placement.result import Assignment, Costs, Rank
@@ -40,8 +53,8 @@ def bound(cluster: Cluster) -> list[str]:
     return [one.node for one in cluster.pods.values() if one.node]
 
 
-def run(cluster: Cluster, leader: Leader) -> None:
-    for _ in range(TURNS):
+def run(cluster: Cluster, leader: Leader, turns: int = TURNS) -> None:
+    for _ in range(turns):
         if len(bound(cluster)) == len(cluster.pods):
             return
         turn(cluster, leader)
@@ -108,6 +121,142 @@ def test_a_rival_leaves_nobody_bound_and_the_gang_goes_elsewhere() -> None:
     assert taken not in {
         gpu for name, gpus in cluster.named.items() if name in cluster.claims and "rival" not in name for gpu in gpus
     }
+
+
+@pytest.mark.parametrize("barrier", [True, False])
+@pytest.mark.parametrize("quota", [0, 2])
+def test_a_gang_whose_claim_is_refused_gives_all_back_and_waits_longer_each_time(*, barrier: bool, quota: int) -> None:
+    cluster = made(barrier=barrier)
+    cluster.quota = quota
+    leader = Leader(cluster)
+    waited: list[float] = []
+    for _ in range(6):
+        before = cluster.now
+        while not cluster.ledger:
+            turn(cluster, leader)
+        waited.append(cluster.now - before)
+        assert f"released {KEY.id}" in turn(cluster, leader)
+        assert not cluster.ledger
+        assert not bound(cluster)
+        for _ in range(6):
+            turn(cluster, leader)
+        assert not cluster.claims, "those that were made meanwhile are gone"
+        assert "exceeded quota" in cluster.pods["g-0"].status
+    assert [round(seconds / 60) for seconds in waited] == [0, 1, 2, 4, 8, 10]
+    cluster.now += LONGEST_REFUSED_SECONDS
+    cluster.quota = 1000
+    run(cluster, leader)
+
+
+def test_pauses_begin_anew_once_a_gang_was_bound() -> None:
+    cluster = made()
+    cluster.quota = 2
+    leader = Leader(cluster)
+    for _ in range(200):
+        turn(cluster, leader)
+    cluster.quota = 1000
+    cluster.now += LONGEST_REFUSED_SECONDS
+    run(cluster, leader)
+    gang = leader.gangs._gangs[KEY]
+    assert gang._given_up == 0
+
+
+def test_a_refusal_gives_nothing_back_once_a_pod_runs() -> None:
+    cluster = made()
+    leader = Leader(cluster)
+    run(cluster, leader)
+    cluster.quota = 2
+    cluster.pods["g-1"] = pod(1, generation=1)
+    cluster.collect()
+    for _ in range(900):
+        assert not [step for step in turn(cluster, leader) if isinstance(step, str | LeaveClaim)]
+    assert KEY.id in cluster.ledger
+    cluster.quota = 3
+    run(cluster, leader)
+
+
+def test_a_refusal_of_what_is_not_wanted_any_more_is_nothing() -> None:
+    cluster = made()
+    leader = Leader(cluster)
+    for _ in range(2):
+        turn(cluster, leader)
+    assert len(cluster.claims) == 3
+    for refused in (Refusal("team", "nobody", "c", "no"), Refusal("team", "u1-0", "c", "of an earlier place")):
+        leader.gangs.refuse(refused)
+    for claim in cluster.claims.values():  # it was made all the same
+        leader.gangs.refuse(Refusal("team", claim.pod, claim.name, "late"))
+    run(cluster, leader)
+    assert KEY.id in cluster.ledger
+
+
+def test_a_gang_without_a_place_does_not_hear_refusals() -> None:
+    cluster = made(nodes=1)
+    leader = Leader(cluster)
+    turn(cluster, leader)
+    leader.gangs.refuse(Refusal("team", "u1-0", "c", "exceeded quota"))
+    assert not [step for step in turn(cluster, leader) if isinstance(step, str) and step.startswith("released")]
+
+
+def test_what_was_not_made_yet_is_left_when_a_gang_gives_its_gpus_back() -> None:
+    cluster = made()
+    cluster.quota = 1
+    leader = Leader(cluster)
+    turn(cluster, leader)
+    left = {step.name for step in turn(cluster, leader) if isinstance(step, LeaveClaim)}
+    assert len(left) == 2
+    assert not left & cluster.claims.keys()
+
+
+def test_without_a_barrier_no_gate_is_lifted_before_all_claims_are_there() -> None:
+    cluster = made(barrier=False)
+    leader = Leader(cluster)
+    turn(cluster, leader)
+    gone = cluster.claims.pop(next(iter(cluster.claims)))
+    assert [step.name for step in turn(cluster, leader) if isinstance(step, MakeClaim)] == [gone.name]
+    assert all(one.gates for one in cluster.pods.values())
+    assert [type(step) for step in turn(cluster, leader)] == [Lift] * 3
+
+
+@pytest.mark.parametrize("barrier", [True, False])
+def test_a_gang_whose_owner_keeps_it_from_getting_whole_holds_its_gpus_for_a_while_only(*, barrier: bool) -> None:
+    """The claims are the owner's: here one is deleted, and made anew, before it is late."""
+    cluster = made(barrier=barrier)
+    leader = Leader(cluster)
+    released = []
+    for number in range(4000):
+        released += [cluster.now for step in leader.writes() if step == f"released {KEY.id}"]
+        for claim in [*cluster.claims.values()]:
+            if not barrier or (number % 60 == 0 and claim.pod == f"u{number // 60 % 2}-0"):
+                del cluster.claims[claim.name]
+        cluster.now += 1.0
+    between = [round((after - before - HOLD_SECONDS) / 60) for before, after in itertools.pairwise(released)]
+    assert between[:3] == [0, 1, 2]
+
+
+def test_a_gang_whose_owner_lifts_its_gates_and_makes_no_claim_holds_no_gpus_for_ever() -> None:
+    cluster = made()
+    leader = Leader(cluster)
+    turn(cluster, leader)
+    cluster.claims.clear()
+    for name, one in cluster.pods.items():
+        cluster.pods[name] = replace(one, gates=(), reservation=KEY.id, rank=one.order[0])
+    for _ in range(int(HOLD_SECONDS) + 2):
+        turn(cluster, leader)
+    assert not cluster.ledger
+
+
+def test_a_pod_of_an_unnumbered_gang_that_goes_while_the_barrier_holds_it_does_not_stop_the_clock() -> None:
+    cluster = made()
+    cluster.pods = {name: replace(one, order=()) for name, one in cluster.pods.items()}
+    leader = Leader(cluster)
+    for _ in range(2):
+        list(leader.writes())
+    list(leader.writes())
+    assert leader.gangs.claim_figures.held == 1
+    del cluster.pods["g-1"]
+    for _ in range(int(HOLD_SECONDS) + 2):
+        turn(cluster, leader)
+    assert not cluster.ledger
 
 
 def test_without_a_barrier_nothing_is_given_back() -> None:
@@ -199,7 +348,7 @@ def test_ends_of_leaders_and_rivals_leave_no_half_gang_and_nothing_behind(seed: 
         cluster.now += 1.0
     for name in [name for name in cluster.claims if name.startswith("rival")]:
         del cluster.claims[name]
-    run(cluster, leader)
+    run(cluster, leader, turns=TURNS + int(LONGEST_REFUSED_SECONDS))
     mine = [claim for claim in cluster.claims.values() if claim.pod]
     assert len(mine) == 3
     assert {*cluster.ledger} == {KEY.id}
