@@ -192,7 +192,6 @@ class GangKeeper:
             self._wake()
 
     def _wake(self) -> None:
-        """With the lock held."""
         self._happened = True
         self._changed.notify_all()
 

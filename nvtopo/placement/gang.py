@@ -1,6 +1,6 @@
-"""What one gang of pods asks for, and which of its pods gets which rank: pure functions of its pods."""
+"""What one gang of pods asks for: pure functions of its pods."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -130,14 +130,3 @@ def _said(wishes: str) -> tuple[dict[str, Any], Timing]:
         if field in found:
             raise ParseError(f"{_SUBJECT}: {field}: expected none, since the pods themselves say so")
     return {name: value for name, value in found.items() if name not in {"timeoutSeconds", "onTimeout"}}, timing
-
-
-def ranked(pods: Collection[GpuPod], free: Collection[int]) -> Mapping[int, GpuPod]:
-    """Rank → the pod that gets it, for pods that wait and ranks that no pod has.
-
-    They are taken in order once there is one for each rank. Before, only a pod with an index of its own gets a rank:
-    which of several missing ones another is, nobody knows.
-    """
-    if len(pods) == len(free):
-        return dict(zip(sorted(free), in_order(pods), strict=True))
-    return {pod.order[0]: pod for pod in pods if len(pod.order) == 1 and pod.order[0] in free}

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from nvtopo.placement.device_claims import DeviceClaim, OwnClaims
 from nvtopo.placement.gang import Key
+from nvtopo.placement.gang_ranks import places
 from nvtopo.placement.gang_steps import (
     ClaimStep,
     DropClaim,
@@ -25,7 +26,6 @@ from nvtopo.placement.gang_steps import (
     OpenClaim,
     Refusal,
     Say,
-    places,
 )
 from nvtopo.placement.pods import TEMPLATE, GpuPod, in_order
 from nvtopo.placement.result import Assignment, Rank

@@ -12,8 +12,9 @@ from typing import Final, NamedTuple, Protocol
 from nvtopo.errors import ParseError
 from nvtopo.placement.device_claims import OwnClaims
 from nvtopo.placement.gang import Key, asked
+from nvtopo.placement.gang_ranks import places
 from nvtopo.placement.gang_state import LONGEST_REASON, LONGEST_SECONDS, Gang
-from nvtopo.placement.gang_steps import Attempt, Say, places
+from nvtopo.placement.gang_steps import Attempt, Say
 from nvtopo.placement.lost import GRACE_SECONDS, Lost
 from nvtopo.placement.pods import GpuPod, Toleration, in_order
 from nvtopo.placement.result import Assignment, Rank

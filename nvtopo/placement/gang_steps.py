@@ -5,7 +5,8 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from nvtopo.placement.device_claims import DeviceClaim
-from nvtopo.placement.gang import Asked, Key, ranked
+from nvtopo.placement.gang import Asked, Key
+from nvtopo.placement.gang_ranks import places
 from nvtopo.placement.pods import GpuPod
 from nvtopo.placement.result import Assignment, Rank
 
@@ -154,16 +155,6 @@ class ClaimFigures(NamedTuple):
     """Gangs whose pods it holds."""
     given_back: int
     """How often a gang's GPUs were given back so far."""
-
-
-def places(key: Key, pods: Collection[GpuPod], answer: Assignment) -> Iterator[tuple[GpuPod, Rank]]:
-    """The pods that wait, each with one of the ranks that no other pod has."""
-    waiting = [pod for pod in pods if pod.waiting]
-    held = {pod.rank for pod in pods if not pod.ended and not pod.waiting and pod.reservation == key.id}
-    ranks = {rank.rank: rank for rank in answer.ranks if rank.rank not in held}
-    for number, pod in ranked(waiting, ranks.keys()).items():
-        if pod.asks == len(ranks[number].gpus):
-            yield pod, ranks[number]
 
 
 def lifts(

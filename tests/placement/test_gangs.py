@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from nvtopo.errors import ParseError
-from nvtopo.placement.gang import Key, asked, key_of, ranked, size_of
+from nvtopo.placement.gang import Key, asked, key_of, size_of
 from nvtopo.placement.gang_state import LONGEST_SECONDS
 from nvtopo.placement.gang_steps import MOST_ATTEMPTS, Fail, Lift, Result, Say
 from nvtopo.placement.gangs import ORPHAN_SECONDS, Gangs
@@ -258,14 +258,6 @@ def test_pods_are_in_the_order_of_their_owner() -> None:
     assert size_of(WHOLE) == 3
     with pytest.raises(ParseError):
         size_of([pod(0, size=0)])
-
-
-def test_ranks_of_several_missing_pods_wait_for_all_unless_an_index_says_which() -> None:
-    assert ranked([pod(4), pod(2)], {2, 4, 7}) == {2: pod(2), 4: pod(4)}
-    nameless = [pod(number, order=()) for number in (5, 6)]
-    assert ranked(nameless, {2, 4, 7}) == {}
-    assert ranked(nameless, {2, 4}) == {2: nameless[0], 4: nameless[1]}
-    assert ranked([pod(9)], {1, 2}) == {}
 
 
 class Cluster:
