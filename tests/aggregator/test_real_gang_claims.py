@@ -42,8 +42,10 @@ from tests.aggregator.running import PATIENCE, Script, running
 from tests.cluster import machines
 from tests.exporters.claims import SLICES, attributes, device_class, publish
 from tests.lab import kube
+from tests.lab.build import Binaries
 from tests.lab.control_plane import ControlPlane
 from tests.lab.process import Child, free_port
+from tests.lab.workloads import Workloads
 from tests.placement.seeds import seeded
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -63,6 +65,11 @@ RACK: Final = 70
 TRAYS: Final = 6
 SIZE: Final = 4
 INDEX: Final = "batch.kubernetes.io/job-completion-index"
+OUTER: Final = "jobset.sigs.k8s.io/job-global-index"
+GROUP: Final = "leaderworkerset.sigs.k8s.io/group-index"
+WORKER: Final = "leaderworkerset.sigs.k8s.io/worker-index"
+JOB_SETS: Final = f"/apis/jobset.x-k8s.io/v1alpha2/namespaces/{SPACE}/jobsets"
+LEADER_WORKER_SETS: Final = f"/apis/leaderworkerset.x-k8s.io/v1/namespaces/{SPACE}/leaderworkersets"
 KILLS: Final = int(os.environ.get("NVTOPO_GANG_KILLS", "3"))
 SECONDS: Final = 120.0
 
@@ -147,8 +154,9 @@ class Lab:
         return found
 
     def pods(self, gang: str) -> list[kube.Json]:
+        """In the order of their owners' indices."""
         found = self.api.get(f"{PODS}?labelSelector={words.GANG}%3D{gang}")["items"]
-        return sorted(found, key=lambda pod: int(pod["metadata"]["labels"][INDEX]))
+        return sorted(found, key=_index)
 
     def bound(self, gang: str, size: int = SIZE) -> list[kube.Json]:
         """The pods, once all of them have a node."""
@@ -204,6 +212,32 @@ class Lab:
         return not self.ledger() and not self.claims()
 
 
+def job_set(name: str, jobs: int, pods: int) -> kube.Json:
+    """One gang of all pods of all of its jobs."""
+    template = {"metadata": _labels(name, jobs * pods), "spec": {**_spec(), "restartPolicy": "Never"}}
+    spec = {"completions": pods, "parallelism": pods, "completionMode": "Indexed", "template": template}
+    replicated = {"name": "workers", "replicas": jobs, "template": {"spec": spec}}
+    head = {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "metadata": {"name": name}}
+    return {**head, "spec": {"replicatedJobs": [replicated]}}
+
+
+def leader_worker_set(name: str, groups: int, size: int) -> kube.Json:
+    """Each group is a gang, and half of its pods are a subgroup."""
+    template = {
+        "size": size,
+        "subGroupPolicy": {"subGroupSize": size // 2},
+        "restartPolicy": "RecreateGroupOnPodRestart",
+        "workerTemplate": {"metadata": _labels(name, size), "spec": _spec()},
+    }
+    head = {"apiVersion": "leaderworkerset.x-k8s.io/v1", "kind": "LeaderWorkerSet", "metadata": {"name": name}}
+    return {**head, "spec": {"replicas": groups, "leaderWorkerTemplate": template}}
+
+
+def _labels(gang: str, size: int) -> kube.Json:
+    labels = {words.GANG: gang, words.SIZE: str(size)}
+    return {"labels": labels, "annotations": {words.WISHES: "required: nvlinkDomain"}}
+
+
 def _spec() -> kube.Json:
     claim = {"name": "gpus", "resourceClaimTemplateName": "nvtopo-gpus-2"}
     resources = {"claims": [{"name": "gpus"}]}
@@ -222,6 +256,11 @@ def chosen(pod: kube.Json) -> list[str]:
     """The UUIDs of the GPUs that the pod says it was given."""
     notes = pod["metadata"]["annotations"]
     return sorted(uuid(pod["spec"]["nodeName"], int(gpu)) for gpu in notes[words.GPUS].split(","))
+
+
+def _index(pod: kube.Json) -> tuple[int, ...]:
+    labels = pod["metadata"]["labels"]
+    return tuple(int(labels.get(name, 0)) for name in (GROUP, OUTER, INDEX, WORKER))
 
 
 def is_exact(lab: Lab, pods: list[kube.Json]) -> bool:
@@ -264,6 +303,13 @@ def _lab(control_plane: ControlPlane) -> Iterator[Lab]:
         api.delete(api.path_of(document))
 
 
+@pytest.fixture(name="workloads", scope="module")
+def _workloads(lab: Lab, workload_binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workloads]:
+    directory = tmp_path_factory.mktemp("workloads")
+    with Workloads(workload_binaries, lab.plane, directory, SPACE) as controllers:
+        yield controllers
+
+
 def test_a_job_gets_exactly_the_gpus_that_were_chosen_and_a_pod_that_restarts_gets_them_back(lab: Lab) -> None:
     with lab.keeper() as (keeper, _client):
         lab.job("exact")
@@ -278,6 +324,77 @@ def test_a_job_gets_exactly_the_gpus_that_were_chosen_and_a_pod_that_restarts_ge
         assert is_exact(lab, again)
         assert keeper.figures == (0, 1)
         lab.end("exact")
+        kube.wait_for(lab.empty, what="reservation and claims gone")
+
+
+@contextmanager
+def barrier_seen(lab: Lab, gang: str) -> Iterator[tuple[GangKeeper, Callable[[], None]]]:
+    """A keeper, and what asserts that it opened no pod before all of its gang had their GPUs, and did open some."""
+    given: list[tuple[int, int]] = []
+
+    def before(_method: str, path: str, body: bytes) -> None:
+        if path.endswith("/status") and READY.encode() in body:
+            mine = f"/{path.split('/')[-2]}".partition(".nvtopo-")[0]
+            group = next((_index(pod)[0] for pod in lab.pods(gang) if pod["metadata"]["name"] == mine[1:]), 0)
+            names = {pod["metadata"]["name"] for pod in lab.pods(gang) if _index(pod)[0] == group}
+            claims = [one for one in lab.claims() if one["metadata"]["ownerReferences"][0]["name"] in names]
+            given.append((sum(bool(one.get("status", {}).get("allocation")) for one in claims), len(names)))
+
+    def held() -> None:
+        assert given
+        assert all(allocated == pods for allocated, pods in given), given
+
+    with lab.keeper(before=before) as (keeper, _client):
+        yield keeper, held
+
+
+def test_a_job_set_gets_exactly_the_gpus_that_were_chosen(lab: Lab, workloads: Workloads) -> None:
+    """Ranks count the pods of its first job first."""
+    assert workloads.children
+    with barrier_seen(lab, "set") as (keeper, held):
+        lab.api.create(JOB_SETS, job_set("set", 2, 2))
+        pods = lab.bound("set")
+        held()
+        assert [_index(pod) for pod in pods] == [(0, 0, 0, 0), (0, 0, 1, 0), (0, 1, 0, 0), (0, 1, 1, 0)]
+        assert is_exact(lab, pods)
+        assert keeper.figures == (0, 1)
+        lab.api.delete(f"{JOB_SETS}/set")
+        lab.end("set")
+        kube.wait_for(lab.empty, what="reservation and claims gone")
+
+
+def test_each_group_of_a_leader_worker_set_gets_exactly_its_gpus_and_so_it_does_when_it_is_made_anew(
+    lab: Lab, workloads: Workloads
+) -> None:
+    """A pod that is deleted takes its group with it, and the other group runs on."""
+    assert workloads.children
+    with barrier_seen(lab, "lws") as (keeper, held):
+        lab.api.create(LEADER_WORKER_SETS, leader_worker_set("lws", 2, 4))
+        both = lab.bound("lws", 8)
+        held()
+        groups = both[:4], both[4:]
+        assert [[_index(pod)[0] for pod in group] for group in groups] == [[0] * 4, [1] * 4]
+        assert all(is_exact(lab, group) for group in groups)
+        assert len({gpu for pod in both for gpu in lab.gpus_of(pod)}) == 16
+        assert keeper.figures == (0, 2)
+        lab.api.request("DELETE", f"{PODS}/{groups[1][2]['metadata']['name']}")
+        old = {pod["metadata"]["uid"] for pod in groups[1]}
+
+        def anew() -> list[kube.Json] | None:
+            """As the kubelet, let pods go that are to end."""
+            found = lab.pods("lws")
+            for pod in found:
+                if "deletionTimestamp" in pod["metadata"]:
+                    lab.api.delete(f"{PODS}/{pod['metadata']['name']}")
+            made = [pod for pod in found if pod["metadata"]["uid"] not in old]
+            return made if len(made) == 8 and all(pod["spec"].get("nodeName") for pod in made) else None
+
+        after = kube.wait_for(anew, what="the group made anew", seconds=SECONDS)
+        assert is_exact(lab, after[4:])
+        assert [lab.gpus_of(pod) for pod in after[:4]] == [lab.gpus_of(pod) for pod in groups[0]]
+        assert {pod["metadata"]["uid"] for pod in groups[0]} == {pod["metadata"]["uid"] for pod in after[:4]}
+        lab.api.delete(f"{LEADER_WORKER_SETS}/lws")
+        kube.wait_for(lambda: not anew() and not lab.pods("lws"), what="the pods gone")
         kube.wait_for(lab.empty, what="reservation and claims gone")
 
 

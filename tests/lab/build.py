@@ -110,6 +110,21 @@ FAMILIES: Final = (
     ),
     Family("prometheus-operator", {}, module=PROMETHEUS_MODULE, files=_PROMETHEUS_CRDS),
 )
+#: Controllers whose pods are gangs, built where a test asks for them. Their modules pin the same versions of what both
+#: are made of, so that Go compiles it once.
+JOBSET: Final = Family(
+    "jobset",
+    {"jobset": "sigs.k8s.io/jobset"},
+    module="sigs.k8s.io/jobset",
+    files=("config/components/crd/bases/jobset.x-k8s.io_jobsets.yaml", "config/components/webhook/manifests.yaml"),
+)
+LEADER_WORKER_SET: Final = Family(
+    "leaderworkerset",
+    {"leaderworkerset": "sigs.k8s.io/lws/cmd"},
+    module="sigs.k8s.io/lws",
+    files=("config/crd/bases/leaderworkerset.x-k8s.io_leaderworkersets.yaml", "config/webhook/manifests.yaml"),
+)
+WORKLOADS: Final = (JOBSET, LEADER_WORKER_SET)
 #: What a real node needs besides, and only `tests/kubelet` builds.
 NODE_FAMILIES: Final = (
     Family(
@@ -137,6 +152,8 @@ class Binaries:
     programs: Mapping[str, Path]
     nfd_crds: Path
     prometheus_crds: tuple[Path, ...]
+    files: Mapping[str, tuple[Path, ...]]
+    """Of each family, in its order."""
 
 
 def ensure(report: Report, *, besides: tuple[Family, ...] = ()) -> Binaries:
@@ -154,6 +171,7 @@ def ensure(report: Report, *, besides: tuple[Family, ...] = ()) -> Binaries:
         {name: outputs[family.name] / "bin" / name for family in families for name in family.programs},
         outputs["nfd"] / Path(_NFD_CRDS).name,
         tuple(outputs["prometheus-operator"] / Path(file).name for file in _PROMETHEUS_CRDS),
+        {family.name: tuple(outputs[family.name] / Path(file).name for file in family.files) for family in families},
     )
 
 

@@ -23,9 +23,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Builds before the first test, where no test's time limit runs and people see the progress."""
     if session.config.option.collectonly:
         return
-    if any("lab_binaries" in getattr(item, "fixturenames", ()) for item in session.items):
+    asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if "lab_binaries" in asked:
         try:
-            session.config.stash[_BUILT] = build.ensure(build.say)
+            besides = build.WORKLOADS if "workload_binaries" in asked else ()
+            session.config.stash[_BUILT] = build.ensure(build.say, besides=besides)
         except LabError as error:
             session.config.stash[_BUILT] = error
 
@@ -37,6 +39,12 @@ def lab_binaries(request: pytest.FixtureRequest) -> Binaries:
     if isinstance(built, LabError):
         pytest.fail(f"the lab was not built: {built}", pytrace=False)
     return built
+
+
+@pytest.fixture(scope="session")
+def workload_binaries(lab_binaries: Binaries) -> Binaries:
+    """The same, with the controllers of JobSet and LeaderWorkerSet."""
+    return lab_binaries if build.JOBSET.name in lab_binaries.files else build.ensure(build.say, besides=build.WORKLOADS)
 
 
 @pytest.fixture(scope="session")
