@@ -185,7 +185,7 @@ def _reason(error: ReadError) -> str:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The files below a folder, by name; hidden ones and what is no regular file are left out."""
+    """The files below a folder, by name; hidden ones are left out, and what is no regular file and claims no node."""
     return islice(_walked(folder), _MOST_FILES)
 
 
@@ -196,7 +196,8 @@ def _walked(folder: Path) -> Iterator[Path]:
     for directory, folders, files in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(_visible(folders))
         names = sorted(name for name in _visible(files) if not _is_about(name))
-        yield from (path for name in names if (path := Path(directory) / name).is_file())
+        paths = (Path(directory) / name for name in names)
+        yield from (path for path in paths if path.is_file() or _claims_a_node(path))
 
 
 def _is_about(name: str) -> bool:

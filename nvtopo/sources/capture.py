@@ -9,6 +9,8 @@ from nvtopo.wire.files import read_file
 
 #: The capture of a node with a thousand PCI functions is smaller than a megabyte.
 _LARGEST_BYTES = MOST_BYTES
+#: What editors of Windows put before JSON.
+_MARK = b"\xef\xbb\xbf"
 _SNAPSHOT = Json(Snapshot, "a capture (JSON by `nvtopo capture`)")
 
 
@@ -28,7 +30,8 @@ def read_input(path: Path | str) -> bytes:
     Raises:
         ReadError: it can't be read, is no file, or is too large.
     """
-    return read_file(path, _LARGEST_BYTES)
+    content = read_file(path, _LARGEST_BYTES)
+    return content[len(_MARK) :] if content.startswith(_MARK + b"{") else content
 
 
 def is_capture(content: bytes) -> bool:

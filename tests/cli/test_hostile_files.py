@@ -1,6 +1,7 @@
 """Files that are bombs, or no files: one line, exit 3, and never a wait."""
 
 import gzip
+import json
 import lzma
 import os
 import socket
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.slow
+
+HOSTS = Path(__file__).resolve().parents[2] / "fixtures" / "hosts"
 
 MATRIX = "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNV4\t0-3\nGPU1\tNV4\t X \t0-3\n"
 PATIENCE_SECONDS = 60
@@ -104,7 +107,16 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str, use: str)
 
 def test_a_fleet_with_a_fifo_in_it_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "node-a.json")
-    assert "found none" in refused(nvtopo("graph", "--from", str(tmp_path), seconds=20))
+    assert "got a FIFO" in refused(nvtopo("graph", "--from", str(tmp_path), seconds=20))
+
+
+def test_a_node_of_a_fleet_whose_file_is_gone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "node-a.json").write_bytes(b"\xef\xbb\xbf" + (HOSTS / "gh200-single" / "capture.json").read_bytes())
+    (tmp_path / "node-b.json").symlink_to("gone.json")
+    done = nvtopo("doctor", "--from", str(tmp_path), "--format", "json", seconds=20)
+    assert done.returncode == 3
+    nodes = json.loads(done.stdout)["nodes"]
+    assert {name: node["verdict"] for name, node in nodes.items()} == {"gh200-0001": "ready", "node-b": "cannot-know"}
 
 
 def test_the_output_of_a_command_in_place_of_a_file_is_read() -> None:

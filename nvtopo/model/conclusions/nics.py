@@ -44,6 +44,8 @@ def nics(snapshot: Snapshot, pci: Functions) -> tuple[Nic, ...]:
     front = front_netdevs(snapshot.net)
     on_function = _netdevs_by_function(snapshot, {device.pci_address for device in rdma if device.management})
     by_name = {netdev.name: netdev for netdev in snapshot.net.devices} if snapshot.net else {}
+    for address, first in _lags(snapshot).items():
+        on_function.setdefault(first, []).extend(on_function.pop(address, ()))
     made = []
     for device in (device for device in rdma if not device.management):
         own = [by_name[name] for name in device.netdevs if name in by_name]
@@ -95,6 +97,18 @@ def _netdevs_by_function(snapshot: Snapshot, left_out: set[PciAddress | None]) -
         if netdev.pci_address is not None and netdev.pci_address not in left_out:
             found.setdefault(netdev.pci_address, []).append(netdev)
     return found
+
+
+def _lags(snapshot: Snapshot) -> dict[PciAddress, PciAddress]:
+    """Function → that of its card's RDMA device, where a bond of both has one device for both (RoCE LAG)."""
+    rdma = {device.pci_address for device in (snapshot.rdma.devices if snapshot.rdma else ())}
+    bonded = [
+        (device.pci_address, (device.master, device.pci_address.rpartition(".")[0]))
+        for device in (snapshot.net.devices if snapshot.net else ())
+        if device.pci_address is not None and device.master is not None and not device.represents
+    ]
+    masters = {bond: address for address, bond in bonded if address in rdma}
+    return {address: masters[bond] for address, bond in bonded if address not in rdma and bond in masters}
 
 
 def _is_virtual(pci: Functions, address: PciAddress) -> bool:

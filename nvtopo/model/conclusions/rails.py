@@ -25,6 +25,8 @@ GpuPlace = Gpu | Accelerator
 """Where a GPU is, whether it answers or not."""
 
 _NVIDIA = "10de"
+#: ConnectX virtual functions in a guest: those of cards of every rate have the same model.
+_OF_ANY_GENERATION = frozenset({"15b3:101e"})
 #: Below it a port is for storage or management: 100 Gb/s, as the slowest rails of machines with NVLink (ConnectX-5).
 _RAIL_BYTES_PER_SECOND = 12_500_000_000
 
@@ -167,7 +169,12 @@ def _up_rate(nic: Nic) -> int | None:
 
 def _kind(nic: Nic) -> _Kind:
     layers = sorted({port.link_layer for port in nic.ports if port.link_layer}, reverse=True)
-    return _Kind(nic.model, layers[0] if layers else "")
+    return _Kind(_generation(nic) if nic.model in _OF_ANY_GENERATION else nic.model, layers[0] if layers else "")
+
+
+def _generation(nic: Nic) -> str | None:
+    """The model with the first number of its firmware, which each generation of ConnectX has of its own."""
+    return f"{nic.model} {nic.firmware.partition('.')[0]}" if nic.firmware else None
 
 
 def _other(nic: Nic) -> Role:

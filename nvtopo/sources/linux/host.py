@@ -18,6 +18,11 @@ _PEERMEM = (
     "/sys/kernel/mm/memory_peers/nv_mem_nc/version",
 )
 _GPU_MODULES = ("gdrdrv", "nouveau", "nvidia", "nvidia_fs", "nvidia_uvm")
+_DMI = "/sys/class/dmi/id"
+#: How QEMU, VMware, Hyper-V and Xen call their machines, and clouds theirs; ``.metal`` of EC2 is none.
+_GUEST = re.compile(
+    r"\b(?:QEMU|KVM|VMware|Xen|OpenStack|Virtual Machine|Google Compute Engine)\b|Amazon EC2 (?!\S*\.metal)"
+)
 _POLICIES = "/sys/devices/system/cpu/cpufreq"
 #: A machine has a policy for each of hundreds of CPUs, and one governor is set for all.
 _MOST_GOVERNORS = 8
@@ -33,8 +38,8 @@ def read(machine: Machine) -> Reading:
         kernel=reader.text("/proc/sys/kernel/osrelease") or "",
         boot_id=reader.text("/proc/sys/kernel/random/boot_id") or "",
         uptime_seconds=_uptime(reader),
-        vendor=reader.text("/sys/class/dmi/id/sys_vendor") or "",
-        product=reader.text("/sys/class/dmi/id/product_name") or "",
+        vendor=reader.text(f"{_DMI}/sys_vendor") or "",
+        product=reader.text(f"{_DMI}/product_name") or "",
         hypervisor=_hypervisor(reader),
         nvidia_module=_module_version(driver),
         nvidia_open="Open Kernel Module" in driver,
@@ -67,9 +72,15 @@ def _uptime(reader: SysfsReader) -> int | None:
 
 
 def _hypervisor(reader: SysfsReader) -> bool:
-    """Whether the first CPU has the flag. Reads only the first piece: the kernel queries the clock of each CPU read."""
+    """Whether the first CPU has the flag. Reads only the first piece: the kernel queries the clock of each CPU read.
+
+    Only x86 has that flag; elsewhere the firmware's names tell.
+    """
     cpuinfo = reader.content("/proc/cpuinfo", head=True) or b""
-    return b" hypervisor" in cpuinfo.partition(b"\n\n")[0]
+    if b"\nflags" in cpuinfo or cpuinfo.startswith(b"flags"):
+        return b" hypervisor" in cpuinfo.partition(b"\n\n")[0]
+    names = (reader.text(f"{_DMI}/{name}") or "" for name in ("sys_vendor", "product_name"))
+    return _GUEST.search(" ".join(names)) is not None
 
 
 def _architecture(reader: SysfsReader) -> str:
