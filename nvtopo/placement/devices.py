@@ -14,6 +14,7 @@ from nvtopo.model.records.node import NodeTopology
 from nvtopo.placement.device_claims import DeviceClaim
 
 T = TypeVar("T")
+V = TypeVar("V")
 Nodes = Mapping[str, GraphNode]
 Key = tuple[str, str]
 """Namespace and name of a claim."""
@@ -107,12 +108,7 @@ class Devices:
             self._of = nodes
             self._stale |= {name for name, one in self._nodes.items() if _topology(nodes, name) is not one.topology}
         if self._stale:
-            self._judge()
-            held = {name: frozenset(one.held) for name, one in self._nodes.items() if one.held}
-            unknown = {name: one.unknown for name, one in self._nodes.items() if one.unknown}
-            published = {name: one.published for name, one in self._nodes.items() if one.published}
-            before = self._claimed.published
-            self._claimed = Claimed(held, unknown, before if published == before else published)
+            self._claimed = self._judge()
         return self._claimed
 
     def has_plugin(self, node: str) -> bool:
@@ -143,13 +139,24 @@ class Devices:
             self._homes[pool] = now
         self._stale |= before | now
 
-    def _judge(self) -> None:
+    def _judge(self) -> Claimed:
+        """All of it, with what is known anew of stale nodes. A part that stays is the same object."""
+        held: dict[str, frozenset[int]] = {}
+        unknown: dict[str, int] = {}
+        published: dict[str, frozenset[int]] = {}
         for name in self._stale:
+            self._nodes.pop(name, None)
             if name in self._pools_of:
-                self._nodes[name] = self._judged(name)
-            else:
-                self._nodes.pop(name, None)
+                now = self._nodes[name] = self._judged(name)
+                held[name], unknown[name], published[name] = frozenset(now.held), now.unknown, now.published
+        before = self._claimed
+        found = Claimed(
+            _with(before.held, held, self._stale),
+            _with(before.unknown, unknown, self._stale),
+            _with(before.published or {}, published, self._stale),
+        )
         self._stale.clear()
+        return found
 
     def _judged(self, name: str) -> _Node:
         topology = _topology(self._of, name)
@@ -181,6 +188,18 @@ def _free_to_all(slices: Iterable[Slice]) -> Iterator[Device]:
         if len(now) == max(one.parts for one in now):
             devices = (device for one in now for device in one.devices)
             yield from (device for device in devices if not any(taint.endswith(_KEEP_AWAY) for taint in device.taints))
+
+
+def _with(before: Mapping[str, V], now: Mapping[str, V], names: Iterable[str]) -> Mapping[str, V]:
+    """With what these names have now; who has nothing has no entry."""
+    changed = {name: now.get(name) or None for name in names}
+    changed = {name: value for name, value in changed.items() if value != before.get(name)}
+    if not changed:
+        return before
+    found = {**before, **{name: value for name, value in changed.items() if value is not None}}
+    for name in [name for name, value in changed.items() if value is None]:
+        del found[name]
+    return found
 
 
 def _topology(nodes: Nodes, name: str) -> NodeTopology | None:

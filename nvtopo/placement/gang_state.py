@@ -1,6 +1,6 @@
 """One gang: its pods, its place, and what came of the attempts to find one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import Final, NamedTuple
 
@@ -31,11 +31,20 @@ class Found(NamedTuple):
     keep_until: float
 
 
+class _Counts(NamedTuple):
+    """What follows from a gang's pods."""
+
+    waiting: tuple[GpuPod, ...]
+    holding: int
+    by_claim: bool
+
+
 class Gang:
     """One gang."""
 
     def __init__(self, found: Found | None = None) -> None:
         self.pods: dict[str, GpuPod] = {}
+        self._counts: _Counts | None = None
         self.answer = found.answer if found else None
         self.keep_until = found.keep_until if found else 0.0
         self.timing: Timing | None = None
@@ -59,20 +68,41 @@ class Gang:
         self._given_up = 0
         self._not_before = 0.0
 
+    def put(self, pod: GpuPod) -> GpuPod | None:
+        """One of its pods as it is now; how it was."""
+        before = self.pods.get(pod.name)
+        self.pods[pod.name], self._counts = pod, None
+        return before
+
+    def drop(self, name: str) -> GpuPod:
+        """One of its pods is gone."""
+        self._counts = None
+        return self.pods.pop(name)
+
     @property
-    def waiting(self) -> list[GpuPod]:
+    def waiting(self) -> Sequence[GpuPod]:
         """The pods that can still be placed."""
-        return [pod for pod in self.pods.values() if pod.waiting]
+        return self._counted.waiting
 
     @property
     def holding(self) -> int:
         """How many pods have not ended."""
-        return sum(not pod.ended for pod in self.pods.values())
+        return self._counted.holding
 
     @property
     def by_claim(self) -> bool:
         """Whether its pods ask for GPUs by claims."""
-        return any(pod.claim for pod in self.pods.values())
+        return self._counted.by_claim
+
+    @property
+    def _counted(self) -> _Counts:
+        """Counted once after each change: most gangs are as they were."""
+        if self._counts is None:
+            pods = self.pods.values()
+            waiting = tuple(pod for pod in pods if pod.waiting)
+            holding = sum(not pod.ended for pod in pods)
+            self._counts = _Counts(waiting, holding, by_claim=any(pod.claim for pod in pods))
+        return self._counts
 
     @property
     def next_attempt(self) -> float:
@@ -95,7 +125,7 @@ class Gang:
             self._give_up(now, 1)
         return found.steps
 
-    def late(self, waiting: list[GpuPod], claims: GangClaims | None, *, fresh: bool) -> Iterator[Step]:
+    def late(self, waiting: Sequence[GpuPod], claims: GangClaims | None, *, fresh: bool) -> Iterator[Step]:
         """What its time-out says, once."""
         if self.expired and not fresh:
             return
@@ -122,7 +152,7 @@ class Gang:
             self._not_before = now + min(LONGEST_REFUSED_SECONDS, pause)
         self._given_up += 1
 
-    def deadline(self, waiting: list[GpuPod]) -> float:
+    def deadline(self, waiting: Sequence[GpuPod]) -> float:
         """When those that wait wait no longer."""
         if self.timing is None:
             self.timing = timing_of(waiting)
@@ -130,7 +160,7 @@ class Gang:
             return inf
         return min(pod.created for pod in waiting) + self.timing.timeout_seconds
 
-    def whole(self, key: Key, waiting: list[GpuPod]) -> Asked | None:
+    def whole(self, key: Key, waiting: Sequence[GpuPod]) -> Asked | None:
         """What it asks for, if it is whole; else what it lacks is its reason until something happens to its pods."""
         try:
             size, others = size_of(waiting), self.holding - len(waiting)
@@ -145,7 +175,7 @@ class Gang:
         self.due_at = inf
         return None
 
-    def says(self, waiting: list[GpuPod]) -> Iterator[Say]:
+    def says(self, waiting: Sequence[GpuPod]) -> Iterator[Say]:
         """Its reason, at the first of its pods, as long as it does not stand there."""
         first, reason = in_order(waiting)[0], self.reason[:LONGEST_REASON]
         if reason and first.status != reason:

@@ -5,7 +5,7 @@ that follows from its name: who takes over in the middle finds the reservation a
 answer. A pod that comes for one that is gone gets that one's rank and GPUs. The reservation ends with the last pod.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Final
 
@@ -218,7 +218,7 @@ class Gangs:
         return Plan(tuple(ended), (*moving[:MOST_MOVES], *in_turn(due)), tuple(steps))
 
     def _unplaced(
-        self, key: Key, gang: Gang, waiting: list[GpuPod], now: float
+        self, key: Key, gang: Gang, waiting: Sequence[GpuPod], now: float
     ) -> tuple[Attempt | None, Iterable[Step]]:
         """A gang without a place: whether it is tried now, and its next steps."""
         if gang.deadline(waiting) <= now:
@@ -244,7 +244,7 @@ class Gangs:
             steps += gang.take(self._claims.round(key, found.pods, place, now, away=found.away), now)
         return steps
 
-    def _whole(self, key: Key, gang: Gang, waiting: list[GpuPod], now: float) -> Asked | None:
+    def _whole(self, key: Key, gang: Gang, waiting: Sequence[GpuPod], now: float) -> Asked | None:
         """What it asks for, if it is whole and can be placed; else why not is its reason."""
         why = ""
         if gang.by_claim:
@@ -264,9 +264,8 @@ class Gangs:
         if key not in self._gangs:
             self._gangs[key] = Gang(self._orphans.pop(key.id, None))
         gang = self._gangs[key]
-        known = gang.pods.get(pod.name)
+        known = gang.put(pod)
         self._keys[pod.key] = key
-        gang.pods[pod.name] = pod
         if known is not None:  # it may be another pod of that name
             self._of_uid.pop((known.namespace, known.uid), None)
         self._of_uid[pod.namespace, pod.uid] = key
@@ -276,7 +275,7 @@ class Gangs:
     def _forget(self, pod: tuple[str, str]) -> None:
         key = self._keys.pop(pod, None)
         if key is not None:
-            gone = self._gangs[key].pods.pop(pod[1])
+            gone = self._gangs[key].drop(pod[1])
             self._of_uid.pop((gone.namespace, gone.uid), None)
             self._touch(key)
             self._drop_empty(key)

@@ -107,10 +107,11 @@ class Occupied:
 
 
 def differing(before: Mapping[str, object], now: Mapping[str, object]) -> set[str]:
-    """The keys whose values differ."""
+    """The keys whose values differ. Most are the same objects, and those are not compared."""
     if before is now:
         return set()
-    return {node for node in {*before, *now} if before.get(node) != now.get(node)}
+    found = {name for name, one in now.items() if (other := before.get(name)) is not one and other != one}
+    return found.union(before.keys() - now.keys())
 
 
 def _spread(host: Host, gpus: int) -> Iterator[int]:

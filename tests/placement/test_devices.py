@@ -7,7 +7,8 @@ import pytest
 from nvtopo.cluster.slice_index import SliceIndex
 from nvtopo.cluster.slices import Device, Slice
 from nvtopo.placement.device_claims import DeviceClaim
-from nvtopo.placement.devices import Devices
+from nvtopo.placement.devices import Claimed, Devices
+from nvtopo.placement.occupied import differing
 from tests.calls import calls
 from tests.cluster import machines
 
@@ -115,6 +116,21 @@ def test_a_slice_of_an_odd_pool_is_not_compared_with_all_claims(claims: int) -> 
     devices.list_claims(claim(str(number), "gpu-0", pool=f"pool-{number}") for number in range(claims))
     devices.claimed(GRAPH.nodes)
     assert calls(lambda: devices.see_slice("s", published(0, pool="pool-7"))) < 100
+
+
+@pytest.mark.parametrize("nodes", [4, 400])
+def test_a_claim_that_changes_costs_no_look_at_other_nodes(nodes: int) -> None:
+    devices = Follows()
+    devices.list_claims(claim(str(number), "gpu-0", pool=f"n{number}") for number in range(nodes))
+    before = devices.claimed(GRAPH.nodes)
+    devices.see_claim(("team", "x"), claim("x", "gpu-1", pool="n2"))
+    found: list[Claimed] = []
+    assert calls(lambda: found.append(devices.claimed(GRAPH.nodes))) < 60
+    assert (found[0].unknown["n2"], found[0].published) == (2, before.published)
+    assert found[0].held is before.held
+    assert calls(lambda: differing(before.held, {**before.held})) < 20
+    devices.see_claim(("team", "x"), None)
+    assert plain(devices.claimed(GRAPH.nodes)) == plain(before)
 
 
 def test_a_gpu_that_no_claim_can_get_is_not_offered() -> None:

@@ -516,3 +516,16 @@ def test_what_is_given_back_is_named_once() -> None:
     again = Leader(cluster)
     assert {type(step) for step in again.gangs.plan(cluster.now).steps} == {FreeClaim}
     assert again.gangs.plan(cluster.now).steps == ()
+
+
+@pytest.mark.parametrize("size", [4, 64])
+def test_a_gang_of_which_nothing_changed_costs_the_same_however_large_it_is(size: int) -> None:
+    cluster = made(nodes=size, size=size)
+    leader = Leader(cluster)
+    run(cluster, leader)
+    leader.look()
+    leader.gangs.plan(cluster.now)
+    leader.gangs.seconds_until_next(cluster.now)
+    assert calls(lambda: leader.gangs.plan(cluster.now)) < 40
+    assert calls(lambda: leader.gangs.seconds_until_next(cluster.now)) < 40
+    assert calls(leader.gangs.look_again) < 40
