@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from math import inf
 from typing import Final, NamedTuple, Protocol
 
+from msgspec.structs import replace
+
 from nvtopo.errors import ParseError
 from nvtopo.placement.device_claims import OwnClaims
 from nvtopo.placement.gang import Key, asked
@@ -45,7 +47,9 @@ class Moving(NamedTuple):
     """What is to be done for the parts of a gang that can't have their places."""
 
     pods: tuple[GpuPod, ...]
-    """Of the gang, without those that are to end on nodes where nothing ends any more."""
+    """Of the gang; those that are to end on nodes where nothing ends any more have ended."""
+    places: tuple[tuple[GpuPod, Rank], ...] = ()
+    """The pods that wait and can have their places, with these."""
     away: frozenset[str] = frozenset()
     """UIDs of pods that wait and can't have their places now."""
     says: tuple[Say, ...] = ()
@@ -70,8 +74,9 @@ class Moves(Protocol):
 class _AllStay:
     """Where nobody follows nodes: each pod waits for its place."""
 
-    def round(self, _key: Key, gang: Gang, _answer: Assignment, _now: float, _own: OwnClaims | None) -> Moving:
-        return Moving(tuple(gang.pods.values()))
+    def round(self, key: Key, gang: Gang, answer: Assignment, _now: float, _own: OwnClaims | None) -> Moving:
+        pods = tuple(gang.pods.values())
+        return Moving(pods, tuple(places(key, pods, answer)))
 
     def closed(self, _pods: Collection[GpuPod]) -> Mapping[str, str]:
         return {}
@@ -99,20 +104,22 @@ class GangMoves:
         if not waiting:
             return Moving(everyone)
         if not self._facts.settled:
-            return Moving(everyone, frozenset(pod.uid for pod in waiting), until=now + _LOOK_SECONDS)
+            return Moving(everyone, away=frozenset(pod.uid for pod in waiting), until=now + _LOOK_SECONDS)
         ending = {pod.uid: self._ends_at(key, pod, answer) for pod in everyone if pod.leaving}
-        pods = tuple(pod for pod in everyone if ending.get(pod.uid, inf) > now)
+        pods = tuple(pod if ending.get(pod.uid, inf) > now else replace(pod, ended=True) for pod in everyone)
         next_end = min((end for end in ending.values() if end > now), default=inf)
-        parts = tuple(self._parts(key, pods, answer, own))
+        placed = tuple(places(key, pods, answer))
+        parts = tuple(self._parts(key, placed, own))
         if not parts:
-            return Moving(pods, until=next_end)
+            return Moving(pods, placed, until=next_end)
         found = self._moving(key, gang, pods, parts, now)
         given = own is not None and any(claim.allocated for pod in waiting for claim in own.of(pod))
         if not given and len(waiting) == gang.holding == len(answer.ranks):  # none of it runs: whole or not at all
             found = found._replace(away=frozenset(pod.uid for pod in waiting))
         else:
             found = found._replace(lost="")
-        return found._replace(until=min(found.until, next_end))
+        there = tuple(one for one in placed if one[0].uid not in found.away)
+        return found._replace(places=there, until=min(found.until, next_end))
 
     def closed(self, pods: Collection[GpuPod]) -> Mapping[str, str]:
         """The nodes where one of them can't go, and why."""
@@ -127,22 +134,24 @@ class GangMoves:
         first = in_order([part.pod for part in parts if part.pod.uid in (due or away)])[0]
         reason = next(part.lost.reason for part in parts if part.pod is first)
         if not due:
-            return Moving(pods, away, _says(first, f"{reason}; its place is kept for {GRACE_SECONDS:g} s"), until=until)
+            return Moving(
+                pods, away=away, says=_says(first, f"{reason}; its place is kept for {GRACE_SECONDS:g} s"), until=until
+            )
         if gang.due_at <= now:
             try:
                 wanted = asked(key, [pod for pod in pods if not pod.ended])
             except ParseError as error:
-                return Moving(pods, away, _says(first, f"{reason}; {error}"), until=now + LONGEST_SECONDS)
+                return Moving(pods, away=away, says=_says(first, f"{reason}; {error}"), until=now + LONGEST_SECONDS)
             ranks = tuple(part.rank for part in due.values())
             closed = self.closed([part.pod for part in due.values()])
-            return Moving(pods, away, attempts=(Attempt(key, wanted, ranks, closed),), until=now)
+            return Moving(pods, away=away, attempts=(Attempt(key, wanted, ranks, closed),), until=now)
         reason = f"{reason}; {gang.reason}"[:LONGEST_REASON]
         lost = reason if gang.attempts else ""
-        return Moving(pods, away, _says(first, reason), until=min(until, gang.due_at), lost=lost)
+        return Moving(pods, away=away, says=_says(first, reason), until=min(until, gang.due_at), lost=lost)
 
-    def _parts(self, key: Key, pods: tuple[GpuPod, ...], answer: Assignment, own: OwnClaims | None) -> Iterator[_Part]:
+    def _parts(self, key: Key, placed: tuple[tuple[GpuPod, Rank], ...], own: OwnClaims | None) -> Iterator[_Part]:
         """The pods that wait and can't have their places. One that has its GPUs already keeps them."""
-        for pod, rank in places(key, pods, answer):
+        for pod, rank in placed:
             if own is None or not any(claim.allocated for claim in own.of(pod)):
                 lost = self._facts.lost(pod, rank, degraded=False)
                 if lost is not None and _allows_degraded(key, pod):

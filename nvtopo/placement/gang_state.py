@@ -79,6 +79,16 @@ class Gang:
         self._counts = None
         return self.pods.pop(name)
 
+    def adopt(self, found: Found | None) -> None:
+        """What the ledger has of it: who led meanwhile may have placed it, or moved a part of it."""
+        if found is None:
+            self.has_place(None)
+        elif self.answer is None:
+            self.has_place(*found)
+            self.reason, self.attempts, self.due_at = "", 0, 0.0
+        else:
+            self.answer = found.answer
+
     @property
     def waiting(self) -> Sequence[GpuPod]:
         """The pods that can still be placed."""

@@ -1,14 +1,13 @@
 """What is done to gangs and their pods, one step at a time."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from nvtopo.placement.device_claims import DeviceClaim
 from nvtopo.placement.gang import Asked, Key
-from nvtopo.placement.gang_ranks import places
 from nvtopo.placement.pods import GpuPod
-from nvtopo.placement.result import Assignment, Rank
+from nvtopo.placement.result import Rank
 
 MOST_ATTEMPTS: Final = 64
 """Placed in one step; the others are next."""
@@ -157,10 +156,6 @@ class ClaimFigures(NamedTuple):
     """How often a gang's GPUs were given back so far."""
 
 
-def lifts(
-    key: Key, pods: Collection[GpuPod], answer: Assignment, away: Collection[str] = frozenset()
-) -> Iterator[Lift]:
-    """The gates that are still to be lifted of pods without claims; not of those ``away``, by UID."""
-    for pod, rank in places(key, pods, answer):
-        if not pod.claim and pod.uid not in away:
-            yield Lift(pod, key.id, rank)
+def lifts(key: Key, placed: Iterable[tuple[GpuPod, Rank]]) -> Iterator[Lift]:
+    """The gates that are still to be lifted of pods without claims."""
+    return (Lift(pod, key.id, rank) for pod, rank in placed if not pod.claim)

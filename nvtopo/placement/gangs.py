@@ -136,12 +136,7 @@ class Gangs:
         known = {key: one for key, one in self._orphans.items() if key in found}
         self._orphans = found | known
         for key, gang in self._gangs.items():
-            mine = self._orphans.pop(key.id, None)
-            if mine is None or gang.answer is None:
-                gang.has_place(*(mine or (None,)))
-                gang.attempts = 0
-            else:  # who led meanwhile may have moved a part of it
-                gang.answer = mine.answer
+            gang.adopt(self._orphans.pop(key.id, None))
         self._fresh.update(self._gangs)
         self._begun = True
 
@@ -238,7 +233,7 @@ class Gangs:
         found = self._moves.round(key, gang, answer, now, self._claims.own if self._claims else None)
         moving += found.attempts
         gang.lost, gang.move_at = found.lost, found.until
-        steps: list[Step] = [*found.says, *lifts(key, found.pods, answer, found.away)]
+        steps: list[Step] = [*found.says, *lifts(key, found.places)]
         if gang.by_claim and self._claims is not None and not gang.lost:
             place = gang.granted(answer, now)
             steps += gang.take(self._claims.round(key, found.pods, place, now, away=found.away), now)

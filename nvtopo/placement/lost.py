@@ -36,6 +36,8 @@ def of_node(pod: GpuPod, name: str, nodes: NodeStates) -> Lost | None:
     state = nodes.get(name)
     if state is None:
         return Lost(f"node {name} is gone", dead=True)
+    if state.ready is not False and not state.cordoned and not state.taints:
+        return None
     taint = node_states.barrier(state, pod.tolerations)
     if taint is not None and not taint.passes:
         return Lost(f"{node_states.words(taint)}: node {name}", dead=state.ready is False)
@@ -60,12 +62,11 @@ def _illness(node: GraphNode, gpus: tuple[int, ...], *, degraded: bool) -> str:
     if node.topology is None or node.judged is None or node.judged.ready is None:
         return ""
     there = {gpu.index: gpu for gpu in node.topology.gpus}
-    for index in gpus:
-        gpu = there.get(index)
-        if gpu is None:
-            return f"GPU {index} is not there any more"
-        if node.health.get(gpu.key) in ILL and not is_usable(node, gpu, degraded=degraded):
-            return f"GPU {index} is not well"
-    if node.judged.ready is False and not (degraded and node.judged.level == "degraded"):
-        return "it is not well"
-    return ""
+    missing = [index for index in gpus if index not in there]
+    if missing:
+        return f"GPU {missing[0]} is not there any more"
+    if node.judged.ready or (degraded and node.judged.level == "degraded"):
+        return ""
+    mine = (there[index] for index in gpus)
+    ill = [gpu for gpu in mine if node.health.get(gpu.key) in ILL and not is_usable(node, gpu, degraded=degraded)]
+    return f"GPU {ill[0].index} is not well" if ill else "it is not well"

@@ -26,6 +26,7 @@ from nvtopo.aggregator.device_watch import DeviceWatch
 from nvtopo.aggregator.followed_slices import FollowedSlices
 from nvtopo.aggregator.gang_claimer import GangClaimer
 from nvtopo.aggregator.gang_keeper import GangKeeper
+from nvtopo.aggregator.gang_mover import GangMover
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.cli import main
 from nvtopo.cluster.inventory import Listed
@@ -34,6 +35,7 @@ from nvtopo.kube import client as client_module
 from nvtopo.kube import gang_barrier
 from nvtopo.kube.client import Client, Response
 from nvtopo.kube.gpu_pods import GpuPods
+from nvtopo.kube.node_states import Nodes
 from nvtopo.kube.reservations import Reservations
 from nvtopo.kube.resource_claims import FAILED, READY, ResourceClaims
 from nvtopo.kube.resource_slices import ResourceSlices
@@ -121,7 +123,10 @@ class Lab:
             books = Reservations(client, "nvtopo", time.time)
             desk = Desk(graph, books, time.time, counted=counted.counted, claimed=devices.claimed)
             claimer = GangClaimer(devices, client, graph, time.time)
-            keeper = GangKeeper(GpuPods(client), counted, desk, client, term=lambda: 1, graph=graph, claimer=claimer)
+            mover = GangMover(Nodes(client), graph, time.time)
+            keeper = GangKeeper(
+                GpuPods(client), counted, desk, client, term=lambda: 1, graph=graph, claimer=claimer, mover=mover
+            )
             loops = (keeper.run, keeper.applier.run, slices.run, devices.run)
             threads = [threading.Thread(target=run, args=(stop,)) for run in loops]
             for thread in threads:
@@ -395,6 +400,35 @@ def test_each_group_of_a_leader_worker_set_gets_exactly_its_gpus_and_so_it_does_
         assert {pod["metadata"]["uid"] for pod in groups[0]} == {pod["metadata"]["uid"] for pod in after[:4]}
         lab.api.delete(f"{LEADER_WORKER_SETS}/lws")
         kube.wait_for(lambda: not anew() and not lab.pods("lws"), what="the pods gone")
+
+
+def test_pods_whose_node_is_drained_get_claims_of_the_nearest_node_s_gpus_and_the_others_keep_theirs(lab: Lab) -> None:
+    with lab.keeper() as (keeper, _client):
+        lab.job("drained")
+        pods = lab.bound("drained")
+        lost, before = pods[0]["spec"]["nodeName"], [lab.gpus_of(pod) for pod in pods]
+        drained = [at for at, pod in enumerate(pods) if pod["spec"]["nodeName"] == lost]
+        trays = [machines.name(RACK, at) for at in range(TRAYS)]
+        others = {pod["spec"]["nodeName"] for pod in pods}
+        nearest = min(
+            (tray for tray in trays if tray not in others), key=lambda tray: abs(trays.index(tray) - trays.index(lost))
+        )
+        lab.api.patch(f"/api/v1/nodes/{lost}", {"spec": {"unschedulable": True}})
+        try:
+            for at in drained:
+                lab.api.delete(f"{PODS}/{pods[at]['metadata']['name']}")
+            after = lab.bound("drained")
+            assert [pod["spec"]["nodeName"] for pod in after] == [
+                nearest if at in drained else pod["spec"]["nodeName"] for at, pod in enumerate(pods)
+            ]
+            assert is_exact(lab, after)
+            assert [lab.gpus_of(pod) for at, pod in enumerate(after) if at not in drained] == [
+                gpus for at, gpus in enumerate(before) if at not in drained
+            ]
+            assert keeper.moved == len(drained)
+        finally:
+            lab.api.patch(f"/api/v1/nodes/{lost}", {"spec": {"unschedulable": None}})
+            lab.end("drained")
         kube.wait_for(lab.empty, what="reservation and claims gone")
 
 
