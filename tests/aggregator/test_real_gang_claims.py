@@ -127,7 +127,7 @@ class Lab:
             keeper = GangKeeper(
                 GpuPods(client), counted, desk, client, term=lambda: 1, graph=graph, claimer=claimer, mover=mover
             )
-            loops = (keeper.run, keeper.applier.run, slices.run, devices.run)
+            loops = (keeper.run, keeper.applier.run, mover.run, slices.run, devices.run)
             threads = [threading.Thread(target=run, args=(stop,)) for run in loops]
             for thread in threads:
                 thread.start()
