@@ -1,7 +1,8 @@
 """How fast a gang is placed in a large fleet: ``bench/placement [--gpus N,N,…] [--json]``.
 
 The fleet is made of trays of 4 GPUs, 18 trays in an NVLink domain, 16 domains below a leaf, and 60 % of the GPUs are
-busy at random (seeded). Searches run with the full cost. Beside them, in the same run: a scan of all domains for one
+busy at random (seeded). Searches run with the full cost, and those of the second table with KV transfer or the load of
+all nodes besides. Beside them, in the same run: a scan of all domains for one
 group, and the textbook search over all combinations of hosts at the largest size that it ends at.
 """
 
@@ -16,7 +17,7 @@ from itertools import combinations
 from typing import Any, Final
 
 from nvtopo.placement.fleet import Fleet, Host, fleet
-from nvtopo.placement.request import Request
+from nvtopo.placement.request import Kv, Load, Request
 from nvtopo.placement.result import Assignment
 from nvtopo.placement.state import State
 
@@ -27,6 +28,9 @@ BUSY: Final = 0.6
 GROUP: Final = 8
 #: Hosts among which the textbook search still ends within seconds.
 FEW_HOSTS: Final = 18
+#: Pods of the gang that may be anywhere, with terms.
+ANYWHERE: Final = 64
+_KV_BYTES: Final = 1_000_000_000
 
 
 def made(gpus: int, seed: int = 1) -> Fleet:
@@ -86,7 +90,27 @@ def measured(gpus: int, times: int) -> dict[str, Any]:
         "gang_us": microseconds(timed(lambda: state.place(gang), max(10, times // 50))),
         "gang_above_bound": round((answer.cost.total - answer.cost.bound) / answer.cost.total, 6),
         "scan_of_domains_us": microseconds(timed(lambda: scan(whole, GROUP), 5)),
+        "terms_us": with_terms(whole, max(3, times // 500)),
     }
+
+
+def with_terms(whole: Fleet, times: int) -> dict[str, dict[str, float]]:
+    """Searches whose cost also counts where KV caches come from, and how busy each node is."""
+    state, names, chance = State(whole), [*whole.hosts], random.Random(2)  # noqa: S311 - not a secret
+    kv = Kv(_KV_BYTES, ((names[0], names[1]), (names[-1],)))
+    load = {name: Load(chance.randrange(10), chance.randrange(1_000_000)) for name in names}
+    group = Request(GROUP, required="nvlinkDomain")
+    asked = {
+        "group_kv": group._replace(kv=kv),
+        "group_load": group._replace(load=load),
+        "gang_kv": Request(ANYWHERE, kv=kv),
+        "gang_load": Request(ANYWHERE, load=load),
+    }
+
+    def one(request: Request) -> list[float]:
+        return timed(lambda: state.place(request), times)
+
+    return {name: microseconds(one(request)) for name, request in asked.items()}
 
 
 def scan(whole: Fleet, pods: int) -> str:
@@ -127,6 +151,10 @@ def main() -> int:
             f"{one['gpus']:>8} {group['p50']:>14} / {group['p99']:>7} {one['place_take_give_per_second']:>9} "
             f"{one['gang']:>6} {gang['p50']:>10} / {gang['p99']:>7} {scanned['p50']:>9}\n"
         )
+    out(f"{'GPUs':>8} {'of 8: KV, ms':>14} {'load, ms':>10} {f'of {ANYWHERE}: KV, ms':>15} {'load, ms':>10}\n")
+    for one in found:
+        kv, load, far_kv, far_load = (milliseconds["p50"] / 1000 for milliseconds in one["terms_us"].values())
+        out(f"{one['gpus']:>8} {kv:>14.1f} {load:>10.1f} {far_kv:>15.1f} {far_load:>10.1f}\n")
     out(f"all combinations in one domain of {FEW_HOSTS} hosts: {combined['p50']} µs\n")
     if asked.json:
         out(json.dumps({"fleets": found, "textbook_us": combined}) + "\n")

@@ -108,6 +108,24 @@ class Fleet:
         return _at(self.root, level)
 
 
+def changed(before: Fleet, hosts: Mapping[Path, Host]) -> Fleet:
+    """The fleet with hosts that have other GPUs free, by their paths: only the domains that they are in are new."""
+    everyone = {**before.hosts, **{host.name: host for host in hosts.values()}}
+    return Fleet(before.levels, _changed(before.root, hosts), MappingProxyType(everyone))
+
+
+def _changed(domain: Domain, hosts: Mapping[Path, Host]) -> Domain:
+    if domain.host is not None:
+        return Domain(domain.path, domain.level, host=hosts[domain.path])
+    inside: dict[Path, dict[Path, Host]] = {}
+    for path, host in hosts.items():
+        inside.setdefault(path[: len(domain.path) + 1], {})[path] = host
+    children = tuple(
+        _changed(child, inside[child.path]) if child.path in inside else child for child in domain.children
+    )
+    return Domain(domain.path, domain.level, children)
+
+
 def _at(domain: Domain, level: int) -> Iterator[Domain]:
     if domain.level == level:
         yield domain

@@ -4,7 +4,7 @@ An entry says "so many pods or fewer fit here for this cost", and no entry is bo
 Entries are kept apart by what of the gang they hold besides pods: its leader, and the short last slice.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from nvtopo.placement.fleet import Domain, Host
@@ -107,6 +107,11 @@ def pruned(entries: Iterable[Entry]) -> tuple[Entry, ...]:
         if not kept or (entry.cost < kept[-1].cost and entry.pods < kept[-1].pods):
             kept.append(entry)
     return tuple(reversed(kept))
+
+
+def kept(frontier: Frontier, keeps: Callable[[Entry], bool]) -> Frontier:
+    """The entries that are of use."""
+    return {held: tuple(filter(keeps, entries)) for held, entries in frontier.items()}
 
 
 def used(frontier: Frontier, picoseconds: int, free: int) -> Frontier:

@@ -15,7 +15,7 @@ from nvtopo.placement import algorithms, cost, links, quick
 from nvtopo.placement.allot import gpus_of_pods, in_stages
 from nvtopo.placement.cost import Prices
 from nvtopo.placement.counts import Counts
-from nvtopo.placement.fleet import NODE, Domain, Fleet, Host, fleet
+from nvtopo.placement.fleet import NODE, Domain, Fleet, Host, Path, changed
 from nvtopo.placement.links import Link
 from nvtopo.placement.place import farthest, no_fit, place
 from nvtopo.placement.request import Request, Work, checked
@@ -38,6 +38,10 @@ class State:
         self._levels = given.levels
         self._overrides = overrides
         self._links = links.table(given.levels, overrides)
+        self._fleet = given
+        self._paths = [domain.path for domain in given.domains(0)]
+        self._changed: dict[Path, Host] = {}
+        """What the fleet has not got yet."""
         self._hosts = list(given.root.hosts())
         self._numbers = {host.name: number for number, host in enumerate(self._hosts)}
         self._spans = [list(_spans(given, level)) for level in range(1, len(given.levels))]
@@ -94,11 +98,13 @@ class State:
 
     def fleet(self) -> Fleet:
         """The fleet as it is now."""
-        return fleet(self._hosts, self._levels[1:-1])
+        if self._changed:
+            self._fleet, self._changed = changed(self._fleet, self._changed), {}
+        return self._fleet
 
     def _set(self, host: Host) -> None:
         number = self._numbers[host.name]
-        self._hosts[number] = host
+        self._hosts[number] = self._changed[self._paths[number]] = host
         for (gpus, selector), counts in self._counts.items():
             counts.set_room(number, _room(host, gpus, selector))
 

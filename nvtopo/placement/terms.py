@@ -57,7 +57,7 @@ def _common(one: Path, other: Path) -> int:
 def resolved(usable: Fleet, request: Request, links: tuple[Link, ...]) -> Terms:
     """The terms for this gang in this fleet."""
     unknown: dict[str, str] = {}
-    sizes = {request.gpus, request.leader_gpus or request.gpus}
+    sizes = {request.gpus, request.leader_gpus or request.gpus} if request.load is not None else set()
     able = [host for host in usable.hosts.values() if any(map(host.room, sizes))]
     weights = request.weights
     return Terms(
