@@ -79,6 +79,14 @@ class Machine:
         """The NICs of the compute network that can be seen here, or an error as ``all_rails``."""
         return tuple(nic for nic in self.all_rails if not nic.hidden_by)
 
+    @property
+    def known_rails(self) -> tuple[Nic, ...]:
+        """As ``rails``; none if it can't be known which those are."""
+        try:
+            return self.rails
+        except UnknowableError:
+            return ()
+
     @cached_property
     def all_rails(self) -> tuple[Nic, ...]:
         """The NICs of the compute network, hidden ones included.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from nvtopo.checks import peers, qos
-from nvtopo.checks.check import Machine, NotKnown, Outcome
+from nvtopo.checks.check import Machine, NotKnown, Outcome, UnknowableError
 from nvtopo.findings.finding import Check, Finding, FindingDomain, Severity
 from nvtopo.model.conclusions.ports import is_up
 from nvtopo.model.formats.listing import listed
@@ -66,7 +66,7 @@ class Compared(NamedTuple):
 
 def row(machine: Machine) -> Row:
     """What is compared of one node."""
-    node, numbered = machine.node, machine.derived.rails
+    node, numbered = machine.node, machine.derived.rails if machine.known_rails else {}
     up = [nic for nic in node.nics if nic.name in numbered and any(is_up(port) for port in nic.ports)]
     return Row(
         domain=machine.derived.nvlink_domain,
@@ -85,9 +85,12 @@ def row(machine: Machine) -> Row:
 
 
 def _pfc(machine: Machine) -> dict[Group, str | None]:
-    shown = qos.of_rails(machine)
     found: dict[Group, str | None] = {}
-    for nic in qos.roce_rails(machine):
+    try:
+        shown, rails = qos.of_rails(machine), qos.roce_rails(machine)
+    except UnknowableError:
+        return found
+    for nic in rails:
         bits = shown[nic.name].pfc if nic.name in shown else None
         found[str(machine.derived.rails[nic.name]),] = None if bits is None else qos.priorities(bits)
     return found

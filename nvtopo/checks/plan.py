@@ -67,7 +67,7 @@ def _between(machines: Mapping[str, Machine]) -> Iterator[Step]:
     """Each rail from each node to the next: a node whose rail is bad is slow with both its neighbours."""
     rails: dict[int, list[tuple[str, Nic, NicPort]]] = {}
     for name, machine in sorted(machines.items()):
-        for nic in machine.rails:
+        for nic in machine.known_rails:
             number = machine.derived.rails.get(nic.name)
             port = next((port for port in nic.ports if is_up(port)), None)
             if number is not None and port is not None:

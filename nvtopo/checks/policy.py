@@ -1,6 +1,6 @@
 """A policy is the operator's expectations: what a node of each shape should have. Applied here, and learned."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
 from msgspec.structs import replace
@@ -13,9 +13,9 @@ from nvtopo.model.conclusions.hierarchy import functions_of
 from nvtopo.model.conclusions.links import usable_links
 from nvtopo.model.conclusions.pcie import link_at
 from nvtopo.model.conclusions.ports import is_up
-from nvtopo.model.records.expected import Expectation, PcieExpectation, VersionExpectation
+from nvtopo.model.records.expected import Expectation, FirmwareExpectation, PcieExpectation, VersionExpectation
 from nvtopo.model.records.facts import PcieLink
-from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.node import Nic, NodeTopology
 from nvtopo.model.records.snapshot import Snapshot
 
 T = TypeVar("T")
@@ -44,16 +44,16 @@ def unread(machine: Machine) -> tuple[NotKnown, ...]:
     due = machine.node.expected
     if due is None:
         return ()
-    ports = {f"{nic.name}/{port.number}": port for nic in machine.rails for port in nic.ports if is_up(port)}
+    ports = {f"{nic.name}/{port.number}": port for nic in machine.known_rails for port in nic.ports if is_up(port)}
     found: list[tuple[str, str]] = []
     if due.mtu_bytes is not None:
-        found += [(nic.name, "MTU") for nic in machine.rails if nic.mtu_bytes is None]
+        found += [(nic.name, "MTU") for nic in machine.known_rails if nic.mtu_bytes is None]
     if due.rdma_mtu_bytes is not None:
         found += [(name, "RDMA MTU") for name, port in ports.items() if port.active_mtu_bytes is None]
     if due.pcie is not None:
-        found += [(gpu.key, "PCIe link") for gpu in machine.node.gpus if gpu.link is None]
-    if due.versions is not None and due.versions.driver is not None and machine.node.host.driver_version is None:
-        found.append((NODE, "driver version"))
+        found += [(gpu.key, "PCIe link") for gpu in machine.node.gpus if _hides(due.pcie, gpu.link)]
+        found += [(nic.name, "PCIe link") for nic in machine.known_rails if _hides_its_link(machine, nic, due.pcie)]
+    found += _versions_unread(machine, due.versions) if due.versions is not None else ()
     return tuple(
         NotKnown(
             id="policy-not-read",
@@ -66,20 +66,54 @@ def unread(machine: Machine) -> tuple[NotKnown, ...]:
     )
 
 
+def _hides(due: PcieExpectation, link: PcieLink | None) -> bool:
+    """Whether a link does not show what is expected of it."""
+    return link is None or (due.width is not None and link.width is None)
+
+
+def _hides_its_link(machine: Machine, nic: Nic, due: PcieExpectation) -> bool:
+    """The same of a NIC's; a node without its functions says only of a link that lacks something."""
+    if not machine.functions or nic.pci_address is None:
+        return False
+    link = link_at(nic.pci_address, machine.functions)
+    return _hides(due, link) or (link is not None and due.generation is not None and link.generation is None)
+
+
+def _versions_unread(machine: Machine, due: VersionExpectation) -> Iterator[tuple[str, str]]:
+    host = machine.node.host
+    for wanted, found, what in (
+        (due.driver, host.driver_version, "driver version"),
+        (due.cuda, host.cuda_version, "CUDA version"),
+        (due.kernel, host.kernel, "kernel"),
+    ):
+        if wanted is not None and not found:
+            yield NODE, what
+    if due.vbios is not None:
+        yield from ((gpu.key, "VBIOS") for gpu in machine.node.gpus if not gpu.vbios)
+    models = {one.model for one in due.nic_firmware}
+    yield from ((nic.name, "firmware") for nic in machine.known_rails if nic.model in models and not nic.firmware)
+
+
 def learned(machine: Machine, name: str) -> Expectations:
     """What this node has, as a policy for its shape. A value that its rails or GPUs do not share is left out."""
     node = machine.node
-    ports = [port for nic in machine.rails for port in nic.ports if is_up(port)]
+    ports = [port for nic in machine.known_rails for port in nic.ports if is_up(port)]
     products = {gpu.name for gpu in node.gpus}
     host = node.host
-    versions = VersionExpectation(driver=host.driver_version, cuda=host.cuda_version, kernel=host.kernel or None)
+    versions = VersionExpectation(
+        driver=host.driver_version,
+        cuda=host.cuda_version,
+        kernel=host.kernel or None,
+        vbios=_shared(gpu.vbios for gpu in node.gpus),
+        nic_firmware=_firmware(machine.known_rails),
+    )
     links = [usable_links(gpu) for gpu in node.gpus if gpu.nvlinks and not gpu.mig]
     expect = Expectation(
         gpus=presence.accounted(node) or None,
         nics=len(node.nics) or None,
         rails=len(machine.derived.rails) or None,
         nvlinks_per_gpu=_shared(links) or None,
-        mtu_bytes=_shared(nic.mtu_bytes for nic in machine.rails),
+        mtu_bytes=_shared(nic.mtu_bytes for nic in machine.known_rails),
         rdma_mtu_bytes=_shared(port.active_mtu_bytes for port in ports),
         gid_index=_shared(port.gid_index for port in ports if port.link_layer == "Ethernet"),
         pcie=_pcie(machine),
@@ -87,6 +121,18 @@ def learned(machine: Machine, name: str) -> Expectations:
     )
     match = Shape(gpu=products.pop() if len(products) == 1 else None, product=host.product or None)
     return Expectations(shapes={name: ShapeExpectation(match=match, expect=expect)})
+
+
+def _firmware(rails: Iterable[Nic]) -> tuple[FirmwareExpectation, ...]:
+    """Of models whose NICs all have the same."""
+    models: dict[str, list[str | None]] = {}
+    for nic in rails:
+        if nic.model is not None:
+            models.setdefault(nic.model, []).append(nic.firmware or None)
+    shared = {model: _shared(found) for model, found in sorted(models.items())}
+    return tuple(
+        FirmwareExpectation(model=model, version=version) for model, version in shared.items() if version is not None
+    )
 
 
 def _shared(values: Iterable[T | None]) -> T | None:
@@ -100,7 +146,7 @@ def _pcie(machine: Machine) -> PcieExpectation | None:
     links: list[PcieLink] = [gpu.link for gpu in machine.node.gpus if gpu.link is not None]
     widths = [link.width for link in links if link.width]
     generations = [link.max_generation for link in links if link.max_generation]
-    for nic in machine.rails:
+    for nic in machine.known_rails:
         link = link_at(nic.pci_address, machine.functions) if nic.pci_address else None
         if link is not None:
             widths += [link.width] if link.width else []

@@ -35,7 +35,9 @@ def _over_network(ranks: Mapping[str, tuple[int, ...]], nodes: Mapping[str, Mach
     """What the rails of a node carry for each of its GPUs that took part."""
     rates: dict[str, int] = {}
     for host, machine in nodes.items():
-        ports = [port.rate_bytes_per_second for nic in machine.rails for port in nic.ports if port.state == "ACTIVE"]
+        ports = [
+            port.rate_bytes_per_second for nic in machine.known_rails for port in nic.ports if port.state == "ACTIVE"
+        ]
         known = [rate for rate in ports if rate is not None]
         if not known or len(known) < len(ports):
             return None, f"the rate of the rails of {host} is not known"

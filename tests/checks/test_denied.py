@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
-from nvtopo.checks import denied
+from nvtopo.checks import cluster, denied, plan, policy
 from nvtopo.checks.check import Machine as Checked
 from nvtopo.checks.report import NodeReport, of_node
 from nvtopo.checks.table import CHECKS
 from nvtopo.findings import of_health
 from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.features import features
+from nvtopo.model.records.expected import Expected, FirmwareExpectation, VersionExpectation
 from nvtopo.model.records.record import Problem
 from nvtopo.sources import reading
 from nvtopo.sources.machine import Machine, NvmlReading
@@ -24,6 +27,8 @@ from tests.nvml.walk import Fault, Reader, with_fault
 pytestmark = pytest.mark.slow
 
 NO_PERMISSION: Final = 4
+#: Label ``ready`` → doctor's verdict.
+VERDICTS: Final = {"true": "ready", "false": "not-ready", None: "cannot-know"}
 HOST: Final = FIXTURES / "hosts" / "h100-sxm-8gpu-8cx7"
 #: They need netlink, verbs or the kubelet's socket, which no recording has, or GPUs in an NVLink domain, or an IOMMU.
 NOT_TRIED: Final = frozenset(
@@ -78,6 +83,7 @@ class Recorded:
         machine.nvml.begin()
         self._nvml = Answered(machine.nvml.finish())
         self._root, self._failures = machine.root._root, machine.root._failures
+        self.machines: list[Checked] = []
         self.well = self._report(Noted(self._root, self._failures))
         kinds: dict[str, list[str]] = {}
         for path in sorted(seen):
@@ -92,6 +98,7 @@ class Recorded:
         root = SysfsRoot(self._root, self._failures | dict.fromkeys(paths, errno.EACCES))
         snapshot = reading.read(Machine(root=root, nvml=self._nvml), reading.all_sources())
         machine = Checked(assemble(snapshot), snapshot)
+        self.machines.append(machine)
         return of_node(machine), denied.of_node(machine)
 
     def _report(self, root: SysfsRoot) -> NodeReport:
@@ -142,6 +149,21 @@ def test_nothing_is_wrong_because_it_may_not_be_read(machine: Recorded) -> None:
 def _silent(machine: Recorded, check: str) -> str:
     """What would hide that it is not known: "not for this node", of a check that is."""
     return "not-applicable" if machine.well.checks[check] in ("passed", "failed") else ""
+
+
+def test_a_fleet_a_plan_and_a_policy_bear_it(machine: Recorded) -> None:
+    due = Expected(
+        gpus=8,
+        rails=8,
+        mtu_bytes=9000,
+        versions=VersionExpectation(nic_firmware=(FirmwareExpectation(model="15b3:1021", version="1"),)),
+    )
+    for one in machine.machines:
+        cluster.compared({"a": cluster.row(one), "b": cluster.row(one)})
+        plan.of({"a": one})
+        policy.unread(Checked(replace(one.node, expected=due), one.snapshot))
+        labels = features(one.node, one.derived)
+        assert VERDICTS[labels.get("nvtopo.io/ready")] == of_node(one).verdict
 
 
 def test_each_check_of_files_is_tried(machine: Recorded) -> None:

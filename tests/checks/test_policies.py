@@ -8,13 +8,14 @@ from click.testing import CliRunner
 
 from nvtopo import cli
 from nvtopo.checks.check import Machine
-from nvtopo.checks.policy import due
+from nvtopo.checks.policy import due, learned
 from nvtopo.checks.report import of_node
 from nvtopo.checks.table import CHECKS
 from nvtopo.checks.workload import MATTERS
 from nvtopo.errors import ParseError
 from nvtopo.findings.expectation import WORKLOADS, expectations_in
 from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.records.expected import FirmwareExpectation
 from tests.checks.recorded import snapshot_of
 from tests.hosts.recorded import FIXTURES
 
@@ -79,3 +80,32 @@ def test_a_workload_that_there_is_not_is_refused_in_one_line() -> None:
     with pytest.raises(ParseError, match="workload") as refused:
         expectations_in(b'{"shapes": {"a": {"match": {}, "expect": {}, "workload": "quick"}}}', "policy")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("versions", "found"),
+    [
+        ({"vbios": "96.00.99.00.01"}, set()),
+        ({"vbios": "96.00.aa.00.01"}, {f"GPU{index}" for index in range(8)}),
+        ({"nicFirmware": [{"model": "15b3:1021", "version": "28.43.2026"}]}, set()),
+        ({"nicFirmware": [{"model": "15b3:1021", "version": "28.40.1000"}]}, {f"mlx5_{number}" for number in range(8)}),
+        ({"nicFirmware": [{"model": "15b3:101d", "version": "22.40.1000"}]}, set()),
+    ],
+)
+def test_firmware_against_a_policy(versions: dict[str, object], found: set[str]) -> None:
+    policy = {"shapes": {"h100": {"match": {"gpu": "NVIDIA H100 80GB HBM3"}, "expect": {"versions": versions}}}}
+    snapshot = snapshot_of("h100-sxm-8gpu-8cx7")
+    node = due(assemble(snapshot), snapshot, expectations_in(json.dumps(policy).encode(), "policy"))
+    assert node is not None
+    report = of_node(Machine(node, snapshot))
+    assert {one.subject for one in report.findings if one.id == "version-differs"} == found
+    assert report.verdict == "ready"
+
+
+def test_a_learned_policy_has_the_firmware_that_is_shared() -> None:
+    snapshot = snapshot_of("h100-sxm-8gpu-8cx7")
+    (shape,) = learned(Machine(assemble(snapshot), snapshot), "a").shapes.values()
+    versions = shape.expect.versions
+    assert versions is not None
+    assert versions.vbios == "96.00.99.00.01"
+    assert versions.nic_firmware == (FirmwareExpectation(model="15b3:1021", version="28.43.2026"),)

@@ -33,6 +33,9 @@ def of_node(node: NodeTopology, roles: Mapping[str, str]) -> Iterator[Reason]:
 
 def of_gpu(node: NodeTopology, gpu: Gpu) -> Iterator[Reason]:
     """What one GPU lacks."""
+    due = None if node.expected is None or node.expected.versions is None else node.expected.versions.vbios
+    if due is not None and gpu.vbios and gpu.vbios != due:
+        yield Reason("version-differs", gpu=gpu.index, values=("VBIOS", gpu.vbios, due))
     pcie = None if node.expected is None else node.expected.pcie
     if pcie is not None and gpu.link is not None and (values := _pcie(gpu.link, gpu.link.max_generation, pcie)):
         yield Reason("pcie-below-expected", gpu=gpu.index, values=values)
@@ -46,6 +49,9 @@ def of_rail(node: NodeTopology, nic: Nic) -> Iterator[Reason]:
     due, found = expected.mtu_bytes, nic.mtu_bytes
     if due is not None and found is not None and found != due:
         yield Reason("mtu-differs", nic=nic.name, values=(found, due))
+    for firmware in expected.versions.nic_firmware if expected.versions is not None else ():
+        if firmware.model == nic.model and nic.firmware and nic.firmware != firmware.version:
+            yield Reason("version-differs", nic=nic.name, values=("firmware", nic.firmware, firmware.version))
     yield from _of_ports(node, nic, expected)
     if expected.pcie is not None and nic.link is not None:
         values = _pcie(nic.link, nic.link.generation, expected.pcie)

@@ -17,6 +17,15 @@ class PcieExpectation(Record, frozen=True, kw_only=True):
     """The best that both ends can do; an idle GPU lowers what it uses."""
 
 
+class FirmwareExpectation(Record, frozen=True, kw_only=True):
+    """The firmware of NICs of one model."""
+
+    model: ShortWord
+    """PCI vendor and device, such as ``15b3:1021``."""
+    version: Name
+    """As the NIC states it."""
+
+
 class VersionExpectation(Record, frozen=True, kw_only=True):
     """Versions, exactly as the node states them."""
 
@@ -26,6 +35,10 @@ class VersionExpectation(Record, frozen=True, kw_only=True):
     """The newest CUDA that the driver supports."""
     kernel: Name | None = None
     """The running kernel's release."""
+    vbios: Name | None = None
+    """The firmware of each GPU."""
+    nic_firmware: Annotated[tuple[FirmwareExpectation, ...], Meta(max_length=limits.MOST_EXPECTED)] = ()
+    """Of each NIC on a rail, by model."""
 
 
 class Expectation(Record, frozen=True, kw_only=True):
