@@ -3,6 +3,7 @@
 A pod keeps the rank that it has. One that comes for another takes the rank of that one, and no other pod moves.
 """
 
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 
 from nvtopo.placement.gang import Key
@@ -45,16 +46,16 @@ def _ranked(pods: Collection[GpuPod], ours: Collection[GpuPod], free: Ranks) -> 
     in order once there is one for each rank; those that are still to come are waited for. A rank whose pod ended may
     stay without one.
     """
-    known = {pod.order: pod.rank for pod in ours if pod.order and pod.rank is not None}
-    first = not ours and len(pods) == len(free)
+    says = _Indices(pods, ours, len(free))
+    leaving = {pod.rank for pod in ours if pod.leaving and not pod.ended}
     found: dict[int, GpuPod] = {}
     others: list[GpuPod] = []
     for pod in in_order(pods):
-        number = None if first else _said(pod, known)
-        if number is None:
+        number = says.rank(pod)
+        if number is not None and number in free and number not in found and _fits(pod, free[number]):
+            found[number] = pod
+        elif number not in leaving:
             others.append(pod)
-        elif number in free and _fits(pod, free[number]):
-            found.setdefault(number, pod)
     ended = {pod.rank for pod in ours if pod.ended}
     left = sorted(free.keys() - found.keys(), key=lambda number: (number in ended, number))
     indexed = any(pod.order for pod in others)
@@ -63,22 +64,28 @@ def _ranked(pods: Collection[GpuPod], ours: Collection[GpuPod], free: Ranks) -> 
     return found
 
 
-def _said(pod: GpuPod, known: Mapping[tuple[int, ...], int]) -> int | None:
-    """The rank that a pod's index says; None if nothing is known of it. Ranks may begin at another index than 0."""
-    if pod.order in known:
-        return known[pod.order]
-    shifts = {order[0] - rank for order, rank in known.items() if len(order) == 1} or {0}
-    return pod.order[0] - shifts.pop() if len(pod.order) == len(shifts) == 1 else None
+class _Indices:
+    """What the pods' indices say of their ranks; nothing at first, when there is a pod for each rank."""
+
+    def __init__(self, pods: Collection[GpuPod], ours: Collection[GpuPod], free: int) -> None:
+        self._known = {pod.order: pod.rank for pod in ours if pod.order and pod.rank is not None}
+        shifts = {order[0] - rank for order, rank in self._known.items() if len(order) == 1} or {0}
+        self._shift = shifts.pop() if len(shifts) == 1 and (ours or len(pods) != free) else None
+        """Ranks may begin at another index than 0; None if indices are no ranks."""
+
+    def rank(self, pod: GpuPod) -> int | None:
+        """None if nothing says it."""
+        if pod.order in self._known:
+            return self._known[pod.order]
+        return pod.order[0] - self._shift if self._shift is not None and len(pod.order) == 1 else None
 
 
 def _filled(pods: Collection[GpuPod], free: Ranks, numbers: list[int]) -> dict[int, GpuPod]:
     """In order, each pod with the first rank that has as many GPUs as it asks for."""
-    found: dict[int, GpuPod] = {}
-    for pod in pods:
-        number = next((one for one in numbers if one not in found and _fits(pod, free[one])), None)
-        if number is not None:
-            found[number] = pod
-    return found
+    of_size: dict[int, deque[int]] = {}
+    for number in numbers:
+        of_size.setdefault(len(free[number].gpus), deque()).append(number)
+    return {of_size[pod.asks].popleft(): pod for pod in pods if of_size.get(pod.asks)}
 
 
 def _fits(pod: GpuPod, rank: Rank) -> bool:

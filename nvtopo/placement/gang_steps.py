@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from nvtopo.placement.device_claims import DeviceClaim
 from nvtopo.placement.gang import Asked, Key
 from nvtopo.placement.pods import GpuPod
-from nvtopo.placement.result import Rank
+from nvtopo.placement.result import Assignment, Rank
 
 MOST_ATTEMPTS: Final = 64
 """Placed in one step; the others are next."""
@@ -159,3 +159,16 @@ class ClaimFigures(NamedTuple):
 def lifts(key: Key, placed: Iterable[tuple[GpuPod, Rank]]) -> Iterator[Lift]:
     """The gates that are still to be lifted of pods without claims."""
     return (Lift(pod, key.id, rank) for pod, rank in placed if not pod.claim)
+
+
+def misfits(pods: Collection[GpuPod], answer: Assignment) -> Iterator[Say]:
+    """Pods that ask for other numbers of GPUs than any rank has: they came for others, and wait in vain."""
+    sizes = {len(rank.gpus) for rank in answer.ranks}
+    for pod in pods:
+        if pod.gated and pod.asks not in sizes:
+            there = " or ".join(map(str, sorted(sizes)))
+            reason = (
+                f"its gang has its place: expected a pod that asks for {there} GPUs, got one that asks for {pod.asks}"
+            )
+            if pod.status != reason:
+                yield Say(pod, reason)

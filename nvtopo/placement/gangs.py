@@ -26,6 +26,7 @@ from nvtopo.placement.gang_steps import (
     Step,
     in_turn,
     lifts,
+    misfits,
 )
 from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodSeen, PodsListed, in_order
 from nvtopo.placement.result import Assignment, NoFit, PlacementResult
@@ -233,7 +234,7 @@ class Gangs:
         found = self._moves.round(key, gang, answer, now, self._claims.own if self._claims else None)
         moving += found.attempts
         gang.lost, gang.move_at = found.lost, found.until
-        steps: list[Step] = [*found.says, *lifts(key, found.places)]
+        steps: list[Step] = [*found.says, *misfits(found.pods, answer), *lifts(key, found.places)]
         if gang.by_claim and self._claims is not None and not gang.lost:
             place = gang.granted(answer, now)
             steps += gang.take(self._claims.round(key, found.pods, place, now, away=found.away), now)

@@ -462,6 +462,26 @@ def test_a_rival_that_takes_a_gpu_in_between_leaves_nobody_bound_and_the_gang_is
     lab.end_rival("rival")
 
 
+def test_a_quota_of_claims_that_is_used_up_leaves_no_gpu_reserved(lab: Lab) -> None:
+    quotas, claims = f"/api/v1/namespaces/{SPACE}/resourcequotas", "count/resourceclaims.resource.k8s.io"
+    lab.api.create(quotas, {"metadata": {"name": "few"}, "spec": {"hard": {claims: str(SIZE - 1)}}})
+    kube.wait_for(lambda: lab.api.get(f"{quotas}/few").get("status", {}).get("hard"), what="the quota counted")
+    try:
+        with lab.keeper():
+            lab.gang("above")
+
+            def said() -> str:
+                return str(lab.pods("above")[0]["metadata"]["annotations"].get(words.STATUS, ""))
+
+            refused = "a claim is refused, so its GPUs are given back: "
+            kube.wait_for(lambda: said().startswith(refused) and "exceeded quota: few" in said(), what="why it waits")
+            kube.wait_for(lab.empty, what="reservation and claims gone")
+            assert not any(pod["spec"].get("nodeName") for pod in lab.pods("above"))
+            lab.end("above")
+    finally:
+        lab.api.delete(f"{quotas}/few")
+
+
 def test_without_our_plugin_on_the_nodes_gpus_are_exact_and_the_affinity_says_the_node(lab: Lab) -> None:
     """The kubelet would ask it to prepare a claim on the device of gangs."""
     nodes = [machines.name(RACK, at) for at in range(TRAYS)]

@@ -3,12 +3,15 @@
 from typing import Any, Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from nvtopo.placement.gang import Key
 from nvtopo.placement.gang_ranks import places
 from nvtopo.placement.pods import GATE, GpuPod
 from nvtopo.placement.result import Assignment, Costs, Rank
+from tests.calls import calls
 
 KEY: Final = Key("team", "g")
 
@@ -74,6 +77,13 @@ def got(size: int, *pods: GpuPod) -> dict[str, int]:
         ),
         pytest.param(4, (runs("a", 0), ended("b", 1), gated("c")), {}, id="two are missing and one is there"),
         pytest.param(4, (runs("a", 0), ended("b", 1), gated("c"), gated("d")), {"c": 2, "d": 3}, id="both are there"),
+        pytest.param(
+            3, (held("a", 0, 0), gated("b", 5), gated("c", 9)), {"a": 0, "b": 1, "c": 2}, id="indices with gaps"
+        ),
+        pytest.param(
+            3, (held("a", 0, 0), held("b", 1, 1), gated("c", 1)), {"a": 0, "b": 1, "c": 2}, id="one index twice"
+        ),
+        pytest.param(3, (gated("a", 0), gated("b", 1), gated("c", 1)), {"a": 0, "b": 1, "c": 2}, id="twice at first"),
         pytest.param(1, (gated("a"), gated("b")), {"a": 0}, id="more pods than ranks"),
     ],
 )
@@ -86,3 +96,42 @@ def test_a_pod_gets_a_rank_with_as_many_gpus_as_it_asks_for() -> None:
     found = {pod.name: rank.rank for pod, rank in places(KEY, (worker, leader), answer(1, 2))}
     assert found == {"z": 0, "a": 1}, "both came anew, and names are no order of theirs"
     assert not [*places(KEY, (gated("a", claimed=3),), answer(2))]
+
+
+@pytest.mark.parametrize("name", ["gated", "held", "leaving"])
+def test_large_gangs_are_ranked_in_a_time_that_grows_as_they_do(name: str) -> None:
+    def work(size: int) -> int:
+        pods = [gated(f"w-{at}") for at in range(size)]
+        if name != "gated":
+            pods = [held(f"w-{at}", at, leaving=name == "leaving" and at % 2 == 0) for at in range(size)]
+        at_all = answer(*[2] * size)
+        return calls(lambda: [*places(KEY, pods, at_all)])
+
+    assert work(400) < 14 * work(40)
+
+
+GANG: Final = st.lists(
+    st.tuples(st.sampled_from(["gated", "held", "runs", "leaving", "ended"]), st.integers(0, 5), st.integers(0, 5)),
+    max_size=8,
+)
+
+
+@given(GANG, st.integers(1, 6), st.booleans())
+def test_no_rank_is_given_twice_or_taken_from_who_has_it(
+    story: list[tuple[str, int, int]], size: int, indexed: bool
+) -> None:
+    pods = []
+    for at, (how, rank, index) in enumerate(story):
+        order = (index,) if indexed else ()
+        made = gated(f"p{at}", *order) if how == "gated" else held(f"p{at}", rank, *order)
+        node = "n" if how in {"runs", "leaving", "ended"} else ""
+        pods.append(replace(made, node=node, leaving=how == "leaving", ended=how == "ended"))
+    found = [(pod, rank.rank) for pod, rank in places(KEY, pods, answer(*[2] * size))]
+    numbers = [number for _pod, number in found]
+    assert numbers == sorted({*numbers})
+    assert len({pod.name for pod, _number in found}) == len(found)
+    assert all(pod.waiting for pod, _number in found)
+    taken = {pod.rank for pod in pods if pod.node and not pod.ended}
+    assert not taken & {*numbers}
+    kept = {pod.rank for pod in pods if pod.waiting and not pod.gated and pod.rank is not None and pod.rank < size}
+    assert kept - taken <= {number for pod, number in found if pod.rank == number}

@@ -126,6 +126,16 @@ def test_a_pod_that_comes_for_one_that_is_gone_gets_its_rank() -> None:
     assert made.plan(3.0).steps == (Lift(new, KEY.id, answer.ranks[1]),)
 
 
+def test_a_pod_that_comes_for_another_and_asks_for_other_gpus_says_why_it_waits() -> None:
+    answer = assignment()
+    other = pod(2, gpus=4, name="g-2-b")
+    made = gangs(*(lifted(pod(number), answer, number) for number in range(2)), other, held={KEY.id: answer})
+    (said,) = made.plan(0.0).steps
+    assert said == Say(other, "its gang has its place: expected a pod that asks for 2 GPUs, got one that asks for 4")
+    made.fold(PodSeen(replace(other, status=said.reason, wishes=" ")))
+    assert made.plan(0.0).steps == ()
+
+
 def test_the_reservation_ends_with_the_last_pod() -> None:
     answer = assignment()
     running = [lifted(one, answer, at) for at, one in enumerate(WHOLE)]
