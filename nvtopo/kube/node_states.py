@@ -1,10 +1,13 @@
-"""Nodes, as far as they decide whether a pod can go there, followed at the API server."""
+"""Nodes, as far as they decide whether a pod can go there, followed at the API server.
+
+Nothing of a Node has a limit here that leaves it out: one that is not there counts as gone.
+"""
 
 from collections.abc import Callable
-from typing import Annotated, Final
+from itertools import islice
+from typing import Final
 
 import msgspec
-from msgspec import Meta
 
 from nvtopo.kube.client import Client
 from nvtopo.kube.following import FORBIDDEN_SECONDS, Changed, Collection, Following, Listed, Read, Words
@@ -13,7 +16,7 @@ from nvtopo.placement.node_states import NodeState, Taint
 from nvtopo.runtime.backoff import Backoff
 from nvtopo.wire.documents import Json
 
-_LONGEST: Final = 512
+#: Of one node; a taint more is kube-scheduler's to see.
 _MOST: Final = 256
 _KEEP_AWAY: Final = ("NoSchedule", "NoExecute")
 _WORDS: Final = Words(
@@ -23,23 +26,22 @@ _WORDS: Final = Words(
     " (daemonset/components/gangs)",
 )
 StateEvent = Listed[NodeState] | Changed[NodeState]
-_Word = Annotated[str, Meta(max_length=_LONGEST)]
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
-    name: _Word = ""
-    resource_version: _Word = ""
+    name: str = ""
+    resource_version: str = ""
 
 
 class _Taint(msgspec.Struct):
-    key: _Word = ""
-    value: _Word = ""
-    effect: _Word = ""
+    key: str = ""
+    value: str = ""
+    effect: str = ""
 
 
 class _Spec(msgspec.Struct):
     unschedulable: bool | None = None
-    taints: Annotated[list[_Taint], Meta(max_length=_MOST)] | None = None
+    taints: list[_Taint] | None = None
 
 
 class _Condition(msgspec.Struct, rename="camel"):
@@ -49,7 +51,7 @@ class _Condition(msgspec.Struct, rename="camel"):
 
 
 class _Status(msgspec.Struct):
-    conditions: Annotated[list[_Condition], Meta(max_length=_MOST)] | None = None
+    conditions: list[_Condition] | None = None
 
 
 class _Node(msgspec.Struct):
@@ -68,7 +70,7 @@ def read(item: bytes | msgspec.Raw) -> Read[NodeState]:
         ParseError: it is no Node.
     """
     node = _NODE.read(item)
-    taints = (one for one in node.spec.taints or () if one.effect in _KEEP_AWAY)
+    taints = islice((one for one in node.spec.taints or () if one.effect in _KEEP_AWAY), _MOST)
     ready = next((one for one in node.status.conditions or () if one.type == "Ready"), None)
     state = NodeState(
         ready=None if ready is None else ready.status == "True",

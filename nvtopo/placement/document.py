@@ -21,8 +21,10 @@ _EXPECTED: Final = f"a {KIND} ({API_VERSION}) in YAML or JSON"
 Pods = Annotated[int, Meta(ge=1, le=100_000)]
 Gpus = Annotated[int, Meta(ge=1, le=64)]
 Tier = Literal["node", "nvlinkDomain", "rack", "leaf", "spine", "core", "zone"]
-Affinity = Literal["same-node", "same-nvlink-domain", "same-rack", "same-leaf", "same-spine"]
-AntiAffinity = Literal["spread-across-nodes", "spread-across-racks", "spread-across-leaves"]
+Affinity = Literal["same-node", "same-nvlink-domain", "same-rack", "same-leaf", "same-spine", "same-core", "same-zone"]
+AntiAffinity = Literal[
+    "spread-across-nodes", "spread-across-racks", "spread-across-leaves", "spread-across-spines", "spread-across-zones"
+]
 
 AFFINITY: Final[Mapping[str, Tier]] = MappingProxyType(
     {
@@ -31,10 +33,18 @@ AFFINITY: Final[Mapping[str, Tier]] = MappingProxyType(
         "same-rack": "rack",
         "same-leaf": "leaf",
         "same-spine": "spine",
+        "same-core": "core",
+        "same-zone": "zone",
     }
 )
 ANTI_AFFINITY: Final[Mapping[str, Tier]] = MappingProxyType(
-    {"spread-across-nodes": "node", "spread-across-racks": "rack", "spread-across-leaves": "leaf"}
+    {
+        "spread-across-nodes": "node",
+        "spread-across-racks": "rack",
+        "spread-across-leaves": "leaf",
+        "spread-across-spines": "spine",
+        "spread-across-zones": "zone",
+    }
 )
 
 

@@ -8,8 +8,7 @@ from nvtopo.placement.pods import Toleration
 CORDONED: Final = "node.kubernetes.io/unschedulable"
 """The taint of a cordoned node: a pod that tolerates it can go there."""
 _BY_READINESS: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", CORDONED)
-_BY_PEOPLE: Final = ("node.kubernetes.io/out-of-service", CORDONED)
-_BY_KUBERNETES: Final = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
+_LASTING: Final = ("node.kubernetes.io/out-of-service", CORDONED)
 
 
 class Taint(NamedTuple):
@@ -21,8 +20,11 @@ class Taint(NamedTuple):
 
     @property
     def passes(self) -> bool:
-        """Whether it goes by itself: Kubernetes puts it there while something lasts."""
-        return self.key.startswith(_BY_KUBERNETES) and self.key not in _BY_PEOPLE
+        """Whether it may go by itself in a moment: a node that starts has taints of its network, its driver, ….
+
+        When a taint was put there, nobody says.
+        """
+        return self.key not in _LASTING
 
 
 class NodeState(NamedTuple):

@@ -69,6 +69,8 @@ def test_a_node_is_read_as_far_as_it_decides_where_pods_go() -> None:
     assert read(b'{"metadata":{"name":"n"},"spec":{"taints":null},"status":{"conditions":null}}').value == NodeState()
     well = {"metadata": {"name": "n"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     assert read(msgspec.json.encode(well)).value == WELL
+    many = {"metadata": {"name": "n"}, "spec": {"taints": [taints[0]] * 999}}
+    assert len(read(msgspec.json.encode(many)).value.taints) == 256
     with pytest.raises(ParseError):
         read(b'{"metadata":{"name":7}}')
 

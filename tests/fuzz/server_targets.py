@@ -23,7 +23,17 @@ from nvtopo.exporters import change_records, document, extender, history_documen
 from nvtopo.exporters.nic_attributes import NicAttributes
 from nvtopo.exporters.schedulers.owned import Owner, marked
 from nvtopo.fabrics import labels
-from nvtopo.kube import accepted, admission, claim_changes, cordoned, gpu_pods, label_way, pod_changes, resource_claims
+from nvtopo.kube import (
+    accepted,
+    admission,
+    claim_changes,
+    cordoned,
+    gpu_pods,
+    label_way,
+    node_states,
+    pod_changes,
+    resource_claims,
+)
 from nvtopo.kube.allocations import Allocations
 from nvtopo.kube.client import Client
 from nvtopo.kube.node_labels import NodeLabels
@@ -33,6 +43,8 @@ from nvtopo.placement import gang, trace
 from nvtopo.placement.fleet import Host, fleet
 from nvtopo.placement.gang_claims import given_back
 from nvtopo.placement.gang_steps import Lift
+from nvtopo.placement.node_states import closed
+from nvtopo.placement.pods import Toleration
 from nvtopo.placement.result import Rank
 from nvtopo.wire import prometheus
 from nvtopo.wire.event_stream import messages
@@ -179,8 +191,24 @@ def _gpu_pods() -> tuple[bytes, ...]:
         "containers": [limits], "initContainers": [{"restartPolicy": "Always", **limits}], "priority": 5,
         "schedulingGates": [{"name": "nvtopo.io/placement"}], "affinity": affinity, "nodeName": "",
         "resourceClaims": [{"name": "gpus", "resourceClaimTemplateName": "nvtopo-gpus-4"}],
+        "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 300}],
     }  # fmt: skip
     return (msgspec.json.encode({"metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}),)
+
+
+def _nodes() -> tuple[bytes, ...]:
+    taints = [{"key": "gpu", "value": "a", "effect": "NoSchedule"}, {"key": "b", "effect": "NoExecute"}]
+    ready = {"type": "Ready", "status": "Unknown", "lastTransitionTime": "2026-01-02T03:04:05Z"}
+    metadata = {"name": "node-a", "resourceVersion": "9"}
+    spec = {"unschedulable": True, "taints": taints}
+    return (msgspec.json.encode({"metadata": metadata, "spec": spec, "status": {"conditions": [ready]}}),)
+
+
+def _closed(body: bytes) -> None:
+    """Where pods can't go is made of what Nodes say."""
+    node = node_states.read(body)
+    for reason in closed({node.name: node.value}, (Toleration(key="gpu", value="a"),)).values():
+        assert reason
 
 
 def _lifted(body: bytes) -> None:
@@ -337,6 +365,7 @@ def wire(answered: Answered) -> Targets:
         "prometheus": (_loads, lambda body: prometheus.vector(body, "node", "http://127.0.0.1:9090")),
         "gpu-pods": (_gpu_pods, _lifted),
         "gang": (_wishes, _ganged),
+        "node-states": (_nodes, _closed),
         "device-claims": (_device_claims, _given_back),
         "label-way": (_node_feature, lambda body: label_way.read(answered(_one_page(body)), "node-a")),
     }

@@ -209,7 +209,7 @@ def test_a_taint_that_the_pod_tolerates_is_in_nobody_s_way(key: str, operator: s
     found = of_node(replace(NEW, tolerations=(one,)), "n", {"n": NodeState(ready=True, taints=(TAINT,))})
     assert (found is None) == tolerated
     if found is not None:
-        assert found == Lost("it has the taint gpu=x:NoSchedule: node n")
+        assert found == Lost("it has the taint gpu=x:NoSchedule: node n", NEW.created + GRACE_SECONDS)
 
 
 def test_what_is_known_of_nodes_costs_a_place_and_what_is_not_known_does_not() -> None:
