@@ -45,6 +45,7 @@ KINDS = (
     "dot",
 )
 """Both are here as well, so that ``--help`` imports no exporter; a test holds them together."""
+_DRAWN = frozenset(("json", "graphml", "dot"))
 _KEEP_PLACES = ("slurm-tree", "slurm-block", "slurm-yaml", "slinky")
 
 
@@ -100,6 +101,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     before = (previous or output) if kind in _KEEP_PLACES else None
     asked = _Asked(_sizes(block_sizes), slurm_names, before)
     export = _export(source.checked("export"), kind, name, namespace, asked)
+    _say_left_out(kind, export.view)
     text = kinds.text(kind, export._replace(gangs=gangs_per_domain))
     if output is None:
         click.echo(text, nl=False)
@@ -160,6 +162,18 @@ def _export(source: ClusterSource, kind: str, name: str, namespace: str, asked: 
     seen = view.of(document)
     export = kinds.Export(seen, document, name, namespace, asked.wanted(seen), graph.nodes)
     return export._replace(taints=export_inputs.taints(source, graph)) if kind == "dra-taints" else export
+
+
+def _say_left_out(kind: str, view: "View") -> None:
+    """Tiers that schedulers get nothing of; drawings have all."""
+    from nvtopo.exporters.schedulers import kinds
+    from nvtopo.model.formats.printable import printable
+
+    if kind in kinds.OF_NODES or kind in _DRAWN:
+        return
+    for tier, by in view.left_out.items():
+        said = f"export: {tier} is left out: {by.name} lies in two of its domains, and schedulers take a tree"
+        click.echo(printable(said), err=True)
 
 
 def _sizes(given: str | None) -> tuple[int, ...]:

@@ -124,6 +124,17 @@ def unfolded(text: str) -> list[str]:
     return found
 
 
+def test_a_tier_that_is_cut_is_said_with_the_domain_that_cuts_it(tmp_path: Path) -> None:
+    tiers = "tiers: {rack: {r1: [a], r2: [b, c]}, leaf: {l1: [a, b], l2: [c]}}"
+    (tmp_path / "t.yaml").write_text(f"apiVersion: nvtopo.io/v1alpha1\nkind: ClusterTopology\n{tiers}\n")
+    found = CliRunner().invoke(main, ["export", "kueue", "--from", str(tmp_path)])
+    said = "export: leaf is left out: rack-r000002 lies in two of its domains, and schedulers take a tree\n"
+    assert (found.exit_code, found.stderr) == (0, said)
+    assert "topology.rack" in found.stdout
+    assert "topology.leaf" not in found.stdout
+    assert not CliRunner().invoke(main, ["export", "json", "--from", str(tmp_path)]).stderr
+
+
 @pytest.mark.slow
 def test_what_did_not_change_is_not_written(tmp_path: Path) -> None:
     rack = str(Path(__file__).resolve().parents[2] / "fixtures/clusters/gb200-nvl72-rack")

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -75,6 +75,8 @@ class View:
     """Node → tier → the name of its domain."""
     shapes: tuple[tuple[str, ...], ...] = ()
     """The different sets of tiers, closest first, that nodes are known to be in; those with most tiers first."""
+    left_out: Mapping[str, Place] = field(default_factory=dict)
+    """Tier that is not exported → a closer domain that lies in two of its domains."""
 
 
 def of(document: GraphDocument) -> View:
@@ -87,7 +89,8 @@ def of(document: GraphDocument) -> View:
         name: {tier: key for tier, key in node.tiers.items() if key in names.get(tier, {})}
         for name, node in document.nodes.items()
     }
-    tiers = tuple(_nesting([tier for tier in TIERS if domains[tier]], member))
+    cut = _cut([tier for tier in TIERS if domains[tier]], member)
+    tiers = tuple(tier for tier, by in cut.items() if by is None)
     nodes = tuple(_ordered(document, tiers, names))
     inside = {
         node: MappingProxyType({tier: names[tier][member[node][tier]] for tier in tiers if tier in member[node]})
@@ -99,6 +102,7 @@ def of(document: GraphDocument) -> View:
         nodes=nodes,
         of=MappingProxyType(inside),
         shapes=_shapes(tiers, inside),
+        left_out={tier: Place(by[0], domains[by[0]][by[1]].name, ()) for tier, by in cut.items() if by is not None},
     )
 
 
@@ -160,21 +164,23 @@ def _with_digest(name: str, key: str) -> str:
     return f"{name[: _LONGEST - 11]}-{digest}".lstrip("._-")
 
 
-def _nesting(tiers: list[str], member: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """The tiers that nest: no domain of a closer one lies in two of theirs."""
-    kept: list[str] = []
+def _cut(tiers: Sequence[str], member: Mapping[str, Mapping[str, str]]) -> Mapping[str, tuple[str, str] | None]:
+    """Tier → the first domain of a closer tier that lies in two of its domains; None if the tiers nest."""
+    found: dict[str, tuple[str, str] | None] = {}
     for tier in tiers:
-        if all(_inside(closer, tier, member) for closer in kept):
-            kept.append(tier)
-            yield tier
+        kept = (closer for closer, by in found.items() if by is None)
+        cut = ((closer, key) for closer in kept if (key := _in_two(closer, tier, member)) is not None)
+        found[tier] = next(cut, None)
+    return found
 
 
-def _inside(closer: str, outer: str, member: Mapping[str, Mapping[str, str]]) -> bool:
+def _in_two(closer: str, outer: str, member: Mapping[str, Mapping[str, str]]) -> str | None:
+    """A domain of the closer tier that lies in two of the outer one."""
     seen: dict[str, str] = {}
-    return all(
-        seen.setdefault(tiers[closer], tiers[outer]) == tiers[outer]
-        for tiers in member.values()
-        if closer in tiers and outer in tiers
+    both = (tiers for tiers in member.values() if closer in tiers and outer in tiers)
+    return next(
+        (own[closer] for own in both if seen.setdefault(own[closer], own[outer]) != own[outer]),
+        None,
     )
 
 
