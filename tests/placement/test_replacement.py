@@ -180,6 +180,16 @@ def test_a_slice_stays_in_one_domain_unless_all_of_it_moves() -> None:
     assert moved(hosts, request, answer, 2, 3) == ["n0", "n1", "n4", "n5"]
 
 
+def test_a_gang_that_is_spread_stays_spread() -> None:
+    hosts = [host(f"n{number}", rack=number // 2) for number in range(4)]
+    hosts[0], hosts[2] = hosts[0].without((0, 1, 2, 3)), hosts[2]._replace(excluded="cordoned")
+    request, answer = Request(2, 4, spread_tier="nvlinkDomain"), gang("n0", "n2")
+    assert moved(hosts, request._replace(spread_tier=None), answer, 1) == ["n0", "n1"]
+    assert moved(hosts, request, answer, 1) == ["n0", "n3"]
+    hosts[3] = hosts[3].without((0,))
+    assert "in place of those of n2" in moved(hosts, request, answer, 1)
+
+
 def test_what_it_prefers_is_kept_if_it_can_be() -> None:
     hosts = [host(f"n{number}", rack=number // 3) for number in range(6)]
     hosts[0], hosts[1] = hosts[0].without((0, 1, 2, 3)), hosts[1]._replace(excluded="cordoned")
