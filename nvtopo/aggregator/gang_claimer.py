@@ -7,12 +7,14 @@ from typing import Final
 from nvtopo.aggregator.device_watch import DeviceWatch
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ApiError, ParseError, ReadError
-from nvtopo.kube import claim_changes, gang_barrier
+from nvtopo.kube import claim_changes, gang_barrier, holder_changes
 from nvtopo.kube.claim_changes import ClaimChange
 from nvtopo.kube.client import Client
+from nvtopo.kube.holder_changes import HolderChange
 from nvtopo.kube.timestamps import rfc3339
 from nvtopo.placement.gang_claims import GangClaims
-from nvtopo.placement.gang_steps import ClaimStep, MakeClaim
+from nvtopo.placement.gang_holders import HolderPods
+from nvtopo.placement.gang_steps import ClaimStep, DropHolder, MakeClaim, MakeHolder
 from nvtopo.placement.result import Assignment, Rank
 
 logger = logging.getLogger(__name__)
@@ -29,13 +31,16 @@ class GangClaimer:
         client: Client,
         graph: Callable[[], ClusterGraph | None],
         clock: Callable[[], float],
+        *,
+        image: str = "",
     ) -> None:
-        """``clock`` gives seconds since 1970."""
+        """``clock`` gives seconds since 1970. ``image`` is that of holders, where no barrier holds; none without it."""
         self.devices = devices
+        self._image = image
         self._client, self._graph, self._clock = client, graph, clock
         self.held: bool | None = None
         """Whether a barrier holds gangs; None as long as that is not known."""
-        self.policy = GangClaims(devices.holder, self._is_held)
+        self.policy = GangClaims(devices.holder, self._is_held, HolderPods(on=bool(image)))
         self.policy.unready = _NOT_YET
 
     def raise_barrier(self) -> None:
@@ -48,7 +53,8 @@ class GangClaimer:
             self.policy.unready = f"{_NOT_YET}: {error}"
             return
         if held != self.held and not held:
-            said = "the API server does not know binding conditions: no barrier holds gangs until they are whole"
+            who = "pods of ours hold their claims" if self._image else "no barrier holds gangs"
+            said = f"the API server does not know binding conditions: {who} until they are whole"
             logger.warning("%s", said, extra={"gates": "DRADeviceBindingConditions, DRAConsumableCapacity"})
         self.held, self.policy.unready = held, ""
 
@@ -60,6 +66,10 @@ class GangClaimer:
         """
         uuids = self._uuids(step.rank) if isinstance(step, MakeClaim) and step.rank is not None else ()
         return claim_changes.change(step, uuids, rfc3339(self._clock()))
+
+    def held_by(self, step: MakeHolder | DropHolder) -> HolderChange:
+        """The request of a step about a holder."""
+        return holder_changes.change(step, self._image)
 
     def _is_held(self, answer: Assignment) -> bool:
         return bool(self.held) and self.devices.can_prepare(answer)

@@ -16,9 +16,10 @@ from nvtopo.aggregator.desk import Desk, Placed
 from nvtopo.aggregator.fleets import AskedFor
 from nvtopo.aggregator.gang_claimer import GangClaimer
 from nvtopo.aggregator.gang_mover import GangMover
+from nvtopo.aggregator.gang_writer import GangWriter
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ApiError, ReadError, UsageError
-from nvtopo.kube import claim_changes, pod_changes, resource_claims
+from nvtopo.kube import pod_changes, resource_claims
 from nvtopo.kube.applier import Applier
 from nvtopo.kube.apply_queue import Limits
 from nvtopo.kube.client import Client
@@ -29,19 +30,12 @@ from nvtopo.placement.gang_moves import ALL_STAY
 from nvtopo.placement.gang_steps import (
     Attempt,
     ClaimFigures,
-    ClaimStep,
     Figures,
-    LeaveClaim,
-    Lift,
-    MakeClaim,
     Plan,
     Refusal,
     Result,
-    Say,
-    Step,
 )
 from nvtopo.placement.gangs import Gangs
-from nvtopo.placement.hosts import nics_near_to
 from nvtopo.placement.ledger import Refused
 from nvtopo.placement.pods import PREFIX, GpuPod, PodEvent, PodGone, PodsListed
 
@@ -94,6 +88,7 @@ class GangKeeper:
         self._failing = False
         self._happened, self._over = False, False
         self.applier: Applier[GangChange] = Applier("gangs", writing(client, self._refuse), term, limits=limits)
+        self._writer = GangWriter(self.applier, claimer, graph)
         if claimer is not None:
             claimer.devices.heard, claimer.devices.offered = self._hear, self._stir
         if mover is not None:
@@ -162,10 +157,10 @@ class GangKeeper:
                     self._gangs.fold(event)
                     if freed:
                         self._gangs.stir(self._clock())
+                    if isinstance(event, PodGone):  # before the keeper wants it anew
+                        self.applier.forget(pod_changes.path_of(event.namespace, event.name))
                     self._wake()
-                if isinstance(event, PodGone):
-                    self.applier.forget(pod_changes.path_of(event.namespace, event.name))
-                elif isinstance(event, PodsListed):
+                if isinstance(event, PodsListed):
                     self._term_begun = None  # what was written meanwhile is not known
                 if stop.is_set():
                     break
@@ -212,7 +207,7 @@ class GangKeeper:
             self._release(plan.ended)
             self._place(plan.attempts)
             for step in (*plan.steps, *self._plan().steps):
-                self._write(step, term)
+                self._writer.write(step, term, anew=self._anew)
         except (ApiError, ReadError) as error:
             if not self._failing:
                 logger.warning("cannot place gangs, trying on", extra={"reason": str(error)})
@@ -270,29 +265,6 @@ class GangKeeper:
         if one.move:
             return self._desk.moving(one.key.id, asked.parsed, one.move, pods)
         return self._desk.placing(one.key.id, asked.content, asked.parsed, lasting=True, pods=pods)
-
-    def _write(self, step: Step, term: int) -> None:
-        if isinstance(step, LeaveClaim):
-            self.applier.forget(resource_claims.path(step.namespace, step.name))
-        elif isinstance(step, ClaimStep):
-            self._write_claim(step, term)
-        else:
-            path = pod_changes.path_of(step.pod.namespace, step.pod.name)
-            rank = step.rank if isinstance(step, Lift) else None
-            nics = "" if rank is None else ",".join(nics_near_to(rank, self._graph()))
-            self.applier.want(path, pod_changes.change(step, nics), term)
-
-    def _write_claim(self, step: ClaimStep, term: int) -> None:
-        if self._claimer is None:
-            return
-        path = claim_changes.path_of(step)
-        if self._anew and isinstance(step, MakeClaim):  # one that was made and is not seen may be gone again
-            self.applier.forget(path)
-        try:
-            self.applier.want(path, self._claimer.change(step), term)
-        except ReadError as error:  # the node's agent may say it later
-            if isinstance(step, MakeClaim):
-                self._write(Say(step.pod, str(error)), term)
 
     def _refuse(self, refusal: Refusal) -> None:
         with self._changed:

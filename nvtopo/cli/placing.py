@@ -37,6 +37,7 @@ class PlacingOptions(NamedTuple):
     allocations: bool = False
     gangs: bool = False
     gang_claims: bool = False
+    gang_holders: str = ""
 
 
 placing_options = option_group(
@@ -67,6 +68,14 @@ placing_options = option_group(
         show_default=True,
         help="Beside --gangs: make the ResourceClaims of pods that ask for GPUs by claim, of exactly those GPUs that"
         " were chosen, and hold each gang until all of its pods have theirs.",
+    ),
+    click.option(
+        "--gang-holders",
+        default=PlacingOptions().gang_holders,
+        metavar="IMAGE",
+        help="Beside --gang-claims, where the API server has no binding conditions or a node has no plugin of ours:"
+        " hold each gang by small pods of this image in its namespace, such as registry.k8s.io/pause:3.10."
+        " This takes the right to make and delete pods. By default none are made.",
     ),
 )
 
@@ -123,6 +132,8 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
 
     if asked.gang_claims and not asked.gangs:
         raise UsageError("--gang-claims: expected --gangs beside it")
+    if asked.gang_holders and not asked.gang_claims:
+        raise UsageError("--gang-holders: expected --gang-claims beside it")
     holdings = Holdings(Allocations(client)) if asked.allocations else None
     counted = CountedPods()
     graph: Callable[[], ClusterGraph | None] = lambda: aggregator.graph  # noqa: E731
@@ -143,7 +154,7 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
         found = found._replace(loops=(*found.loops, loads.run), families=(loads.families,))
     if not asked.gangs:
         return found
-    claimer = GangClaimer(devices, client, graph, time.time) if devices else None
+    claimer = GangClaimer(devices, client, graph, time.time, image=asked.gang_holders) if devices else None
     mover = GangMover(Nodes(client), graph, time.time)
     keeper = GangKeeper(GpuPods(client), counted, desk, client, term=term, graph=graph, claimer=claimer, mover=mover)
     followed = (slices.run, devices.run) if devices else ()

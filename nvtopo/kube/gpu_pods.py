@@ -43,6 +43,12 @@ _INNER: Final = (
 )
 
 
+class _Owner(Record, frozen=True, kw_only=True):
+    kind: str = ""
+    uid: str = ""
+    controller: bool | None = None
+
+
 class _Metadata(Record, frozen=True, kw_only=True):
     name: str = ""
     namespace: str = ""
@@ -52,6 +58,7 @@ class _Metadata(Record, frozen=True, kw_only=True):
     deletion_timestamp: str | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+    owner_references: list[_Owner] | None = None
 
 
 class _Resources(Record, frozen=True, kw_only=True):
@@ -70,6 +77,7 @@ class _Gate(Record, frozen=True, kw_only=True):
 
 class _Claim(Record, frozen=True, kw_only=True):
     name: str = ""
+    resource_claim_name: str = ""
     resource_claim_template_name: str = ""
 
 
@@ -95,6 +103,7 @@ class _Spec(Record, frozen=True, kw_only=True):
     init_containers: list[_Container] | None = None
     node_name: str = ""
     priority: int | None = None
+    priority_class_name: str = ""
     scheduling_gates: list[_Gate] | None = None
     resource_claims: list[_Claim] | None = None
     affinity: _Affinity | None = None
@@ -208,7 +217,19 @@ def _kept(pod: _Pod) -> GpuPod | None:
         measured=(_measure(notes.get(pods.MEASURED_BUS, "")), _measure(notes.get(pods.MEASURED_STEP, ""))),
         terms=tuple(required.node_selector_terms or ()) if required else (),
         tolerations=tuple(pod.spec.tolerations or ()) if gang else (),
+        priority_class=pod.spec.priority_class_name if gang else "",
+        leaving_at=unix(pod.metadata.deletion_timestamp) if pod.metadata.deletion_timestamp is not None else inf,
+        **_held(pod),
     )
+
+
+def _held(pod: _Pod) -> dict[str, str]:
+    """What a holder holds, and the UID of the pod that it does so for."""
+    labels, claims = pod.metadata.labels or {}, pod.spec.resource_claims or ()
+    owner = next((one.uid for one in pod.metadata.owner_references or () if one.controller and one.kind == "Pod"), "")
+    if pods.HOLDER not in labels or pods.GANG in labels or len(claims) != 1 or not owner:
+        return {}
+    return {"holds": claims[0].resource_claim_name, "owner": owner}
 
 
 def _gpus(spec: _Spec) -> int:

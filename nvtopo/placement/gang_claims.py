@@ -4,8 +4,9 @@ A pod that asks for GPUs by claim gets one that names those that were chosen, be
 claim follows from the reservation and the pod: who takes over in the middle finds it, and makes the others.
 
 Where there is a barrier, kube-scheduler gives each pod its GPUs and binds none until the claims of all have theirs and
-are opened. If one does not get them, all are given back and the gang is placed anew. From the first that is opened or
-bound on, nothing is given back any more.
+are opened. Where there is none, and holders are asked for (``gang_holders``), each claim gets one, and no gate is
+lifted before all claims have their GPUs. If one does not get them, all are given back and the gang is placed anew. From
+the first that is opened, lifted or bound on, nothing is given back any more.
 """
 
 import hashlib
@@ -15,11 +16,14 @@ from typing import Final, NamedTuple
 
 from nvtopo.placement.device_claims import DeviceClaim, OwnClaims
 from nvtopo.placement.gang import Key
+from nvtopo.placement.gang_holders import HolderPods
 from nvtopo.placement.gang_ranks import places
 from nvtopo.placement.gang_steps import (
     ClaimStep,
     DropClaim,
+    DropHolder,
     FreeClaim,
+    HolderStep,
     LeaveClaim,
     Lift,
     MakeClaim,
@@ -27,7 +31,7 @@ from nvtopo.placement.gang_steps import (
     Refusal,
     Say,
 )
-from nvtopo.placement.pods import TEMPLATE, GpuPod, in_order
+from nvtopo.placement.pods import GATE, TEMPLATE, GpuPod, in_order
 from nvtopo.placement.result import Assignment, Rank
 
 BARRIER_SECONDS: Final = 120.0
@@ -55,7 +59,7 @@ class Granted(NamedTuple):
 class Round(NamedTuple):
     """What is to be done for a gang that has its place."""
 
-    steps: tuple[Lift | ClaimStep | LeaveClaim, ...]
+    steps: tuple[Lift | ClaimStep | LeaveClaim | HolderStep, ...]
     lost: str = ""
     """Why it can't be bound where it is, and is to be placed anew; empty if it can."""
     refused: bool = False
@@ -67,7 +71,7 @@ class Round(NamedTuple):
     opened: bool = False
     """Whether its pods may be bound."""
     held: bool = False
-    """Whether the barrier holds it."""
+    """Whether the barrier or its holders hold it."""
 
 
 class _Wanted(NamedTuple):
@@ -80,18 +84,25 @@ class _Wanted(NamedTuple):
     claim: DeviceClaim | None
 
     @property
+    def is_good(self) -> bool:
+        """Whether its claim is there and stays."""
+        return self.claim is not None and not self.claim.leaving and not self.claim.failed
+
+    @property
     def given(self) -> bool:
         """Whether it has its GPUs."""
-        claim = self.claim
-        return claim is not None and claim.allocated and not claim.leaving and not claim.failed
+        return self.claim is not None and self.claim.allocated and self.is_good
 
 
 class GangClaims:
     """The claims of all gangs' pods; until they are listed nothing is known of them."""
 
-    def __init__(self, holder: Holder, barrier: Callable[[Assignment], bool]) -> None:
-        """``barrier`` is whether there is one on all nodes of an answer."""
+    def __init__(
+        self, holder: Holder, barrier: Callable[[Assignment], bool], holders: HolderPods | None = None
+    ) -> None:
+        """``barrier`` is whether there is one on all nodes of an answer; ``holders`` are for where there is none."""
         self._holder, self._barrier = holder, barrier
+        self.holders = holders or HolderPods()
         self.own = OwnClaims()
         self.listed = False
         self.unready = ""
@@ -103,7 +114,7 @@ class GangClaims:
         """The next steps of a gang whose GPUs are reserved; none for the pods ``away``, by UID: they have no place."""
         answer = place.answer
         wanted: list[_Wanted] = []
-        steps: list[Lift | ClaimStep] = []
+        steps: list[Lift | ClaimStep | HolderStep] = []
         for pod, rank in places(key, pods, answer):
             if pod.claim and pod.uid not in away:
                 name = claim_name(pod, key.id, rank)
@@ -111,29 +122,39 @@ class GangClaims:
                 wanted.append(_Wanted(pod, rank, name, next((one for one in mine if one.name == name), None)))
                 steps += [step for one in mine if one.name != name for step in given_back(one)]
         clean = not steps
+        for one in wanted:
+            steps += self.holders.dropped(one.pod, one.name if one.claim is None or one.is_good else "")
         claims = [one.claim for one in wanted if one.claim is not None]
         barrier = claims[0].barrier if claims else self._barrier(answer)
-        whole = len(wanted) == len(answer.ranks) and all(one.given for one in wanted)
-        opened = whole or self._is_opened(key, pods, claims)
-        until = inf if opened else _until(wanted, place.since, barrier=barrier)
+        holding = self.holders.on and not barrier
+        kept = [one for one in wanted if one.given and (not holding or self.holders.holds(one.pod, one.name))]
+        opened = len(kept) == len(wanted) == len(answer.ranks) or self._is_opened(key, pods, claims)
+        until = inf if opened else _until(wanted, place.since, guarded=barrier or holding)
         if not opened:
-            rival, refused = self._rival(wanted), _without(wanted, place.refused)
+            rival, refused = self._rival(wanted, holding=holding), self._without(wanted, place.refused)
             late = _LATE if until <= now else ""
             if lost := rival or refused or late:
-                left = (LeaveClaim(one.pod.namespace, one.name) for one in wanted if one.claim is None)
-                return Round((*left,), lost, refused=lost == refused, late=lost == late)
+                return Round((*self._left(wanted),), lost, refused=lost == refused, late=lost == late)
+        all_there = opened or len(claims) == len(wanted)
         for one in wanted if clean else ():
-            steps += _next(key, one, barrier=barrier, all_there=opened or len(claims) == len(wanted))
+            if holding and not opened and all_there and one.is_good:
+                steps += self.holders.made(one.pod, one.name, one.rank)
+            else:
+                steps += _next(key, one, barrier=barrier, holding=holding, all_there=all_there)
         if opened:
             steps += [OpenClaim(one.claim) for one in wanted if one.given and one.claim and _is_held(one.claim)]
-        held = not opened and any(one.barrier for one in claims)
+        held = not opened and any(one.barrier or holding for one in claims)
         return Round(tuple(steps), until=until, opened=opened, held=held)
 
-    def clearing(self, pods: Collection[GpuPod]) -> tuple[ClaimStep | Say, ...] | None:
-        """What is to be done with claims of pods that have no place; None if there is none."""
+    def clearing(self, pods: Collection[GpuPod]) -> tuple[ClaimStep | HolderStep | Say, ...] | None:
+        """What is to be done with claims and holders of pods that have no place; None if there is none."""
         found = [one for pod in pods for one in self.own.of(pod) if one.reservation]
-        steps = tuple(step for one in found for step in given_back(one))
-        return None if not found else steps or tuple(_awaited(pods, found[0]))
+        holders = [one for pod in pods for one in self.holders.of(pod)]
+        if not (found or holders):
+            return None
+        drops: list[ClaimStep | HolderStep] = [DropHolder(one) for one in holders if not one.leaving]
+        steps = (*drops, *(step for one in found for step in given_back(one)))
+        return steps or tuple(_awaited(pods, f"the claim {found[0].name}" if found else f"the pod {holders[0].name}"))
 
     def opening(self, pod: GpuPod) -> MakeClaim | Lift:
         """The next step of a pod that is left to kube-scheduler: a claim of any GPUs first."""
@@ -154,13 +175,33 @@ class GangClaims:
         for pod in pods:
             if pod.reservation == key.id and (pod.node or pod.ended):
                 return True
-            if not pod.waiting and any(one.reservation == key.id and not one.barrier for one in self.own.of(pod)):
-                return True
+            if GATE not in pod.gates:
+                mine = [one.name for one in self.own.of(pod) if one.reservation == key.id and not one.barrier]
+                if mine and (not pod.lifted_for or pod.lifted_for in mine):
+                    return True
         return any(one.ready for one in claims)
 
-    def _rival(self, wanted: list[_Wanted]) -> str:
+    def _without(self, wanted: list[_Wanted], refused: Refusal | None) -> str:
+        """Why it has no place for want of a claim or holder; empty if it has all."""
+        if refused is None:
+            return ""
+        for one in wanted:
+            if one.claim is None and one.name == refused.claim:
+                return f"a claim is refused, so its GPUs are given back: {refused.reason}"
+            if self.holders.is_refused(one.pod, one.name, refused.claim):
+                return f"a pod that is to hold its GPUs is refused, so they are given back: {refused.reason}"
+        return ""
+
+    def _left(self, wanted: list[_Wanted]) -> Iterator[LeaveClaim | HolderStep]:
+        """Nothing more is made for it."""
+        for one in wanted:
+            yield from self.holders.left(one.pod, one.name)
+            if one.claim is None:
+                yield LeaveClaim(one.pod.namespace, one.name)
+
+    def _rival(self, wanted: list[_Wanted], *, holding: bool) -> str:
         """Who took a GPU of it; empty if nobody did."""
-        if not any(one.claim is not None and one.claim.barrier for one in wanted):
+        if not (holding or any(one.claim is not None and one.claim.barrier for one in wanted)):
             return ""
         for one in wanted:
             mine = None if one.claim is None else one.claim.key
@@ -189,37 +230,36 @@ def given_back(claim: DeviceClaim) -> Iterator[ClaimStep]:
         yield DropClaim(claim)
 
 
-def _awaited(pods: Collection[GpuPod], claim: DeviceClaim) -> Iterator[Say]:
+def _awaited(pods: Collection[GpuPod], what: str) -> Iterator[Say]:
     """All is done, and the gang is placed once it has come of it: who holds a claim up is to be found by its name."""
-    first, reason = in_order(pods)[0], f"it waits until the claim {claim.name} of its earlier place is gone"
+    first, reason = in_order(pods)[0], f"it waits until {what} of its earlier place is gone"
     if first.status != reason:
         yield Say(first, reason)
 
 
-def _next(key: Key, wanted: _Wanted, *, barrier: bool, all_there: bool) -> Iterator[Lift | ClaimStep]:
-    """The claim, then the gate. Where nothing holds a pod after that, all claims are to be there first."""
+def _next(key: Key, wanted: _Wanted, *, barrier: bool, holding: bool, all_there: bool) -> Iterator[Lift | ClaimStep]:
+    """The claim, then the gate. Where nothing holds a pod after that, all claims are to be there first.
+
+    A pod whose claim is held says which it is, and needs no affinity: until it is bound it can still go elsewhere.
+    """
     pod, claim = wanted.pod, wanted.claim
     if claim is None:
         yield MakeClaim(pod, wanted.name, key.id, wanted.rank, barrier)
     elif claim.leaving or claim.failed:
         yield from given_back(claim)
-    elif (pod.gated and (claim.barrier or all_there)) or (claim.barrier and pod.lifted_for != claim.name):
-        yield Lift(pod, key.id, wanted.rank, claim.name if claim.barrier else "")
-
-
-def _without(wanted: list[_Wanted], refused: Refusal | None) -> str:
-    """Why it has no place for want of a claim; empty if it has all."""
-    if refused is None or not any(one.claim is None and one.name == refused.claim for one in wanted):
-        return ""
-    return f"a claim is refused, so its GPUs are given back: {refused.reason}"
+    else:
+        by_claim = claim.barrier or (holding and all_there)
+        if (pod.gated and (by_claim or all_there)) or (by_claim and pod.lifted_for != claim.name):
+            yield Lift(pod, key.id, wanted.rank, claim.name if by_claim else "")
 
 
 def _is_held(claim: DeviceClaim) -> bool:
     return claim.gang is not None and not claim.ready
 
 
-def _until(wanted: list[_Wanted], since: float, *, barrier: bool) -> float:
-    """When it is late. Without a barrier nothing tells what waits from what may be bound, once there are claims."""
-    made = [one.claim.created for one in wanted if one.claim is not None and one.claim.barrier]
-    held = since + HOLD_SECONDS if barrier or not any(one.claim is not None for one in wanted) else inf
+def _until(wanted: list[_Wanted], since: float, *, guarded: bool) -> float:
+    """When it is late. If nothing guards it, nothing tells what waits from what may be bound, once it has claims."""
+    claims = [one.claim for one in wanted if one.claim is not None]
+    made = [one.created for one in claims if guarded or one.barrier]
+    held = since + HOLD_SECONDS if guarded or not claims else inf
     return min(max(made) + BARRIER_SECONDS, held) if made else held

@@ -104,17 +104,44 @@ class LeaveClaim(NamedTuple):
     name: str
 
 
+class MakeHolder(NamedTuple):
+    """A pod that is to hold the claim of a gang's pod, on the claim's node."""
+
+    pod: GpuPod
+    """The gang's."""
+    claim: str
+    name: str
+    node: str
+
+
+class DropHolder(NamedTuple):
+    """A holder that is to be deleted."""
+
+    holder: GpuPod
+    at_once: bool = False
+    """Whether its kubelet is not waited for any longer."""
+
+
+class LeaveHolder(NamedTuple):
+    """A holder that is not to be made any more, if it was not made yet."""
+
+    namespace: str
+    name: str
+
+
+HolderStep = MakeHolder | DropHolder | LeaveHolder
 ClaimStep = MakeClaim | OpenClaim | FreeClaim | DropClaim
-Step = Lift | Say | Fail | ClaimStep | LeaveClaim
+Step = Lift | Say | Fail | ClaimStep | LeaveClaim | HolderStep
 
 
 class Refusal(NamedTuple):
-    """A claim that the API server does not take, for a quota, a policy or a webhook."""
+    """A claim, or the pod that is to hold it, that the API server does not take: for a quota, a policy or a webhook."""
 
     namespace: str
     pod: str
     """The UID of the pod that it is for."""
     claim: str
+    """The name of what is refused."""
     reason: str
 
 

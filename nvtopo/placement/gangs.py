@@ -74,6 +74,9 @@ class Gangs:
 
     def fold(self, event: PodEvent) -> None:
         """What happened to a pod."""
+        for owner in self._claims.holders.fold(event) if self._claims is not None else ():
+            if owner in self._of_uid:
+                self._touch(self._of_uid[owner])
         match event:
             case PodsListed(pods):
                 there = {pod.key for pod in pods if pod.gang}
@@ -138,6 +141,8 @@ class Gangs:
         self._orphans = found | known
         for key, gang in self._gangs.items():
             gang.adopt(self._orphans.pop(key.id, None))
+        if self._claims is not None:
+            self._claims.holders.begin()
         self._fresh.update(self._gangs)
         self._begun = True
 
@@ -196,7 +201,7 @@ class Gangs:
         ended = [key for key, found in self._orphans.items() if found.keep_until <= now]
         due: list[Due] = []
         moving: list[Attempt] = []
-        steps: list[Step] = []
+        steps: list[Step] = [] if self._claims is None else [*self._claims.holders.strays(now)]
         for key, gang in self._gangs.items():
             if gang.answer is not None:
                 if gang.holding:

@@ -1,6 +1,7 @@
 """Pods that ask for GPUs, as far as placement looks at them, and what is counted of them."""
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Annotated, Any, Final, NamedTuple
 
 from msgspec import Meta
@@ -21,6 +22,8 @@ PREFIX: Final = "gang:"
 STATUS: Final = "nvtopo.io/placement-status"
 CLAIM: Final = "nvtopo.io/claim"
 """The ResourceClaim for which a pod's gate was lifted, where the gang's barrier holds it until all have their GPUs."""
+HOLDER: Final = "nvtopo.io/gang-holder"
+"""The label of a pod of ours that holds a claim of a gang until the gang's pod has taken it over."""
 TEMPLATE: Final = "nvtopo-gpus-"
 """With a number the name of a claim template that does not exist: the claim of so many GPUs is made for each pod."""
 MOST_CLAIMED: Final = 31
@@ -83,6 +86,13 @@ class GpuPod(Record, frozen=True, kw_only=True):
     terms: tuple[dict[str, Any], ...] = ()
     """What its required node affinity asks for, as it stands."""
     tolerations: tuple[Toleration, ...] = ()
+    priority_class: Name = ""
+    holds: Name = ""
+    """The claim that it holds for another pod; empty if it is no holder."""
+    owner: Name = ""
+    """The UID of that pod."""
+    leaving_at: float = inf
+    """When it is to be gone, if it is being deleted."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -153,7 +163,7 @@ class Bound:
         return tuple(self._pods.values())
 
     def _put(self, pod: GpuPod) -> None:
-        if pod.node and not pod.ended and len(self._pods) < self._most:
+        if pod.node and not pod.ended and not pod.holds and len(self._pods) < self._most:
             self._pods[pod.key] = pod
 
 

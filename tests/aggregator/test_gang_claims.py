@@ -21,12 +21,14 @@ from nvtopo.cluster.slices import Device, Slice
 from nvtopo.errors import ApiError, Forbidden
 from nvtopo.kube.client import Client, Response
 from nvtopo.kube.following import Changed, Listed
+from nvtopo.kube.gpu_pods import decoded
 from nvtopo.kube.reservations import Reservations
 from nvtopo.kube.resource_claims import ClaimEvent, read
 from nvtopo.kube.resource_slices import SliceEvent
 from nvtopo.placement.device_claims import DeviceClaim
 from nvtopo.placement.devices import Claimed
 from nvtopo.placement.document import parse
+from nvtopo.placement.gang_holders import holder_name
 from nvtopo.placement.gang_state import REFUSED_SECONDS
 from nvtopo.placement.gang_steps import ClaimFigures
 from nvtopo.placement.pods import GATE, PREFIX, GpuPod, PodEvent, PodSeen, PodsListed
@@ -67,7 +69,7 @@ def plugin(node: str) -> Slice:
 class World:
     """An API server, and a keeper that makes claims on it."""
 
-    def __init__(self, *, gates: bool = True) -> None:
+    def __init__(self, *, gates: bool = True, image: str = "") -> None:
         self.pods, self.slices, self.claims = Events[PodEvent](), Events[SliceEvent](), Events[ClaimEvent]()
         self.writes: queue.SimpleQueue[tuple[str, str, Any]] = queue.SimpleQueue()
         self.gates = gates
@@ -82,7 +84,7 @@ class World:
         followed = FollowedSlices(self.slices)
         self.devices = devices = DeviceWatch(followed, self.claims, lambda: graph)
         self.desk = Desk(lambda: graph, books, lambda: 0.0, counted=counted.counted, claimed=devices.claimed)
-        claimer = GangClaimer(devices, client, lambda: graph, lambda: 0.0)
+        claimer = GangClaimer(devices, client, lambda: graph, lambda: 0.0, image=image)
         self.keeper = GangKeeper(
             self.pods,
             counted,
@@ -177,6 +179,34 @@ def test_claims_that_name_the_gpus_and_then_the_gates(held: bool) -> None:
 
 
 @pytest.mark.slow
+def test_where_no_barrier_holds_pods_of_ours_hold_the_claims_before_the_gates_are_lifted() -> None:
+    world = World(gates=False, image="pause")
+    with world.runs():
+        world.begin(published(FIRST), published(SECOND))
+        claims = [made(document) for _method, _path, document in world.next(2)]
+        for claim in claims:
+            world.claims.queue.put(Changed(f"team/{claim.name}", claim))
+        holders = world.next(2)
+        for (method, path, document), claim in zip(holders, claims, strict=True):
+            assert (method, path, document["metadata"]["name"]) == ("POST", "pods", holder_name(claim.name))
+            assert [one["image"] for one in document["spec"]["containers"]] == ["pause"]
+            holder = decoded(msgspec.json.encode(document))
+            assert holder is not None
+            world.pods.queue.put(PodSeen(msgspec.structs.replace(holder, uid=holder.name, node="n")))
+        assert world.writes.empty()
+        for claim in claims:
+            world.claims.queue.put(Changed(f"team/{claim.name}", claim._replace(allocated=True)))
+        for number, (method, path, patch) in enumerate(world.next(2)):
+            assert (method, path, "affinity" in patch["spec"]) == ("PATCH", f"pods/g-{number}", False)
+            assert patch["metadata"]["annotations"]["nvtopo.io/claim"] == claims[number].name
+        place = {"gates": (), "reservation": "gang:team/g", "node": FIRST}
+        for number, claim in enumerate(claims):
+            world.pods.queue.put(PodSeen(pod(number, rank=number, lifted_for=claim.name, **place)))
+        dropped = {world.writes.get(timeout=PATIENCE)[:2] for _claim in claims}
+        assert dropped == {("DELETE", f"pods/{holder_name(claim.name)}") for claim in claims}
+
+
+@pytest.mark.slow
 def test_a_node_without_our_plugin_has_no_barrier() -> None:
     world = World()
     with world.runs():
@@ -240,7 +270,7 @@ def test_a_gang_whose_claims_are_refused_holds_no_gpus_and_is_tried_again_in_a_w
         world.pods.queue.put(PodSeen(pod(0, status=said)))
         assert [method for method, _path, _claim in world.next(2)] == ["POST", "POST"]
         assert len(world.desk.held(PREFIX)) == 1
-    assert [record.message for record in caplog.records].count("a claim is refused") == 1
+    assert [record.message for record in caplog.records].count("a claim or its holder is refused") == 1
 
 
 @pytest.mark.slow

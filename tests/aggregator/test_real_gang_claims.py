@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -101,10 +101,10 @@ class Wire(Client):
 class Lab:
     """A control plane, nodes with published GPUs, and keepers of gangs with the aggregator's rights."""
 
-    def __init__(self, plane: ControlPlane, aggregator: Aggregator) -> None:
+    def __init__(self, plane: ControlPlane, aggregator: Aggregator, image: str) -> None:
         self.plane = plane
         self.api = plane.api()
-        self.aggregator = aggregator
+        self.aggregator, self.image = aggregator, image
         self.kubeconfig = plane.kubeconfig(plane.service_account_token("nvtopo", "nvtopo-aggregator"))
 
     @contextmanager
@@ -122,7 +122,7 @@ class Lab:
             devices = DeviceWatch(slices, ResourceClaims(client), graph)
             books = Reservations(client, "nvtopo", time.time)
             desk = Desk(graph, books, time.time, counted=counted.counted, claimed=devices.claimed)
-            claimer = GangClaimer(devices, client, graph, time.time)
+            claimer = GangClaimer(devices, client, graph, time.time, image=self.image)
             mover = GangMover(Nodes(client), graph, time.time)
             keeper = GangKeeper(
                 GpuPods(client), counted, desk, client, term=lambda: 1, graph=graph, claimer=claimer, mover=mover
@@ -277,11 +277,12 @@ def is_exact(lab: Lab, pods: list[kube.Json]) -> bool:
     return exact and ranks == list(range(len(pods))) and len(every) == len({*every}) == 2 * len(pods)
 
 
-@pytest.fixture(name="lab", scope="module")
-def _lab(control_plane: ControlPlane) -> Iterator[Lab]:
+@contextmanager
+def laboratory(control_plane: ControlPlane, components: Sequence[str] = COMPONENTS, image: str = "") -> Iterator[Lab]:
+    """All of it; ``image`` is that of pods that hold claims where no barrier does."""
     api = control_plane.api()
     made = [api.apply(device_class(GPUS, GPUS))]
-    for manifest in COMPONENTS:
+    for manifest in components:
         for document in yaml.safe_load_all((DAEMONSET / manifest).read_text(encoding="utf-8")):
             made += [api.apply(document)] if manifest != "rbac.yaml" else []
             if manifest == "rbac.yaml":
@@ -297,7 +298,7 @@ def _lab(control_plane: ControlPlane) -> Iterator[Lab]:
     with ExitStack() as stack:
         aggregator = stack.enter_context(running(Script(Listed(nodes))))
         assert aggregator.wait(0, PATIENCE) is not None
-        yield Lab(control_plane, aggregator)
+        yield Lab(control_plane, aggregator, image)
     for name in nodes:
         for driver in (GPUS, "topo.nvtopo.io"):
             api.delete(f"{SLICES}/{name}-{driver.replace('.', '-')}")
@@ -306,6 +307,12 @@ def _lab(control_plane: ControlPlane) -> Iterator[Lab]:
         gang_barrier.remove(client)
     for document in made:
         api.delete(api.path_of(document))
+
+
+@pytest.fixture(name="lab", scope="module")
+def _lab(control_plane: ControlPlane) -> Iterator[Lab]:
+    with laboratory(control_plane) as lab:
+        yield lab
 
 
 @pytest.fixture(name="workloads", scope="module")

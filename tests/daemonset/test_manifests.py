@@ -232,6 +232,15 @@ OWN_CONFIG_MAPS = {
 }
 
 
+#: Roles that delete what an admission policy leaves them, and nothing else.
+BY_POLICY: Final = {
+    "nvtopo-dra": "resourceslices",  # of its own node
+    "nvtopo-aggregator-domains": "resourceslices",  # of domains
+    "nvtopo-aggregator-taints": "devicetaintrules",  # of single devices
+    "nvtopo-aggregator-gang-holders": "pods",  # that hold claims of gangs
+}
+
+
 def _is_excepted(document: Json, rule: Json) -> bool:
     """Own ConfigMaps by name, a resource that stands for a right only, and what the aggregator keeps applied."""
     name = document["metadata"]["name"]
@@ -241,10 +250,8 @@ def _is_excepted(document: Json, rule: Json) -> bool:
         named = tuple(rule.get("resourceNames", ()))
         made = rule["verbs"] == ["create"] and name == "nvtopo-aggregator"
         return made or (named in OWN_CONFIG_MAPS.get(name, ()) and {*rule["verbs"]} <= {"get", "update", "patch"})
-    if name in ("nvtopo-dra", "nvtopo-aggregator-domains"):  # of its own node's, or of domains, by admission policies
-        return bool(rule["resources"] == ["resourceslices"])
-    if name == "nvtopo-aggregator-taints":  # of single devices, by an admission policy
-        return bool(rule["resources"] == ["devicetaintrules"])
+    if name in BY_POLICY:
+        return bool(rule["resources"] == [BY_POLICY[name]])
     if name == "nvtopo-aggregator-gang-claims":  # those that it made itself, by its admission policy
         return bool(
             rule["resources"] == ["resourceclaims"] and {*rule["verbs"]} <= {"get", "list", "watch", "create", "delete"}
@@ -260,8 +267,10 @@ def test_no_rule_has_a_wildcard_and_none_reaches_a_secret_or_a_pod_of_others() -
             never = {"secrets", "configmaps", "impersonate", "escalate", "bind", "delete"}
             assert not words & never or _is_excepted(document, rule)
             if document["metadata"]["name"] == "nvtopo-aggregator-gangs":  # which never deletes or makes one
-                assert rule["resources"] in (["pods"], ["pods/status"])
-                assert {*rule["verbs"]} <= {"list", "watch", "patch"}
+                assert rule["resources"] in (["pods"], ["pods/status"], ["nodes"])
+                assert {*rule["verbs"]} <= {"list", "watch"} | ({"patch"} if rule["resources"] != ["nodes"] else set())
+            elif document["metadata"]["name"] == "nvtopo-aggregator-gang-holders":
+                assert rule == {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "create", "delete"]}
             elif "pods" in words:  # the sign of life: the aggregator's own namespace, and only to look
                 assert (document["kind"], document["metadata"]["name"]) == ("Role", "nvtopo-aggregator")
                 assert rule == {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}
@@ -277,11 +286,12 @@ def test_no_rule_has_a_wildcard_and_none_reaches_a_secret_or_a_pod_of_others() -
         "nvtopo-aggregator-taints",
         "nvtopo-aggregator-gangs",
         "nvtopo-aggregator-gang-claims",
+        "nvtopo-aggregator-gang-holders",
         "nvtopo-dra",
     ],
 )
 def test_policy_is_closed_and_bound(name: str) -> None:
-    objects = shipped.with_components(("dra", "dra-domains", "dra-taints", "gangs", "gang-claims"))
+    objects = shipped.with_components(("dra", "dra-domains", "dra-taints", "gangs", "gang-claims", "gang-holders"))
     policy = shipped.one(objects, "ValidatingAdmissionPolicy", name)["spec"]
     binding = shipped.one(objects, "ValidatingAdmissionPolicyBinding", name)["spec"]
     assert policy["failurePolicy"] == "Fail"

@@ -88,9 +88,12 @@ def test_a_pod_says_its_gang_its_place_in_it_and_what_was_written_at_it() -> Non
         },
         "annotations": {"nvtopo.io/placement": "required: rack", "nvtopo.io/rank": "6", "nvtopo.io/reservation": "r"},
     }
+    document["spec"]["priorityClassName"] = "training"
     found = read(document)
     assert found == GpuPod(
         namespace="team",
+        priority_class="training",
+        leaving_at=120.0,
         name="p",
         uid="u-p",
         gpus=1,

@@ -32,15 +32,18 @@ class ControlPlane(Service):
         nodes: Sequence[str] = (),
         flags: Sequence[str] = (),
         gates: Sequence[str] = (),
+        gates_off: Sequence[str] = (),
     ) -> None:
         """`address` is where the API server listens, elsewhere than on loopback at the service's port; `flags` are
-        more of its flags, and `nodes` will have a kubelet. `gates` are feature gates that are on in all programs.
+        more of its flags, and `nodes` will have a kubelet. `gates` are feature gates that are on in all programs, and
+        `gates_off` those that are off.
         """
         self._binaries = binaries
         self._directory = directory
         self._address = address
         self._flags = flags
-        self._gates = (f"--feature-gates={','.join(f'{gate}=true' for gate in gates)}",) if gates else ()
+        asked = [f"{gate}=true" for gate in gates] + [f"{gate}=false" for gate in gates_off]
+        self._gates = (f"--feature-gates={','.join(asked)}",) if asked else ()
         self._kubelets = {name: credentials.User(f"system:node:{name}", ("system:nodes",)) for name in nodes}
         self._admin = credentials.User("lab-admin", ("system:masters",))
         self._scheduler = credentials.User("system:kube-scheduler")
