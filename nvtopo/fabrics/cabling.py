@@ -30,8 +30,17 @@ class _Misplaced(NamedTuple):
     """The leaf it should be on."""
 
 
-def compared(attachments: Sequence[Attachment], groups: Groups, found: Rails, names: Mapping[str, str]) -> Compared:
-    """Every host against the hosts of its group that name their adapters as it does."""
+def compared(
+    attachments: Sequence[Attachment],
+    groups: Groups,
+    found: Rails,
+    names: Mapping[str, str],
+    nameless: Mapping[str, int],
+) -> Compared:
+    """Every host against the hosts of its group that name their adapters as it does.
+
+    Of a leaf with as many ``nameless`` adapters as hosts lack a cable to it, none is called missing.
+    """
     by_node: dict[str, list[Attachment]] = {}
     for one in attachments:
         by_node.setdefault(one.node, []).append(one)
@@ -46,6 +55,8 @@ def compared(attachments: Sequence[Attachment], groups: Groups, found: Rails, na
         elsewhere = {one.there for one in misplaced if one.node == node}
         lacking = sorted(expected[key] - {one.leaf for one in own} - elsewhere, key=natural)
         missing += [(node, leaf, found.slots[leaf].get(families[node])) for leaf in lacking]
+    lack = Counter(leaf for _, leaf, _ in missing)
+    missing = [one for one in missing if lack[one[1]] > nameless.get(one[1], 0)]
     findings = [*_missing(missing, groups, families, names), *_moved(misplaced, found, names)]
     moved = {(one.node, one.slot): one.there for one in misplaced}
     return Compared(tuple(findings), tuple((node, leaf) for node, leaf, _ in missing), moved)

@@ -49,7 +49,8 @@ def _concluded(
     placed = {**groups.members, **shared_names.placed(attachments, doubles, groups.own)}
     spines = {leaf: found.upward(leaf, 0) if found.above else frozenset() for leaf in found.leaves}
     numbered = rails.of(sure, groups.members, groups.own, spines)
-    compared = cabling.compared(sure, groups, numbered, fabric.switches)
+    nameless = shared_names.surplus(fabric, groups.own)
+    compared = cabling.compared(sure, groups, numbered, fabric.switches, nameless)
     short = list(_short(fabric, found, numbered))
     missing = [*compared.missing, *((one.lower, one.upper) for one in short)]
     findings = [

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from nvtopo.fabrics import host_names
 from nvtopo.fabrics.fabric import Adapter, Known, Role
 
 _LONGEST: Final = 128
@@ -23,8 +24,9 @@ _AGGREGATION: Final = re.compile(r"aggregation\s*node|\bsharp(?:_?an)?\b", re.IG
 _SOFTWARE: Final = re.compile(r"(?:siw|rxe)[_\d]", re.IGNORECASE)
 #: Words of host names that say what a host is for.
 _NOT_COMPUTE: Final = re.compile(
-    r"storage|stor|nas|nfs|lustre|oss|ost|mds|mdt|mgs|gpfs|nsd|weka|vast|ddn|exascaler|beegfs|ceph|osd|daos|"
-    r"ufm|mgmt|mgt|mgmnt|management|admin|login|gateway|gw|router|opensm|headnode|head|bastion"
+    r"storage|storagenode|stor|stg|nas|nfs|lustre|oss|ost|mds|mdt|mgs|gpfs|nsd|weka\w*|vast\w*|ddn|exascaler|beegfs|ceph|osd|"
+    r"daos|filer|netapp|isilon|flashblade|qumulo|ufm\w*|mgmt|mgt|mgmnt|management|admin|login|gateway|gw|router|opensm|"
+    r"headnode|head|bastion|svc|monitor|monitoring|controller|ctrl|slurmctld?"
 )
 _WORDS: Final = re.compile(r"[a-z]+", re.IGNORECASE)
 
@@ -64,6 +66,8 @@ def adapters(said: Mapping[str, str], known: Known) -> dict[str, Adapter]:
     short = known.by_short_name()
     found = {key: of_adapter(text) for key, text in said.items()}
     found = {key: one._replace(node=known.called(one.node, short)) for key, one in found.items()}
+    same = host_names.same({(one.node, one.nic) for one in found.values() if one.node}, known.nodes)
+    found = {key: one._replace(node=same.get(one.node, one.node)) for key, one in found.items()}
     nodes = {one.node for one in found.values() if one.node}
     words = Counter(word for node in nodes for word in words_against(node))
     common = {word for word, count in words.items() if 2 * count > len(nodes)}

@@ -34,16 +34,16 @@ class Known(NamedTuple):
     nodes: frozenset[str] = frozenset()
 
     def by_short_name(self) -> dict[str, str]:
-        """First part of a node's name → the node, where no other node begins so."""
+        """First part of a node's name, in small letters → the node, where no other node begins so."""
         found: dict[str, str] = {}
         for node in sorted(self.nodes):
-            short = node.partition(".")[0]
+            short = node.partition(".")[0].lower()
             found[short] = "" if short in found else node
         return {short: node for short, node in found.items() if node}
 
     def called(self, host: str, short: Mapping[str, str]) -> str:
         """As captures call a host; ``short`` is ``by_short_name``."""
-        return host if host in self.nodes else short.get(host.partition(".")[0], host)
+        return host if host in self.nodes else short.get(host.partition(".")[0].lower(), host)
 
 
 NOTHING: Final = Known({})

@@ -1,6 +1,7 @@
 """Which nodes belong together: those that are cabled to the same switches, whatever single cable is missing.
 
 1. Members, those with most cables first, join the founder that shares more than half of their cables, or found a group.
+   Who is cabled to several groups, such as a gateway, comes last and founds none that would swallow them.
 2. Until nothing moves: a switch belongs to the group with most members on it, and a member goes where most of its
    switches belong; those that groups share, such as of storage, do not count. Who is half and half stays where it is,
    or goes to those of similar names, and is reported.
@@ -67,7 +68,8 @@ def _founded(connected: Mapping[str, frozenset[str]]) -> dict[str, str]:
     founders: dict[str, int] = {}
     at: dict[str, list[str]] = {}
     found: dict[str, str] = {}
-    for name in sorted(connected, key=lambda name: (-len(connected[name]), natural(name))):
+    across = _across(connected)
+    for name in sorted(connected, key=lambda name: (connected[name] in across, -len(connected[name]), natural(name))):
         shared = Counter(founder for switch in connected[name] for founder in at.get(switch, ()))
         best = min(shared, key=lambda founder: (-shared[founder], founders[founder]), default=None)
         if best is not None and 2 * shared[best] > len(connected[name]):
@@ -77,6 +79,23 @@ def _founded(connected: Mapping[str, frozenset[str]]) -> dict[str, str]:
         founders[name] = len(founders)
         for switch in connected[name]:
             at.setdefault(switch, []).append(name)
+    return found
+
+
+def _across(connected: Mapping[str, frozenset[str]]) -> set[frozenset[str]]:
+    """Sets of cables that hold most of two others, each of more members, which have none in common."""
+    alike = Counter(connected.values())
+    at: dict[str, list[frozenset[str]]] = {}
+    for cables, count in alike.items():
+        for switch in cables if count > 1 else ():
+            at.setdefault(switch, []).append(cables)
+    found = set()
+    for cables, count in alike.items():
+        shared = Counter(other for switch in cables for other in at.get(switch, ()) if alike[other] > count)
+        held = [other for other, many in shared.items() if 2 * many > len(other)]
+        first = max(held, key=lambda other: alike[other], default=cables)
+        if any(first.isdisjoint(other) for other in held):
+            found.add(cables)
     return found
 
 

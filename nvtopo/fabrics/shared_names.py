@@ -1,5 +1,6 @@
 """Hosts that share one description, and adapters that have none: whose cables they are can't be told."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -62,3 +63,21 @@ def nameless(fabric: Fabric) -> Iterator[NodeFinding]:
         named = ", ".join(f"{key} {fabric.adapters[key].said!r}" for key in keys[:_MOST_NAMES])
         evidence = f"{len(keys)} adapters name no host and are left out: {named}"
         yield checks.source(checks.NAMES_MISSING, (), keys[0], evidence)
+
+
+def surplus(fabric: Fabric, homes: Mapping[str, str]) -> dict[str, int]:
+    """Leaf → how many more adapters without a host's name are on it than on the usual leaf of its group.
+
+    A host without any name has one on each; what is on one leaf alone belongs to a host that has a name elsewhere.
+    """
+    on = Counter(
+        far.key
+        for one, other in fabric.cables
+        for near, far in ((one, other), (other, one))
+        if near.key in fabric.adapters and fabric.adapters[near.key].role == "unknown"
+    )
+    groups: dict[str, list[str]] = {}
+    for leaf, group in homes.items():
+        groups.setdefault(group, []).append(leaf)
+    usual = {group: sorted(on[leaf] for leaf in leaves)[(len(leaves) - 1) // 2] for group, leaves in groups.items()}
+    return {leaf: more for leaf, group in homes.items() if (more := on[leaf] - usual[group]) > 0}

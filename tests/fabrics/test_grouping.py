@@ -67,6 +67,14 @@ def test_two_rails_and_two_storage_ports_with_a_rail_missing() -> None:
     assert grouped(cables).undecided == ()
 
 
+@pytest.mark.parametrize("rails", [1, 2])
+def test_a_host_that_is_cabled_to_all_groups_joins_none_of_them(rails: int) -> None:
+    cables, want = racks([9, 8, 10], rails)
+    cables["gateway"] = frozenset().union(*cables.values())
+    assert {group - {"gateway"} for group in sets(cables)} - {frozenset()} == want
+    assert grouped(cables).undecided == ("gateway",)
+
+
 def test_who_is_half_and_half_is_said() -> None:
     cables, _ = racks([4, 4], 4)
     cables["n0-0"] = frozenset({"k0-r0", "k0-r1", "k1-r2", "k1-r3"})

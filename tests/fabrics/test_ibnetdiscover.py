@@ -25,6 +25,9 @@ def small() -> Wired:
         "mgmt-2 HCA-1",
         "siwhost siw_0",
         "login-1 mlx5_0",
+        "wekanode3 mlx5_0",
+        "stg-01 mlx5_0",
+        "slurmctl1 mlx5_0",
     ],
 )
 @pytest.mark.parametrize("switch", ["sw-k0-r0", "sp0-0"])
@@ -39,6 +42,49 @@ def test_a_word_that_all_hosts_have_says_nothing() -> None:
     fabric = wired(SMALL)
     named = fabric._replace(said={key: said.replace("node-", "storage-gpu-") for key, said in fabric.said.items()})
     assert len(partition(read(text(named)))) == 2
+
+
+def _said(fabric: Wired, was: str, now: str) -> Wired:
+    return fabric._replace(said={key: now if said == was else said for key, said in fabric.said.items()})
+
+
+@pytest.mark.parametrize("other", [f"{host(0, 1)}.example.com", host(0, 1).upper()])
+def test_a_host_of_which_one_adapter_has_another_form_of_its_name_is_one_host(small: Wired, other: str) -> None:
+    reading = read(text(_said(small, f"{host(0, 1)} mlx5_1", f"{other} mlx5_1")))
+    assert partition(reading) == RACKS
+    assert absent(reading) == set()
+
+
+def test_hosts_of_two_domains_that_begin_alike_are_two(small: Wired) -> None:
+    said = {key: text_.replace("node-", "node.") for key, text_ in small.said.items()}
+    one, two = "x.r0.example.com", "x.r1.example.com"
+    fabric = small._replace(said=said)
+    for rail in range(2):
+        fabric = _said(fabric, f"{host(0, 1)} mlx5_{rail}".replace("node-", "node."), f"{one} mlx5_{rail}")
+        fabric = _said(fabric, f"{host(1, 1)} mlx5_{rail}".replace("node-", "node."), f"{two} mlx5_{rail}")
+    assert {name for group in partition(read(text(fabric))) for name in group} >= {one, two}
+
+
+def test_a_host_is_called_as_its_resource_is_whatever_the_case(small: Wired) -> None:
+    fabric = small._replace(said={key: said.replace("node-", "NODE-") for key, said in small.said.items()})
+    known = Known({}, frozenset(name for rack in RACKS for name in rack))
+    assert partition(read(text(fabric), known)) == RACKS
+
+
+def test_a_cable_that_an_adapter_without_a_name_may_have_is_not_called_missing(small: Wired) -> None:
+    fabric = _said(small, f"{host(0, 1)} mlx5_1", "MT4129 ConnectX7   Mellanox Technologies")
+    reading = read(text(fabric))
+    assert partition(reading) == RACKS
+    assert absent(reading) == set()
+    assert len(evidence(reading)) == 1
+
+
+def test_a_host_without_names_hides_no_missing_cable(small: Wired) -> None:
+    fabric = small
+    for rail in range(2):
+        fabric = _said(fabric, f"{host(0, 1)} mlx5_{rail}", "MT4129 ConnectX7   Mellanox Technologies")
+    cut = next(cable for cable in fabric.host_cables() if fabric.said[cable[0][0]] == f"{host(0, 2)} mlx5_1")
+    assert absent(read(text(fabric.without(cut)))) == {frozenset({host(0, 2), "sw-k0-r1"})}
 
 
 @pytest.mark.parametrize("gone", [None, "mlx5_0", "mlx5_9"])
