@@ -1,5 +1,6 @@
 """``python -m nvtopo`` and ``nvtopo``: run a verb, and turn what went wrong into one line and an exit code."""
 
+import contextlib
 import errno
 import gc
 import os
@@ -93,7 +94,7 @@ def _usage(error: "click.ClickException") -> int:
     said = io.StringIO()
     error.show(said)
     for line in (said.getvalue().rstrip("\n") + _from_environment(error)).splitlines():
-        print(printable(line), file=sys.stderr)  # noqa: T201 - this is where users are spoken to
+        _print(printable(line.expandtabs(2)))
     return EXIT_USAGE
 
 
@@ -114,8 +115,14 @@ def _say(error: Exception, code: int) -> int:
     from nvtopo.model.formats.printable import printable
 
     line = printable(" ".join(str(error)[:_LONGEST_LINE].split()))
-    print(f"nvtopo: {line}", file=sys.stderr)  # noqa: T201 - this is where users are spoken to
+    _print(f"nvtopo: {line}")
     return code
+
+
+def _print(line: str) -> None:
+    """To standard error; where that takes nothing, the exit code says it alone."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr)  # noqa: T201 - this is where users are spoken to
 
 
 def _bug(error: Exception) -> int:

@@ -155,4 +155,6 @@ def _bound(address: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         return socket.create_server((address, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise ReadError(f"cannot listen on {address}:{port}: {error.strerror}") from error
+        # create_server says the address once more: "Address already in use (while attempting to bind on address …)"
+        reason = (error.strerror or str(error)).partition(" (while ")[0]
+        raise ReadError(f"cannot listen on {address}:{port}: {reason}") from error

@@ -38,16 +38,20 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from nvtopo import __version__
     from nvtopo.cli import bundle_parts
     from nvtopo.reports import bundle
-    from nvtopo.sinks.publish.files import replace_file
+    from nvtopo.sinks.publish.files import write_output
 
     gathered = _of_cluster(source, nodes) if any(source) else bundle_parts.of_this_node(root, nvml, node_name)
     made = bundle.made(gathered.contents(), __version__, scrubbed=not unscrubbed)
-    replace_file(file, made.content)
-    click.echo(f"{file}: {len(made.content)} bytes, {len(made.files)} files", err=True)
+    write_output(file, made.content)
+    click.echo(f"{file}: {len(made.content)} bytes, {_count(len(made.files))}", err=True)
     for name, reason in made.left_off.items():
         click.echo(f"nvtopo: {name} is left out: {reason}", err=True)
     for problem in made.problems:
         click.echo(f"nvtopo: {problem}", err=True)
+
+
+def _count(files: int) -> str:
+    return f"{files} file{'' if files == 1 else 's'}"
 
 
 def _of_cluster(source: ClusterSource, nodes: tuple[str, ...]) -> "Gathered":

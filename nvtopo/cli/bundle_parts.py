@@ -11,7 +11,7 @@ import msgspec
 
 from nvtopo import __version__
 from nvtopo.cli import cluster_source
-from nvtopo.errors import NvtopoError, UsageError
+from nvtopo.errors import NvtopoError, ReadError, UsageError
 from nvtopo.wire.documents import ANY
 
 if TYPE_CHECKING:
@@ -63,12 +63,15 @@ class Gathered:
 
         Raises:
             UsageError: a node that was named is nowhere.
+            ReadError: nothing at all could be had.
         """
         from nvtopo.reports.bundle import Contents
 
         unknown = sorted(self._wanted - self.nodes.keys() - self.names)
         if unknown:
             raise UsageError(f"bundle: no such node: {', '.join(unknown)}")
+        if self.problems and not self.nodes and len(self.documents) == 1:
+            raise ReadError(self.problems[0])
         return Contents(self.documents, self.nodes, self.names, self.problems)
 
 

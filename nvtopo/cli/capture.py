@@ -14,11 +14,11 @@ def command(file: Path, root: str, nvml: str | None, node_name: str | None) -> N
     """Write this node's facts to FILE ('-' is standard output)."""
     snapshot = begin(root, nvml, node_name, everything=True)
     from nvtopo.sinks.document.node import capture_json
-    from nvtopo.sinks.publish.files import replace_file
+    from nvtopo.sinks.publish.files import write_output
 
     content = capture_json(snapshot())
     if str(file) == "-":
         click.echo(content, nl=False)
         return
-    replace_file(file, content)
+    write_output(file, content)
     click.echo(f"{file}: {len(content)} bytes", err=True)

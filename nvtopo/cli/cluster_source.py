@@ -126,6 +126,8 @@ def token(file: Path | None) -> str:
     from nvtopo.wire.files import read_file
 
     found = read_file(file, _LARGEST_TOKEN_BYTES).strip()
+    if not found:
+        raise ReadError(f"{file}: expected a token, got an empty file")
     if not found.isascii() or not found.decode("ascii", "replace").isprintable():
         raise ReadError(f"{file}: expected a token in printable ASCII, got other bytes")
     return found.decode("ascii", "replace")

@@ -31,10 +31,10 @@ class Output(NamedTuple):
             click.echo(report, nl=False)
             return
         from nvtopo.reports.signature import signed
-        from nvtopo.sinks.publish.files import replace_file
+        from nvtopo.sinks.publish.files import write_output
         from nvtopo.sources.capture import read_input
 
         key, signature = self.signing
         content = report if isinstance(report, bytes) else report.encode("utf-8", "replace")
-        replace_file(signature, signed(content, read_input(key), str(key)))
+        write_output(signature, signed(content, read_input(key), str(key)))
         click.echo(content, nl=False)

@@ -136,9 +136,9 @@ def _put(output: str | None, shown: str | bytes) -> None:
         return
     from pathlib import Path
 
-    from nvtopo.sinks.publish.files import replace_file
+    from nvtopo.sinks.publish.files import write_output
 
-    replace_file(Path(output), click.unstyle(shown).encode() if isinstance(shown, str) else shown)
+    write_output(Path(output), click.unstyle(shown).encode() if isinstance(shown, str) else shown)
 
 
 def _matrix(nvme: bool | None) -> "Renderer":

@@ -50,7 +50,7 @@ _KEEP_PLACES = ("slurm-tree", "slurm-block", "slurm-yaml", "slinky")
 
 
 @click.command("export")
-@click.argument("kind", type=click.Choice(KINDS, case_sensitive=False))
+@click.argument("kind", metavar="KIND", type=click.Choice(KINDS, case_sensitive=False))
 @cluster_source.options
 @click.option("--name", default="nvtopo", show_default=True, help="Name of the objects, or the start of their names.")
 @click.option("--namespace", default="nvtopo", show_default=True, help="Namespace of NodeFeatures.")
@@ -90,7 +90,20 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     prune: bool,
     check: bool,
 ) -> None:
-    """Write the cluster's topology in the form that a scheduler reads."""
+    r"""Write the cluster's topology in the form that a scheduler reads.
+
+    \b
+    kueue, volcano, kai, grove, koordinator, slinky   objects of these schedulers
+    nfd                        NodeFeatures with the labels that those objects name
+    topograph, topograph-old   labels as topograph 1.0 and 0.5 write them
+    koordinator-device, nrt    a Device or NodeResourceTopology for each node
+    dra                        DeviceClasses and claim templates
+    dra-domains, dra-taints    ResourceSlices of NVLink domains, taints of bad GPUs
+    podgroup                   an example PodGroup for each tier
+    slurm-tree, slurm-block    topology.conf
+    slurm-yaml, slurm-gres     topology.yaml and gres.conf
+    json, graphml, dot         the graph itself
+    """
     from nvtopo.exporters.schedulers import kinds
 
     if prune:
@@ -203,7 +216,7 @@ def _check(output: Path, text: str) -> None:
 
 
 def _write(output: Path, text: str) -> None:
-    from nvtopo.sinks.publish.files import replace_file
+    from nvtopo.sinks.publish.files import write_output
 
     if export_inputs.text_before(output) != text:
-        replace_file(output, text.encode())
+        write_output(output, text.encode())

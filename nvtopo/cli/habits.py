@@ -57,7 +57,7 @@ EXAMPLES: Final = {
         ("nvtopo convert machine.json -o affinity", "a pod's affinity to such nodes"),
     ),
     "agent": (
-        ("nvtopo agent --once --features-dir features.d", "write the labels once and exit"),
+        ("nvtopo agent --once --no-resource --features-dir .", "write the labels once and exit"),
         ("nvtopo agent --no-resource --no-features --listen 0.0.0.0:9745", "metrics only"),
     ),
     "aggregator": (("nvtopo aggregator --kubeconfig config", "on a laptop, with the cluster's kubeconfig"),),

@@ -37,6 +37,12 @@ def command(source: ClusterSource, name: str | None, form: str) -> None:
     click.echo(_text(found), nl=False)
 
 
+for _option in command.params:
+    if _option.name == "directory":  # files have no history: refused in a sentence, and not offered
+        assert isinstance(_option, click.Option)
+        _option.hidden = True
+
+
 def _served(source: ClusterSource, name: str | None) -> "HistoryDocument":
     from nvtopo.exporters.history_document import decode
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from nvtopo.cli.common_options import text_or_json_option
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class _Shape(NamedTuple):
     help="What links really give, as `nvtopo predicted --format links` writes it.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything that is drawn.")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@text_or_json_option
+@click.option("--json", "as_json", is_flag=True, hidden=True, help="The same as --format json.")
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Write a plot to this file.")
 def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     trace_file: Path,
@@ -84,6 +86,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     repair_hours: float,
     links_file: Path | None,
     seed: int,
+    form: str,
     as_json: bool,
     svg: Path | None,
 ) -> None:
@@ -91,7 +94,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     from nvtopo.placement import document, simulate, trace
     from nvtopo.placement.policies import POLICIES
     from nvtopo.reports import simulation, simulation_plot
-    from nvtopo.sinks.publish.files import replace_file
+    from nvtopo.sinks.publish.files import write_output
     from nvtopo.wire.files import read_file
 
     fleet = _fleet(directory, _Shape(racks, trays, gpus, racks_per_leaf))
@@ -110,9 +113,9 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
         with _progress(policy, len(gangs)) as done:
             runs[policy] = simulate.run(fleet, gangs, POLICIES[policy], setup, *draw, done)
     found = simulation.figures(runs)
-    click.echo(simulation.as_json(found) if as_json else simulation.table(found), nl=False)
+    click.echo(simulation.as_json(found) if as_json or form == "json" else simulation.table(found), nl=False)
     if svg is not None:
-        replace_file(svg, simulation_plot.svg(found).encode())
+        write_output(svg, simulation_plot.svg(found).encode())
 
 
 @contextmanager

@@ -57,9 +57,15 @@ def _of_file(kubeconfig: str | None, context: str | None) -> Connection:
 
     configuration: Any = Configuration()
     kube_config = _untyped("kubernetes.config.kube_config")
-    files = kube_config.KubeConfigMerger(kubeconfig or kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
+    places = kubeconfig or kube_config.KUBE_CONFIG_DEFAULT_LOCATION
+    try:
+        files = kube_config.KubeConfigMerger(places)
+    except (TypeError, AttributeError) as error:  # what the package raises for YAML that is no mapping
+        raise ValueError("expected a kubeconfig, got other YAML") from error
     if files.config is None:
-        raise ValueError("expected a kubeconfig, found none")
+        if kubeconfig:
+            raise ValueError("expected a kubeconfig, found none")
+        raise ValueError(f"expected a kubeconfig at {places}, found none; --kubeconfig FILE or $KUBECONFIG names one")
     with TemporaryDirectory(prefix="nvtopo-kubeconfig-") as texts:
         loader = kube_config.KubeConfigLoader(
             files.config,

@@ -47,5 +47,6 @@ def parse_capture(content: bytes, name: str) -> Snapshot:
     """
     snapshot = _SNAPSHOT.read(content, name)
     if snapshot.capture != VERSION:
-        raise ParseError(f"{name}: expected a capture of version {VERSION} (field 'capture'), got {snapshot.capture}")
+        got = snapshot.capture or "none"
+        raise ParseError(f"{name}: expected a capture of version {VERSION} (field 'capture'), got {got}")
     return snapshot

@@ -13,7 +13,7 @@ from click.testing import Result
 from nvtopo.aggregator.server import GraphServer
 from nvtopo.cluster.history import Entry, History
 from nvtopo.cluster.inventory import Listed
-from nvtopo.errors import UsageError
+from nvtopo.errors import ReadError, UsageError
 from tests.aggregator.running import PATIENCE, Script, running
 from tests.cli.test_bundle import members, nvtopo
 from tests.cluster import machines
@@ -65,9 +65,10 @@ def test_a_name_that_is_none_and_a_server_that_does_not_answer(url: str, tmp_pat
     refused = nvtopo("bundle", str(file), "nobody", "--server", url).exception
     assert isinstance(refused, UsageError)
     assert not file.exists()
-    found = packed(file, "--server", "http://127.0.0.1:9")
-    assert found.keys() == {"MANIFEST.json", "versions.json"}
-    assert [one.partition(":")[0] for one in found["MANIFEST.json"]["problems"]] == ["graph", "history"]
+    unreached = nvtopo("bundle", str(file), "--server", "http://127.0.0.1:9").exception
+    assert isinstance(unreached, ReadError)
+    assert str(unreached).startswith("graph: http://127.0.0.1:9/")
+    assert not file.exists()
 
 
 def test_it_is_read_again(url: str, tmp_path: Path) -> None:

@@ -55,6 +55,13 @@ def test_a_standard_output_that_is_full_is_no_bug(capture: Path) -> None:
     assert (result.returncode, result.stderr) == (3, "nvtopo: standard output: No space left on device\n")
 
 
+@pytest.mark.parametrize(("arguments", "code"), [(["dump", "--from", "/nowhere"], 3), (["sing"], 2)])
+def test_where_standard_error_takes_nothing_the_exit_code_says_it(arguments: list[str], code: int) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run([sys.executable, "-m", "nvtopo", *arguments], check=False, stderr=full, timeout=60)
+    assert result.returncode == code
+
+
 def test_a_pipe_gets_no_colour(capture: Path) -> None:
     assert "\x1b" not in nvtopo("dump", "--from", str(capture)).stdout
 
@@ -83,7 +90,7 @@ def test_what_can_t_be_done_is_one_line_and_an_exit_code(arguments: list[str], c
     [
         ("", "expected a capture"),
         ("{", "expected a capture"),
-        ("{}", "expected a capture of version 1 (field 'capture'), got 0"),
+        ("{}", "expected a capture of version 1 (field 'capture'), got none"),
         ('{"capture": 2}', "expected a capture of version 1 (field 'capture'), got 2"),
         ('{"capture": 1, "pci": {"devices": [{"address": 7}]}}', "$.pci.devices[0].address"),
         ('{"capture": 1, "numa": {"nodes": [{"index": -1}]}}', "$.numa.nodes[0].index"),

@@ -24,7 +24,7 @@ def test_the_policies_of_the_command_line_are_those_there_are() -> None:
 
 def test_json_by_hand() -> None:
     """Two racks of 3 trays: the third gang needs 4 of 6 trays, so it waits from 2 to 10 for one of them."""
-    result = CliRunner().invoke(main, [*SMALL, "--policy", "ours", "--json"], input=TRACE)
+    result = CliRunner().invoke(main, [*SMALL, "--policy", "ours", "-o", "JSON"], input=TRACE)
     (found,) = msgspec.json.decode(result.stdout, type=tuple[Figures, ...])
     assert (found.policy, found.gangs, found.impossible, found.restarts) == ("ours", 3, 0, 0)
     assert found.wait_mean_seconds == pytest.approx(8 / 3)

@@ -1,6 +1,7 @@
 """Kubeconfigs, plugins and a pod's account → a connection; and a connection → requests."""
 
 import base64
+import re
 import ssl
 import stat
 import sys
@@ -97,6 +98,29 @@ def test_why_a_plugin_gave_nothing_is_said(tmp_path: Path) -> None:
     file = kubeconfig(tmp_path, plugin(tmp_path, REFUSING), {"server": "https://here:6443"})
     with pytest.raises(ReadError, match=r"^\S+/config: exec: process returned 3. log in first$"):
         client_module.connect(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("text", "/config: expected a kubeconfig, got other YAML"),
+        ("- a", "/config: expected a kubeconfig, got other YAML"),
+        (None, "/config: expected a kubeconfig, found none"),
+    ],
+)
+def test_what_is_no_kubeconfig_is_said_in_words(content: str | None, says: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "config").write_text(content)
+    with pytest.raises(ReadError, match=f"{re.escape(says)}$"):
+        client_module.connect(str(tmp_path / "config"))
+
+
+def test_without_an_option_the_place_that_was_looked_at_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nowhere"))
+    with pytest.raises(ReadError, match=r"at \S+/nowhere, found none; --kubeconfig FILE or \$KUBECONFIG names one$"):
+        client_module.connect(None)
 
 
 def test_a_file_is_read_for_each_connection_and_text_is_kept(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from nvtopo.errors import ReadError
 from nvtopo.model.conclusions.assemble import assemble
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.sinks.publish import nfd
-from nvtopo.sinks.publish.files import replace_file
+from nvtopo.sinks.publish.files import replace_file, write_output
 from tests.model.machines import gpu, machine
 from tests.observations import observed
 
@@ -89,6 +90,22 @@ def test_a_clock_that_went_back_does_not_leave_the_file_to_expire(
     clock.now -= timedelta(hours=3)
     sink.write(observed(node))
     assert expiry(tmp_path) == "2026-11-22T09:15:00Z"
+
+
+def test_an_output_goes_through_links_and_into_pipes_and_replaces_neither(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("target")
+    write_output(tmp_path / "link", b"text")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes() == b"text"
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_output(tmp_path / "pipe", b"text")
+    assert os.read(reader, 16) == b"text"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+    with pytest.raises(ReadError, match=r"^/dev/full: No space left on device$"):
+        write_output(Path("/dev/full"), b"text")
+    assert Path("/dev/full").is_char_device()
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:

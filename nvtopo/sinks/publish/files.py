@@ -20,6 +20,23 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         raise ReadError(f"{path}: {os.strerror(error.errno) if error.errno else error}") from error
 
 
+def write_output(path: Path, content: bytes) -> None:
+    """Write to the file that a user named. A link is followed, and a device or a pipe is written to, never replaced.
+
+    Raises:
+        ReadError: as ``replace_file``, or the device takes no more.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        try:
+            path.write_bytes(content)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise ReadError(f"{path}: {error.strerror}") from error
+        return
+    replace_file(Path(os.path.realpath(path)) if path.is_symlink() else path, content)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, with those that it is in, unless it is there.
 

@@ -20,7 +20,7 @@ _OF_LINKS = ("nvlinks-missing", "nvlinks-down", "nvlinks-unknown")
 
 
 def lines(node: NodeTopology, derived: Derived, style: Style) -> str:
-    """The reasons of the node's health that stand in a job's way or are a fault; GPUs and NICs alike share a line."""
+    """The node's reasons that stand in a job's way, are a fault or are awaited; GPUs and NICs alike share a line."""
     gpus = {gpu.index: gpu for gpu in node.gpus}
     worded = [(reason, _words(reason, gpus)) for reason in derived.health.reasons if _said(reason)]
     return "\n".join(_shared(worded, style))
@@ -33,9 +33,9 @@ def said(derived: Derived) -> frozenset[tuple[str, str]]:
 
 
 def _said(reason: Reason) -> bool:
-    """What an input does not show is in the summary."""
+    """What an input does not show is in the summary; links that still train are awaited."""
     kind = KINDS[reason.code]
-    return kind.ready is False or kind.level in ILL
+    return kind.ready is False or kind.level in ILL or kind.level == "registering"
 
 
 def _shared(worded: list[tuple[Reason, str]], style: Style) -> Iterator[str]:
