@@ -25,9 +25,9 @@ def command(gangs: tuple[str, ...], namespace: str | None, every: bool, kubeconf
 
     Pods that ask for GPUs by claims get claims of any GPUs, and those that wait for the rest of their gang start
     without it. This is what to do before nvtopo is uninstalled, and when its aggregator is gone. It takes the right to
-    list and patch pods, and for claims to list, create and delete resourceclaims and to patch their status. --all also
-    deletes the device that held gangs; that takes the right to delete resourceslices and deviceclasses. Exits 1 if no
-    pod waited.
+    list and patch pods, and for claims to list, create and delete resourceclaims and to patch their status, and where
+    pods of ours were to hold claims, to delete pods. --all also deletes the device that held gangs; that takes the
+    right to delete resourceslices and deviceclasses. Exits 1 if no pod waited.
     """
     if bool(gangs) == every:
         raise UsageError("release: expected names of gangs, or --all")

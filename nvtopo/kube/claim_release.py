@@ -1,16 +1,19 @@
 """Pods that ask for GPUs by claims that nobody makes any more are left to kube-scheduler.
 
-What has its GPUs is opened; a claim that waits for its GPUs makes way for one of any GPUs, as the pod asks for.
+What has its GPUs is opened; a claim that waits for its GPUs makes way for one of any GPUs, as the pod asks for. A pod
+of ours that was to hold it goes too; one that holds GPUs stays, so that nobody else takes them, and ends by itself.
 """
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Collection
 from typing import Final
 
-from nvtopo.errors import Conflict, NotFound
+from nvtopo.errors import Conflict, Forbidden, NotFound
 from nvtopo.kube import claim_changes, pod_changes, resource_claims
 from nvtopo.kube.client import Client
 from nvtopo.placement.device_claims import DeviceClaim, OwnClaims
 from nvtopo.placement.gang_claims import claim_name
+from nvtopo.placement.gang_holders import holder_name
 from nvtopo.placement.gang_steps import ClaimStep, DropClaim, MakeClaim, OpenClaim, Say
 from nvtopo.placement.pods import GpuPod
 
@@ -31,7 +34,7 @@ def own_claims(client: Client) -> OwnClaims:
     return found
 
 
-def release(client: Client, pod: GpuPod, claims: Iterable[DeviceClaim], now: str) -> None:
+def release(client: Client, pod: GpuPod, claims: Collection[DeviceClaim], now: str) -> None:
     """Open or replace the claims of a pod whose gate was lifted; ``now`` is a moment as the API server writes it.
 
     Raises:
@@ -39,9 +42,18 @@ def release(client: Client, pod: GpuPod, claims: Iterable[DeviceClaim], now: str
     """
     keeps = [_settled(client, one, now) for one in claims]
     if not any(keeps):
+        for claim in claims:
+            if not claim.barrier:
+                _drop_holder(client, claim)
         _write(client, MakeClaim(pod, claim_name(pod, "", None)), now)
         path = pod_changes.path_of(*pod.key)  # a change of the pod has Kubernetes look for its claim at once
         pod_changes.write(client, path, pod_changes.change(Say(pod, SAID)))
+
+
+def _drop_holder(client: Client, claim: DeviceClaim) -> None:
+    """Without the right to, it waits for a claim that is gone, and goes with its owner."""
+    with contextlib.suppress(NotFound, Forbidden):
+        client.delete(pod_changes.path_of(claim.namespace, holder_name(claim.name)))
 
 
 def _settled(client: Client, claim: DeviceClaim, now: str) -> bool:

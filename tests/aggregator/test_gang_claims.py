@@ -17,8 +17,9 @@ from nvtopo.aggregator.fleets import AskedFor
 from nvtopo.aggregator.followed_slices import FollowedSlices
 from nvtopo.aggregator.gang_claimer import GangClaimer
 from nvtopo.aggregator.gang_keeper import READ_SECONDS, GangKeeper
+from nvtopo.cli.placing import PlacingOptions, placing
 from nvtopo.cluster.slices import Device, Slice
-from nvtopo.errors import ApiError, Forbidden
+from nvtopo.errors import ApiError, Forbidden, UsageError
 from nvtopo.kube.client import Client, Response
 from nvtopo.kube.following import Changed, Listed
 from nvtopo.kube.gpu_pods import decoded
@@ -316,6 +317,19 @@ def test_a_claim_that_somebody_deleted_is_made_again() -> None:
         world.claims.queue.put(Listed({f"team/{second.name}": second}))
         method, _path, document = world.writes.get(timeout=PATIENCE)
         assert (method, document["metadata"]["name"]) == ("POST", first.name)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (PlacingOptions(gang_claims=True), "--gang-claims: expected --gangs beside it"),
+        (PlacingOptions(gangs=True, gang_holders="pause"), "--gang-holders: expected --gang-claims beside it"),
+    ],
+)
+def test_an_option_that_needs_another_says_so(asked: PlacingOptions, said: str) -> None:
+    nothing: Any = None
+    with pytest.raises(UsageError, match=said):
+        placing(nothing, nothing, lambda: 1, "nvtopo", asked, nothing)
 
 
 def desk(claimed: Claimed) -> Desk:

@@ -11,7 +11,9 @@ from typing import Final
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from nvtopo.cli import main
 from nvtopo.errors import ApiError
 from nvtopo.kube import holder_changes
 from nvtopo.placement import pods as words
@@ -163,6 +165,28 @@ def test_a_quota_that_refuses_holders_leaves_no_gpu_reserved_and_says_so(lab: La
     lab.api.delete(f"{path}/few")
     with lab.keeper():  # who leads next tries at once
         finished(lab, "over")
+
+
+def test_release_leaves_no_pod_waiting_when_all_of_ours_is_gone(lab: Lab) -> None:
+    """The leader ends when all claims are held and no gate is lifted, and nobody comes after it."""
+    lab.gang("left")
+    with lab.keeper() as (_keeper, client):
+
+        def before(method: str, _path: str, body: bytes) -> None:
+            if method == "PATCH" and words.CLAIM.encode() in body:
+                client.killed.set()
+
+        client.before = before
+        assert client.killed.wait(SECONDS)
+    config = str(lab.plane.admin_kubeconfig)
+    asked = CliRunner().invoke(main, ["release", "left", "-n", SPACE, "--kubeconfig", config])
+    assert (asked.exit_code, asked.output) == (0, f"released {SIZE} pods\n")
+    lab.bound("left")
+    assert len(holders(lab)) == SIZE, "they end by themselves"
+    with lab.keeper():  # who comes back after all
+        kube.wait_for(lambda: not holders(lab), what="the holders gone")
+        lab.end("left")
+        kube.wait_for(lab.empty, what="reservation and claims gone")
 
 
 def status(lab: Lab, gang: str) -> str | None:

@@ -35,6 +35,10 @@ class Server:
             raise self._deleting
         return Response(200, b"{}")
 
+    def delete(self, path: str) -> None:
+        self.request("DELETE", path, body=b"{}")
+        raise NotFound("gone", status=404)
+
     def create(self, path: str, document: bytes) -> bytes:
         (request,) = msgspec.json.decode(document)["spec"]["devices"]["requests"]
         assert (request["exactly"]["count"], "selectors" in request["exactly"]) == (2, False)
@@ -68,6 +72,8 @@ DOCUMENT = {
     [
         ((), Server(), NEW),
         ((WAITS,), Server(), [("DELETE", "c"), *NEW]),
+        ((WAITS._replace(barrier=False),), Server(), [("DELETE", "c"), ("DELETE", "c-holder"), *NEW]),
+        ((WAITS._replace(barrier=False, allocated=True),), Server(), []),
         ((HELD,), Server(), [("PATCH", "nvtopo.io/gang-ready")]),
         ((HELD._replace(ready=True),), Server(), []),
         ((WAITS._replace(reservation=""),), Server(), []),

@@ -338,6 +338,18 @@ def test_holders_are_listed_anew() -> None:
     assert not holders.of(owner)
 
 
+def test_a_holder_of_another_namespace_holds_nothing_whatever_it_says() -> None:
+    holders = HolderPods(on=True)
+    owner = pod(0)
+    there = replace(pod(1), namespace="other", name=holder_name("c"), gang="", claim="", holds="c", owner=owner.uid)
+    holders.fold(PodsListed((owner, replace(there, node="n0"))))
+    assert not holders.holds(owner, "c")
+    assert [one.holder.namespace for one in holders.strays(0.0)] == ["other"]
+    assert not [*holders.strays(0.0)], "named once"
+    holders.begin()
+    assert len([*holders.strays(0.0)]) == 1
+
+
 @pytest.mark.slow
 @hypothesis.given(st.integers(0, 2**32))
 def test_ends_of_leaders_and_rivals_leave_no_half_gang_and_no_holder(seed: int) -> None:
