@@ -157,7 +157,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "pod-memory-refused",
             "warning",
             "runtime",
-            "no pod with devices that was refused memory at its limit",
+            "no pod with GPUs or NICs that was refused memory at its limit",
             "Raise the pod's memory limit: what CUDA, NCCL and RDMA pin counts there, and can't be reclaimed.",
         ),
         "/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint, /sys/fs/cgroup/kubepods*/*/memory.{max,events}, "

@@ -70,7 +70,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "overlay-mtu-large",
             "warning",
             "network-fabric",
-            "an MTU of the pod network's tunnel that leaves room for its headers below",
+            "a tunnel MTU of the pod network that leaves room for the headers on the device below",
             "Lower the MTU in the network plugin's configuration (flannel, Calico), or raise it on the device below.",
         ),
         "/sys/class/net/*/{mtu,uevent,operstate}, /proc/net/route, /proc/net/ipv6_route",

@@ -22,11 +22,11 @@ is neither a pass nor a failure.
 - If several values are possible, the few that differ from most are named. With no majority the finding is an info.
 
 Exit codes: 0 ready, 1 not ready, 3 it can't be known. `--policy FILE` adds what an operator expects
-(docs/operations.md), and `--write-policy` writes such a file from a good node. A node that no shape of the policy is of
-can't be known to be ready. `--against FILE` lists what changed since a capture: driver, kernel, firmware, links and
-all other facts. `--nodes FILE` compares labels and resources of Node objects, as `kubectl get nodes -o json` prints
-them, with what the nodes show; `kubectl get nodes,net-attach-def -A -o json | nvtopo doctor --nodes -` gives it
-NetworkAttachmentDefinitions too.
+(docs/operations.md), and `--write-policy` writes such a file from a good node. If no shape of the policy matches a
+node, it can't be known whether it is ready. `--against FILE` lists what changed since a capture: driver, kernel,
+firmware, links and all other facts. `--nodes FILE` compares labels and resources of Node objects, as `kubectl get nodes
+-o json` prints them, with what the nodes show; `kubectl get nodes,net-attach-def -A -o json | nvtopo doctor --nodes -`
+gives it NetworkAttachmentDefinitions too.
 
 A shape of the policy may say what its machines are for: `workload: batch`, `real-time` or `streaming`, beside `match`
 and `expect`. Some findings that are an info elsewhere are a warning there:
