@@ -46,6 +46,7 @@ def compared(
         by_node.setdefault(one.node, []).append(one)
     families = {node: _family(own) for node, own in by_node.items()}
     expected = _expected(by_node, groups, families)
+    usual = _usual(by_node, groups, families)
     missing: list[tuple[str, str, Slot | None]] = []
     misplaced: list[_Misplaced] = []
     for node in sorted(by_node, key=natural):
@@ -55,6 +56,7 @@ def compared(
         elsewhere = {one.there for one in misplaced if one.node == node}
         lacking = sorted(expected[key] - {one.leaf for one in own} - elsewhere, key=natural)
         missing += [(node, leaf, found.slots[leaf].get(families[node])) for leaf in lacking]
+        missing += [(node, leaf, slot) for leaf, slot in _unused(own, expected[key], usual[key])]
     lack = Counter(leaf for _, leaf, _ in missing)
     missing = [one for one in missing if lack[one[1]] > nameless.get(one[1], 0)]
     findings = [*_missing(missing, groups, families, names), *_moved(misplaced, found, names)]
@@ -82,6 +84,32 @@ def _expected(
         key: {leaf for leaf, count in on[key].items() if 2 * count >= many and homes.get(leaf) == key[0]}
         for key, many in hosts.items()
     }
+
+
+def _usual(
+    by_node: Mapping[str, Sequence[Attachment]], groups: Groups, families: Mapping[str, str]
+) -> dict[tuple[str, str], list[tuple[str, Slot]]]:
+    """Group and family → the NICs, each with its leaf, that more than half of those hosts have there."""
+    hosts = Counter((groups.members[node], families[node]) for node in by_node)
+    on: dict[tuple[str, str], Counter[tuple[str, Slot]]] = {key: Counter() for key in hosts}
+    for node, own in by_node.items():
+        on[groups.members[node], families[node]].update({(one.leaf, rails.slot(one)) for one in own if one.nic})
+    return {
+        key: sorted((pair for pair, count in on[key].items() if 2 * count > many), key=lambda pair: pair[1].order())
+        for key, many in hosts.items()
+    }
+
+
+def _unused(
+    own: Sequence[Attachment], expected: set[str], usual: Sequence[tuple[str, Slot]]
+) -> Iterator[tuple[str, Slot]]:
+    """NICs without any cable, of hosts with fewer of them on a leaf than their peers have there."""
+    on = Counter(one.leaf for one in own)
+    want = Counter(leaf for leaf, _ in usual)
+    slots = {rails.slot(one) for one in own}
+    for leaf, slot in usual:
+        if leaf in expected and 0 < on[leaf] < want[leaf] and slot not in slots:
+            yield leaf, slot
 
 
 def _misplaced(

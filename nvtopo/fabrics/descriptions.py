@@ -20,6 +20,8 @@ _DEVICE: Final = re.compile(
     r"(?:roce|rdma)p?\w+|en[ospx]\w+|eth\d\w*|CX-?\d\w*|nic-?\d+|rail-?\d\w*|port-?\d+)",
     re.IGNORECASE,
 )
+#: Host and device in one word, where nothing but the device can be meant.
+_JOINED: Final = re.compile(r"(?P<node>[^:/]*\w)[._@;|-](?P<nic>mlx\d+_(?:bond_?)?\d+|HCA-?\d+)", re.IGNORECASE)
 _AGGREGATION: Final = re.compile(r"aggregation\s*node|\bsharp(?:_?an)?\b", re.IGNORECASE)
 _SOFTWARE: Final = re.compile(r"(?:siw|rxe)[_\d]", re.IGNORECASE)
 #: Words of host names that say what a host is for.
@@ -47,7 +49,7 @@ def of_adapter(description: str) -> Said:
     words = text.split()
     if not words or _VENDOR.search(text):
         return Said("", "", "unknown")
-    node, nic = _parts(words)
+    node, nic = _parts([words[0].rstrip(","), *words[1:]])
     if node.lower() in _NO_HOST or not node:
         return Said("", nic, "unknown")
     return Said(node, nic, role(node, nic))
@@ -98,6 +100,8 @@ def _parts(words: list[str]) -> tuple[str, str]:
                 node, _, nic = one.partition(mark)
                 if node and _DEVICE.fullmatch(nic):
                     return node, nic
+            if found := _JOINED.fullmatch(one):
+                return found["node"], found["nic"]
             return ("", one) if _DEVICE.fullmatch(one) else (one, "")
         case [node, nic]:
             return ("", node) if _DEVICE.fullmatch(node) and not _DEVICE.fullmatch(nic) else (node, nic)

@@ -55,6 +55,35 @@ def test_a_host_of_which_one_adapter_has_another_form_of_its_name_is_one_host(sm
     assert absent(reading) == set()
 
 
+@pytest.mark.parametrize("mark", [":", "/", "_", "-", ".", "@", ";", "|", ", "])
+def test_host_and_device_are_told_apart_whatever_stands_between_them(small: Wired, mark: str) -> None:
+    said = {key: text_.replace(" mlx5", f"{mark}mlx5") for key, text_ in small.said.items()}
+    reading = read(text(small._replace(said=said)))
+    assert partition(reading) == RACKS
+    assert {port.nic for port in reading.ports} == {"mlx5_0", "mlx5_1"}
+
+
+def test_a_missing_cable_of_a_host_with_several_on_one_leaf_is_named() -> None:
+    shape = Shape(racks=2, hosts=3, rails=1, spines=2)
+    fabric = wired(shape)
+    for rack in range(2):
+        for at in range(3):
+            key = f"H-{0xCC0000 + rack * 0x100 + at:016x}"
+            fabric = fabric.with_adapter(key, f"{host(rack, at)} mlx5_1", fabric.key(f"sw-k{rack}-r0"), 50 + at)
+    assert absent(read(text(fabric))) == set()
+    cut = next(cable for cable in fabric.host_cables() if fabric.said[cable[0][0]] == f"{host(0, 1)} mlx5_1")
+    reading = read(text(fabric.without(cut)))
+    assert partition(reading) == RACKS
+    assert absent(reading) == {frozenset({host(0, 1), "sw-k0-r0"})}
+    assert evidence(reading) == [
+        f"{host(0, 1)} mlx5_1 has no cable to sw-k0-r0, which most of the 3 nodes of its leaf group have"
+    ]
+
+
+def test_a_host_that_counts_its_adapters_otherwise_lacks_nothing(small: Wired) -> None:
+    assert absent(read(text(_said(small, f"{host(0, 1)} mlx5_1", f"{host(0, 1)} mlx5_7")))) == set()
+
+
 def test_hosts_of_two_domains_that_begin_alike_are_two(small: Wired) -> None:
     said = {key: text_.replace("node-", "node.") for key, text_ in small.said.items()}
     one, two = "x.r0.example.com", "x.r1.example.com"
