@@ -13,8 +13,10 @@ from nvtopo.fabrics.documents import mapping
 from nvtopo.fabrics.tree import TIERS_BY_HEIGHT
 
 _AWS: Final = re.compile(r"topology\.k8s\.aws/network-node-layer-(\d)")
-#: Some instance types have a fourth.
+#: Some instance types have a fourth, which a node may lack for a while.
 _AWS_LAYERS: Final = 3
+_AWS_THIRD: Final = "topology.k8s.aws/network-node-layer-3"
+_AWS_FOURTH: Final = "topology.k8s.aws/network-node-layer-4"
 _TOPOGRAPH: Final = re.compile(r"fabric\.topograph\.run/tier-(\d{1,2})")
 _LAYERS: Final[Mapping[str, re.Pattern[str]]] = {"aws": _AWS, "topograph": _TOPOGRAPH}
 
@@ -86,20 +88,22 @@ def read(items: Iterable[Mapping[str, Any]]) -> dict[str, Reading]:
         given = metadata.get("labels")
         if isinstance(name, str) and name and isinstance(given, dict):
             nodes[name] = {str(key): str(value) for key, value in given.items() if value not in ("", None)}
+    outer = {labels.get(_AWS_THIRD) for labels in nodes.values() if _AWS_FOURTH in labels}
     for name, labels in nodes.items():
-        for source, tiers in _of_node(labels):
+        four = labels.get(_AWS_THIRD, "") in outer
+        for source, tiers in _of_node(labels, _AWS_LAYERS + four):
             claims.setdefault(source, []).extend(Claim(name, tier, value, source) for tier, value in tiers.items())
     readings = {source: Reading(claims=tuple(found)) for source, found in claims.items()}
     wired = expected_labels.read(nodes)
     return readings | ({expected_labels.SOURCE: wired} if wired is not None else {})
 
 
-def _of_node(labels: Mapping[str, str]) -> Iterator[tuple[str, dict[Tier, str]]]:
+def _of_node(labels: Mapping[str, str], aws_layers: int) -> Iterator[tuple[str, dict[Tier, str]]]:
     for source, table in _LABELS.items():
         found: dict[Tier, str] = {}
         layers = _LAYERS.get(source)
         if layers is not None:
-            found |= _layers(labels, layers, farthest_first=source == "aws")
+            found |= _layers(labels, layers, aws_layers if source == "aws" else 0)
         for label, tier in table:
             if label in labels:
                 found.setdefault(tier, labels[label])
@@ -109,9 +113,9 @@ def _of_node(labels: Mapping[str, str]) -> Iterator[tuple[str, dict[Tier, str]]]
             yield f"labels/{source}", found
 
 
-def _layers(labels: Mapping[str, str], pattern: re.Pattern[str], *, farthest_first: bool) -> dict[Tier, str]:
-    """Numbered labels as tiers. AWS's last layer is the closest; a node that lacks it has the others all the same."""
+def _layers(labels: Mapping[str, str], pattern: re.Pattern[str], of: int) -> dict[Tier, str]:
+    """Numbered labels as tiers. The last of AWS's (``of`` them) is the closest; a node that lacks it has the others."""
     numbered = {int(match[1]): value for label, value in labels.items() if (match := pattern.fullmatch(label))}
-    closest = max(_AWS_LAYERS, *numbered) if numbered and farthest_first else 0
+    closest = max(of, *numbered) if numbered and of else 0
     levels = {abs(closest - level): value for level, value in numbered.items()}
     return {TIERS_BY_HEIGHT[level]: value for level, value in levels.items() if level < len(TIERS_BY_HEIGHT)}

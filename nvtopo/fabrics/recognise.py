@@ -14,6 +14,7 @@ from nvtopo.fabrics import (
     labels,
     lldp,
     lldp_fabric,
+    lldp_keyvalue,
     managers,
     own_file,
     slurm_conf,
@@ -62,10 +63,8 @@ def text_of(content: bytes) -> str:
 
 def parts(given: Given) -> list[Recognised]:
     """What the file is; nothing if it is no source of the network."""
-    if ibnetdiscover.looks_like(given.text):
-        return [Recognised("ibnetdiscover", given.name, given.text)]
-    if topo_file.looks_like(given.text):
-        return [Recognised("topo file", given.name, given.text)]
+    if (printed := _of_text(given)) is not None:
+        return [printed]
     is_json = given.text.lstrip()[:1] in ("{", "[")
     if not is_json and slurm_conf.looks_like(given.text) and not documents.looks_like_yaml(given.text):
         return [Recognised("slurm.conf", given.name, given.text)]
@@ -76,6 +75,19 @@ def parts(given: Given) -> list[Recognised]:
     except Refused as error:
         return [Recognised("broken", given.name, str(error))] if _SURE.search(given.text) else []
     return [part for document in found for part in _of_document(document, given.name)]
+
+
+def _of_text(given: Given) -> Recognised | None:
+    """What a tool prints for people or scripts, if it is that."""
+    if ibnetdiscover.looks_like(given.text):
+        return Recognised("ibnetdiscover", given.name, given.text)
+    if topo_file.looks_like(given.text):
+        return Recognised("topo file", given.name, given.text)
+    if lldp_keyvalue.looks_like(given.text):
+        return Recognised("lldp", given.name, lldp_keyvalue.document(given.text))
+    if lldp_keyvalue.is_for_people(given.text):
+        return Recognised("broken", given.name, lldp_keyvalue.FOR_PEOPLE)
+    return None
 
 
 def _of_document(document: Any, name: str) -> Iterator[Recognised]:

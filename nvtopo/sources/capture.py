@@ -4,6 +4,7 @@ from pathlib import Path
 
 from nvtopo.errors import ParseError
 from nvtopo.model.records.snapshot import VERSION, Snapshot
+from nvtopo.wire import packed
 from nvtopo.wire.documents import MOST_BYTES, Json
 from nvtopo.wire.files import read_file
 
@@ -25,12 +26,12 @@ def read_capture(path: Path | str) -> Snapshot:
 
 
 def read_input(path: Path | str) -> bytes:
-    """The whole file, or standard input.
+    """The whole file, or standard input, unpacked if gzip packed it.
 
     Raises:
         ReadError: it can't be read, is no file, or is too large.
     """
-    content = read_file(path, _LARGEST_BYTES)
+    content = packed.opened(read_file(path, _LARGEST_BYTES), str(path), _LARGEST_BYTES)
     return content[len(_MARK) :] if content.startswith(_MARK + b"{") else content
 
 

@@ -321,6 +321,17 @@ def test_labels_of_nodes(source: str, labels: dict[str, str], tiers: dict[str, s
     assert {claim.source for claim in reading.claims} == {f"labels/{source}"}
 
 
+def test_a_node_that_lacks_the_fourth_layer_of_aws_is_in_the_tiers_of_those_beside_it() -> None:
+    layers = {f"topology.k8s.aws/network-node-layer-{at}": f"nn-{at}" for at in range(1, 5)}
+    fewer = {label: value for label, value in layers.items() if not label.endswith("4")}
+    (reading,) = of_labels(node("n1", **layers), node("n2", **fewer)).values()
+    assert {claim.tier: claim.id for claim in reading.claims if claim.node == "n2"} == {
+        "spine": "nn-3",
+        "core": "nn-2",
+        "zone": "nn-1",
+    }
+
+
 def test_nodes_without_such_labels_are_refused_with_that_reason() -> None:
     (reading,) = of_labels(node("n1", **{"kubernetes.io/hostname": "n1"})).values()
     assert reading.refused == "expected labels of tiers on nodes, found none on 1"

@@ -58,6 +58,21 @@ def json0(*neighbours: dict[str, Any]) -> str:
     return json.dumps({"lldp": [{"interface": interfaces}]})
 
 
+def keyvalue(*neighbours: dict[str, Any]) -> str:
+    """The same in ``keyvalue``, where a description of several lines goes on without a key."""
+    lines = []
+    for one in neighbours:
+        ((name, body),) = one.items()
+        ((switch, chassis),) = body["chassis"].items()
+        lines += [f"lldp.{name}.via=LLDP", f"lldp.{name}.rid=1", f"lldp.{name}.age=0 day, 00:00:10"]
+        lines += [f"lldp.{name}.chassis.{chassis['id']['type']}={chassis['id']['value']}"]
+        lines += [f"lldp.{name}.chassis.name={switch}", f"lldp.{name}.chassis.descr={chassis['descr']}", "(C) 2026"]
+        lines += [f"lldp.{name}.chassis.{one['type']}.enabled=on" for one in chassis["capability"]]
+        lines += [f"lldp.{name}.port.{body['port']['id']['type']}={body['port']['id']['value']}"]
+        lines += [f"lldp.{name}.port.descr={body['port']['descr']}", f"lldp.{name}.port.ttl=120"]
+    return "\n".join(lines) + "\n"
+
+
 RACKS = {frozenset({"n0", "n1", "n2"}), frozenset({"n3", "n4", "n5"})}
 
 
@@ -71,7 +86,7 @@ def rack_files(form: Any, without: tuple[int, int] | None = None) -> dict[str, s
     return files
 
 
-@pytest.mark.parametrize("form", [json_, json0])
+@pytest.mark.parametrize("form", [json_, json0, keyvalue])
 def test_hosts_of_a_rack_are_together_and_a_missing_cable_is_named(form: Any) -> None:
     (reading,) = read_files(rack_files(form)).values()
     assert partition(reading) == RACKS
@@ -82,7 +97,7 @@ def test_hosts_of_a_rack_are_together_and_a_missing_cable_is_named(form: Any) ->
     assert {(port.nic, port.rail) for port in reading.ports if port.node == "n4"} == {("eth0", 0), ("eth2", 2)}
 
 
-@pytest.mark.parametrize("form", [json_, json0])
+@pytest.mark.parametrize("form", [json_, json0, keyvalue])
 def test_one_neighbour_and_one_interface_are_read(form: Any) -> None:
     reading = read(form(heard("eth0", "leaf", "swp7")), name="gpu07.json")
     assert [(port.node, port.nic, port.leaf, port.port) for port in reading.ports] == [
@@ -166,6 +181,16 @@ def test_a_management_network_joins_no_racks() -> None:
     (reading,) = read_files(files).values()
     assert partition(reading) == RACKS
     assert {port.leaf for port in reading.ports} == {"k0", "k1"}
+
+
+def test_text_for_people_is_refused_with_the_format_to_ask_for() -> None:
+    text = "-" * 79 + "\nInterface:    eth0, via: LLDP, RID: 1, Time: 0 day, 00:00:10\n  Chassis:\n"
+    assert "lldpctl -f json" in (read(text).refused or "")
+
+
+def test_an_interface_with_a_dot_is_its_own() -> None:
+    text = keyvalue(heard("eth0", "leaf-1"), heard("eth0.100", "leaf-2"))
+    assert {(port.nic, port.leaf) for port in read(text).ports} == {("eth0", "leaf-1"), ("eth0.100", "leaf-2")}
 
 
 def test_nobody_heard_is_refused() -> None:

@@ -300,7 +300,11 @@ def fabrics() -> Iterable[bytes]:
         '[1](946dae0300bb0001) \t"S-b83fd20300aa0001"[1]\t\t# lid 7 lmc 0 "MF0;leaf-1:MQM9700/U1" lid 3 4xNDR\n'
     )
     slurm = "SwitchName=leaf1 Nodes=node[1-4]\nSwitchName=s Switches=leaf1\nBlockName=b1 Nodes=node[1-4]\n"
-    return (switch + host).encode(), slurm.encode()
+    chassis = (
+        "lldp.eth0.chassis.mac=02:00:00:00:00:01\nlldp.eth0.chassis.name=leaf-1\nlldp.eth0.chassis.Bridge.enabled=on\n"
+    )
+    keyvalue = f"lldp.eth0.via=LLDP\n{chassis}lldp.eth0.port.ifname=swp1\nlldp.eth0.port.descr=to-host\n"
+    return (switch + host).encode(), slurm.encode(), keyvalue.encode()
 
 
 def fabric_documents() -> Iterable[bytes]:
