@@ -19,6 +19,8 @@ _HOST_SYSTEM: Final = re.compile(
     r"^linux\b|connectx|bluefield",
     re.IGNORECASE,
 )
+#: What a DPU calls the ports toward its own host.
+_REPRESENTOR: Final = re.compile(r"(?:c\d+)?pf\d+(?:hpf|vf\d+|sf\d+)", re.IGNORECASE)
 _MOST: Final = 10_000
 
 
@@ -107,6 +109,8 @@ def _rate(one: Neighbour) -> int:
         return 0
     if one.port_kind == "mac" and _HOST_SYSTEM.search(one.system):
         return 0
+    if _REPRESENTOR.fullmatch(one.port):
+        return 0
     named = one.port_kind != "mac"
     if not one.capabilities and not named:
         return 0
@@ -115,7 +119,7 @@ def _rate(one: Neighbour) -> int:
 
 def _heard_itself(found: Sequence[Neighbour]) -> str:
     """The host's own name, if its virtual functions are heard on its ports, or one host is on several of them."""
-    hosts = [one for one in found if one.name and not _rate(one)]
+    hosts = [one for one in found if one.name and not _rate(one) and not _REPRESENTOR.fullmatch(one.port)]
     for one in hosts:
         base = re.split(r"[._:@]", one.port_description)[0]
         if base and base == one.interface:

@@ -21,6 +21,8 @@ _PEERS: Final = 3
 def reading(heard: Sequence[Heard], known: Known = NOTHING) -> Reading:
     """What all hosts heard, together."""
     fabric = _fabric(heard, known)
+    if not fabric.cables:
+        return Reading(refused=_nobody(heard))
     found = conclude.of(fabric)
     if found.refused is not None:
         return found
@@ -31,7 +33,11 @@ def reading(heard: Sequence[Heard], known: Known = NOTHING) -> Reading:
 def _fabric(heard: Sequence[Heard], known: Known) -> Fabric:
     """Each interface is an adapter; those of a management network are none that compute."""
     keys = {neighbour: _key(neighbour) for one in heard for neighbour in one.switches.values()}
-    names = descriptions.of_switches({key: one.name or one.chassis for one, key in keys.items()})
+    named: dict[str, str] = {}
+    for neighbour, key in keys.items():
+        name = neighbour.name or neighbour.chassis
+        named[key] = min(named.get(key, name), name, key=lambda text: (len(text), text))
+    names = descriptions.of_switches(named)
     adapters: dict[str, Adapter] = {}
     short = known.by_short_name()
     cables: set[tuple[End, End]] = set()
@@ -45,9 +51,16 @@ def _fabric(heard: Sequence[Heard], known: Known) -> Fabric:
     return Fabric(SOURCE, names, adapters, tuple(sorted(cables)))
 
 
+def _nobody(heard: Sequence[Heard]) -> str:
+    """Why no switch is known."""
+    unclear = sum(len(one.unclear) for one in heard)
+    why = f"; {unclear} ports hear several, none of them more likely than the others" if unclear else ""
+    return f"expected a switch on a port of {len(heard)} hosts, found none among the neighbours{why}"
+
+
 def _key(one: Neighbour) -> str:
-    """The chassis with its name: some answer for several with one ID."""
-    return f"{one.chassis} {one.name}".strip()
+    """The chassis with its name, without the domain: some answer for several with one ID."""
+    return f"{one.chassis} {one.name.partition('.')[0].lower()}".strip()
 
 
 def _port(one: Neighbour) -> str:

@@ -183,6 +183,23 @@ def test_a_management_network_joins_no_racks() -> None:
     assert {port.leaf for port in reading.ports} == {"k0", "k1"}
 
 
+def test_a_hosts_own_dpu_is_no_switch() -> None:
+    dpu = heard("eth0", "dpu-1", "pf0hpf", system="Ubuntu 22.04")
+    assert {port.leaf for port in read(json_(dpu, heard("eth0", "leaf-1")), name="n1.json").ports} == {"leaf-1"}
+    both = [dpu, heard("eth1", "dpu-1", "pf1hpf"), heard("eth0", "leaf-1"), heard("eth1", "leaf-2")]
+    assert {port.node for port in read(json_(*both), name="n1.json").ports} == {"n1"}
+    assert (read(json_(dpu), name="n1.json").refused or "").startswith("expected a switch on a port of 1 hosts")
+
+
+def test_a_switch_that_some_hear_with_its_domain_is_one_switch() -> None:
+    plain, longer = heard("eth0", "leaf-1"), heard("eth0", "leaf-1.example.com")
+    body = longer["eth0"]["chassis"]["leaf-1.example.com"]
+    body["id"] = plain["eth0"]["chassis"]["leaf-1"]["id"]
+    (reading,) = read_files({"n1.json": json_(plain), "n2.json": json_(longer)}).values()
+    assert partition(reading) == {frozenset({"n1", "n2"})}
+    assert {port.leaf for port in reading.ports} == {"leaf-1"}
+
+
 def test_text_for_people_is_refused_with_the_format_to_ask_for() -> None:
     text = "-" * 79 + "\nInterface:    eth0, via: LLDP, RID: 1, Time: 0 day, 00:00:10\n  Chassis:\n"
     assert "lldpctl -f json" in (read(text).refused or "")
