@@ -21,6 +21,12 @@ _PLACES: Final[Mapping[str, tuple[str, str, str]]] = {
     "fish": ("XDG_CONFIG_HOME", ".config", "fish/completions/nvtopo.fish"),
 }
 
+#: Shell → what it needs besides the file.
+_NEEDS: Final[Mapping[str, str]] = {
+    "bash": " with the package bash-completion",
+    "zsh": " if ~/.zshrc has fpath+=(~/.local/share/zsh/site-functions) before compinit",
+}
+
 
 @click.command("completion", help=_HELP)
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
@@ -42,7 +48,7 @@ def command(context: click.Context, shell: str, *, install: bool) -> None:
     place = _place(shell)
     make_folder(place.parent)
     replace_file(place, f"{script}\n".encode())
-    click.echo(f"{place} is written; a new {shell} has it")
+    click.echo(f"{place} is written; a new {shell} has it{_NEEDS.get(shell, '')}")
 
 
 def _place(shell: str) -> Path:

@@ -115,6 +115,8 @@ def shared(command: click.Command, verb: str) -> click.Command:
     for option in command.params:
         if isinstance(option.type, click.Choice):
             option.type.case_sensitive = False
+        if isinstance(option.type, click.Path):
+            option.type.readable = False  # who reads it says so, with the exit code of what can't be read
         if isinstance(option, click.Option):
             _share(option, verb)
     if verb in EXAMPLES and command.epilog is None:

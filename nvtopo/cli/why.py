@@ -127,10 +127,13 @@ def _file(directory: Path) -> "FileSeen | NotSeen":
     from nvtopo.wire.files import read_file
 
     path = directory / nfd.FILE_NAME
-    if not directory.is_dir():
-        return NotSeen(f"{directory} is not there: no NFD on this machine, or another directory (--features-dir)")
-    if not path.exists():
-        return FileSeen(str(path), {})
+    try:
+        if not directory.is_dir():
+            return NotSeen(f"{directory} is not there: no NFD on this machine, or another directory (--features-dir)")
+        if not path.exists():
+            return FileSeen(str(path), {})
+    except PermissionError:
+        return NotSeen(f"{directory}: Permission denied")
     try:
         text = utf8(read_file(path, nfd.LARGEST_BYTES), str(path))
     except NvtopoError as error:

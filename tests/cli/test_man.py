@@ -85,7 +85,8 @@ def test_pages_are_written_and_one_is_printed(tmp_path: Path) -> None:
 def test_completion_is_installed_by_one_command(shell: str, below: str, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""}
     said = run("completion", shell, "--install", environment=home)
-    assert said == f"{tmp_path / below} is written; a new {shell} has it\n"
+    assert said.startswith(f"{tmp_path / below} is written; a new {shell} has it")
+    assert ("compinit" in said) is (shell == "zsh")
     assert (tmp_path / below).read_text(encoding="utf-8") == run("completion", shell)
 
 

@@ -26,15 +26,17 @@ def write_output(path: Path, content: bytes) -> None:
     Raises:
         ReadError: as ``replace_file``, or the device takes no more.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        try:
+    try:
+        special = path.exists() and not path.is_file() and not path.is_dir()
+        if special:
             path.write_bytes(content)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise ReadError(f"{path}: {error.strerror}") from error
-        return
-    replace_file(Path(os.path.realpath(path)) if path.is_symlink() else path, content)
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ReadError(f"{path}: {error.strerror}") from error
+    if not special:
+        replace_file(target, content)
 
 
 def make_folder(path: Path) -> None:
