@@ -1,6 +1,7 @@
 """``Fabric``: what one source sees of the network, before anything is concluded from it."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 Role = Literal["compute", "other", "unknown"]
@@ -32,6 +33,8 @@ class Known(NamedTuple):
     guids: Mapping[str, tuple[str, str]]
     """GUID, 16 digits → node and NIC."""
     nodes: frozenset[str] = frozenset()
+    labels: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    """Node → its labels, of the Nodes that are given."""
 
     def by_short_name(self) -> dict[str, str]:
         """First part of a node's name, in small letters → the node, where no other node begins so."""

@@ -78,9 +78,12 @@ def is_node(item: Any) -> bool:
     return isinstance(item, dict) and item.get("kind") == "Node" and str(item.get("apiVersion", "v1")) == "v1"
 
 
-def read(items: Iterable[Mapping[str, Any]]) -> dict[str, Reading]:
-    """Source → what its labels say, for all nodes that have any."""
-    claims: dict[str, list[Claim]] = {}
+def of_nodes(items: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
+    """Node → its labels, for those that have any.
+
+    Raises:
+        Refused: an object has no metadata.
+    """
     nodes: dict[str, Mapping[str, str]] = {}
     for item in items:
         metadata = mapping(item.get("metadata") or {}, "metadata")
@@ -88,6 +91,13 @@ def read(items: Iterable[Mapping[str, Any]]) -> dict[str, Reading]:
         given = metadata.get("labels")
         if isinstance(name, str) and name and isinstance(given, dict):
             nodes[name] = {str(key): str(value) for key, value in given.items() if value not in ("", None)}
+    return nodes
+
+
+def read(items: Iterable[Mapping[str, Any]]) -> dict[str, Reading]:
+    """Source → what its labels say, for all nodes that have any."""
+    claims: dict[str, list[Claim]] = {}
+    nodes = of_nodes(items)
     outer = {labels.get(_AWS_THIRD) for labels in nodes.values() if _AWS_FOURTH in labels}
     for name, labels in nodes.items():
         four = labels.get(_AWS_THIRD, "") in outer

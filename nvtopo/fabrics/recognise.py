@@ -113,6 +113,8 @@ def read(found: Sequence[Recognised], known: Known = NOTHING) -> dict[str, Readi
         by_kind.setdefault(part.kind, []).append(part)
     should = [*by_kind.pop("expected", []), *by_kind.pop("topo file", [])]
     known = known._replace(guids={**known.guids, **_guids(by_kind.get("own file", []))})
+    if "hypernode" in by_kind:
+        known = known._replace(labels=_labels_of(by_kind.get("node", [])))
     readings: dict[str, Reading] = {}
     for kind, several in by_kind.items():
         together = _TOGETHER.get(kind)
@@ -125,6 +127,14 @@ def read(found: Sequence[Recognised], known: Known = NOTHING) -> dict[str, Readi
             except Refused as error:
                 readings[part.name] = Reading(refused=str(error))
     return readings | _expected(should, readings)
+
+
+def _labels_of(several: Sequence[Recognised]) -> dict[str, Mapping[str, str]]:
+    """The labels of Nodes; objects that are refused are refused where they are read."""
+    try:
+        return labels.of_nodes(part.content for part in several)
+    except Refused:
+        return {}
 
 
 def _guids(several: Sequence[Recognised]) -> dict[str, tuple[str, str]]:
@@ -193,7 +203,7 @@ def _managed(read_: Callable[[Any, Known], Fabric], several: Sequence[Recognised
 
 def _volcano(several: Sequence[Recognised], known: Known) -> dict[str, Reading]:
     try:
-        return {volcano.SOURCE: volcano.read([part.content for part in several], known.nodes)}
+        return {volcano.SOURCE: volcano.read([part.content for part in several], known)}
     except Refused as error:
         return {several[0].name: Reading(refused=str(error))}
 

@@ -5,8 +5,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from nvtopo.cluster.claims import Reading
-from nvtopo.fabrics import tree
+from nvtopo.cluster.findings import NodeFinding
+from nvtopo.fabrics import checks, tree
 from nvtopo.fabrics.documents import entries, mapping, text
+from nvtopo.fabrics.fabric import Known
 from nvtopo.fabrics.refused import Refused
 from nvtopo.fabrics.tree import Tree
 
@@ -28,8 +30,8 @@ def is_hypernode(item: Any) -> bool:
     return isinstance(item, dict) and item.get("kind") == "HyperNode"
 
 
-def read(items: Iterable[Mapping[str, Any]], known: Collection[str]) -> Reading:
-    """The tree of all objects. ``known`` are the cluster's nodes, among which patterns and labels choose.
+def read(items: Iterable[Mapping[str, Any]], known: Known) -> Reading:
+    """The tree of all objects. ``known`` has the nodes among which patterns choose, and the labels of Nodes.
 
     Raises:
         Refused: it is no tree.
@@ -49,7 +51,8 @@ def read(items: Iterable[Mapping[str, Any]], known: Collection[str]) -> Reading:
     children: dict[str, tuple[str, ...]] = {}
     for name, members in objects.items():
         below = list(_members(members, "HyperNode", [other for other in objects if other != name], name))
-        hosts = list(_members(members, "Node", known, name))
+        hosts = list(_members(members, "Node", known.nodes | known.labels.keys(), name))
+        hosts += _labelled(members, known.labels, name)
         if hosts or not below:
             nodes[name] = tuple(dict.fromkeys(hosts))
         if below:
@@ -57,7 +60,52 @@ def read(items: Iterable[Mapping[str, Any]], known: Collection[str]) -> Reading:
     _check_tiers(children, tiers)
     if not any(nodes.values()):
         raise Refused("expected HyperNodes with nodes, found none: patterns and labels choose among captures beside it")
-    return tree.reading(Tree(nodes, children), SOURCE)
+    found = tree.reading(Tree(nodes, children), SOURCE)
+    return found if known.labels else found._replace(findings=tuple(_unknown(objects)))
+
+
+def _unknown(objects: Mapping[str, Iterable[Mapping[str, Any]]]) -> Iterator[NodeFinding]:
+    """A finding if some choose by labels, which nobody says."""
+    by_labels = [name for name, members in objects.items() if any(_label_match(member) for member in members)]
+    if by_labels:
+        words = f"{len(by_labels)} HyperNodes, {by_labels[0]} among them, choose nodes by labels, which are not known"
+        yield checks.source(checks.PARTIAL, (), SOURCE, f"{words}: give `kubectl get nodes -o json` as well")
+
+
+def _label_match(member: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    selector = member.get("selector")
+    found = selector.get("labelMatch") if member.get("type") == "Node" and isinstance(selector, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def _labelled(
+    members: Iterable[Mapping[str, Any]], labels: Mapping[str, Mapping[str, str]], name: str
+) -> Iterator[str]:
+    """Nodes that label selectors choose."""
+    for member in members:
+        chosen = _label_match(member)
+        if chosen is not None:
+            equal = mapping(chosen.get("matchLabels") or {}, f"matchLabels of {name}")
+            rules = entries(chosen.get("matchExpressions") or [], f"matchExpressions of {name}")
+            for node, own in sorted(labels.items()):
+                same = all(own.get(str(key)) == str(value) for key, value in equal.items())
+                if same and all(_holds(rule, own, name) for rule in rules):
+                    yield node
+
+
+def _holds(rule: Mapping[str, Any], own: Mapping[str, str], name: str) -> bool:
+    value = own.get(text(rule.get("key"), f"a key in matchExpressions of {name}"))
+    values = rule.get("values") or []
+    match rule.get("operator"), values:
+        case "In", list():
+            return value in values
+        case "NotIn", list():
+            return value not in values
+        case "Exists", _:
+            return value is not None
+        case "DoesNotExist", _:
+            return value is None
+    raise Refused(f"expected In, NotIn, Exists or DoesNotExist in {name}, got {rule.get('operator')!r:.60}")
 
 
 def _check_tiers(children: Mapping[str, Iterable[str]], tiers: Mapping[str, int]) -> None:

@@ -321,6 +321,42 @@ def test_labels_of_nodes(source: str, labels: dict[str, str], tiers: dict[str, s
     assert {claim.source for claim in reading.claims} == {f"labels/{source}"}
 
 
+HYPER_BY_LABELS = """
+apiVersion: topology.volcano.sh/v1alpha1
+kind: HyperNode
+metadata: {name: s0}
+spec: {tier: 1, members: [{type: Node, selector: {exactMatch: {name: n1}}}]}
+---
+apiVersion: topology.volcano.sh/v1alpha1
+kind: HyperNode
+metadata: {name: s1}
+spec:
+  tier: 1
+  members:
+  - type: Node
+    selector:
+      labelMatch:
+        matchLabels: {rack: r1}
+        matchExpressions: [{key: gpu, operator: In, values: [h100, b200]}, {key: broken, operator: DoesNotExist}]
+"""
+
+
+def test_hypernodes_choose_nodes_by_the_labels_of_nodes_beside_them() -> None:
+    labelled = [
+        node("n2", rack="r1", gpu="h100"),
+        node("n3", rack="r1", gpu="l40s"),
+        node("n4", rack="r1", gpu="b200", broken="1"),
+    ]
+    found = read_files({"hyper.yaml": HYPER_BY_LABELS, "nodes.json": json.dumps({"kind": "List", "items": labelled})})
+    assert {(claim.node, claim.id) for claim in found["volcano"].claims} == {("n1", "s0"), ("n2", "s1")}
+    assert found["volcano"].findings == ()
+
+
+def test_hypernodes_that_choose_by_labels_nobody_says_are_named() -> None:
+    (reading,) = read_files({"hyper.yaml": HYPER_BY_LABELS}).values()
+    assert [finding.reason.partition(",")[0] for finding in reading.findings] == ["1 HyperNodes"]
+
+
 def test_a_node_that_lacks_the_fourth_layer_of_aws_is_in_the_tiers_of_those_beside_it() -> None:
     layers = {f"topology.k8s.aws/network-node-layer-{at}": f"nn-{at}" for at in range(1, 5)}
     fewer = {label: value for label, value in layers.items() if not label.endswith("4")}
