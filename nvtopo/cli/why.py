@@ -132,8 +132,8 @@ def _file(directory: Path) -> "FileSeen | NotSeen":
             return NotSeen(f"{directory} is not there: no NFD on this machine, or another directory (--features-dir)")
         if not path.exists():
             return FileSeen(str(path), {})
-    except PermissionError:
-        return NotSeen(f"{directory}: Permission denied")
+    except OSError as error:
+        return NotSeen(f"{directory}: {error.strerror}")
     try:
         text = utf8(read_file(path, nfd.LARGEST_BYTES), str(path))
     except NvtopoError as error:

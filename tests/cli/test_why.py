@@ -88,6 +88,7 @@ def test_a_missing_file_is_missing_and_a_missing_directory_is_unknown(tmp_path: 
     ask = (*of(GOOD), "--label", "gpu.count", "--features-dir")
     assert "there is no such label" in why(*ask, str(tmp_path), code=1)
     assert "unknown" in why(*ask, str(tmp_path / "nowhere"), code=3)
+    assert "File name too long" in why(*ask, "x" * 300, code=3)
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda recipe: recipe.stem)
