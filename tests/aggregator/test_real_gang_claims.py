@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -609,6 +610,15 @@ def test_the_program_publishes_the_device_of_gangs_and_says_so(lab: Lab, tmp_pat
         lab.end("lonely")
 
 
+def is_refused(account: kube.Api, path: str, document: kube.Json) -> bool:
+    """Whether it may not be made: a policy is in force some moments after it was written."""
+    try:
+        account.create(f"{path}?dryRun=All", document)
+    except kube.ApiError:
+        return True
+    return False
+
+
 def test_the_aggregator_may_do_no_more_than_it_does(lab: Lab) -> None:
     account = lab.plane.api(lab.plane.service_account_token("nvtopo", "nvtopo-aggregator"))
     request = {"name": "gpus", "exactly": {"deviceClassName": GPUS, "allocationMode": "ExactCount", "count": 1}}
@@ -616,6 +626,7 @@ def test_the_aggregator_may_do_no_more_than_it_does(lab: Lab) -> None:
     pool = {"name": "p", "generation": 1, "resourceSliceCount": 1}
     slice_of = {"metadata": {"name": "x"}, "spec": {"driver": GPUS, "pool": pool, "allNodes": True, "devices": []}}
     for path, document in ((CLAIMS.format(SPACE), claim), (SLICES, slice_of)):
+        kube.wait_for(partial(is_refused, account, path, document), what="the policy in force")
         with pytest.raises(kube.ApiError, match="nvtopo-aggregator: it writes") as refused:
             account.create(f"{path}?dryRun=All", document)
         assert refused.value.status in {403, 422}

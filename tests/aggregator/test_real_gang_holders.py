@@ -20,7 +20,7 @@ from nvtopo.placement import pods as words
 from nvtopo.placement.gang_steps import MakeHolder
 from nvtopo.placement.pods import GpuPod
 from tests.aggregator import test_real_gang_claims as claims
-from tests.aggregator.test_real_gang_claims import PODS, SIZE, SPACE, Lab, is_exact, laboratory, uuid
+from tests.aggregator.test_real_gang_claims import PODS, SIZE, SPACE, Lab, is_exact, is_refused, laboratory, uuid
 from tests.lab import kube
 from tests.lab.build import Binaries
 from tests.lab.control_plane import ControlPlane
@@ -213,6 +213,9 @@ def test_the_strictest_namespace_takes_a_holder_and_the_aggregator_may_make_and_
         return found
 
     kube.wait_for(lambda: account.create(f"{place}?dryRun=All", made()), what="a holder taken")
+    nobody_s = made()
+    nobody_s["metadata"]["labels"] = {}
+    kube.wait_for(lambda: is_refused(account, place, nobody_s), what="the policy in force")
     (owned,) = made()["metadata"]["ownerReferences"]
     whose: tuple[kube.Json, ...] = (
         {"labels": {}},

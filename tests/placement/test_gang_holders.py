@@ -176,6 +176,7 @@ def test_what_is_not_held_in_time_is_given_back_and_so_it_is_again_later_each_ti
     leader = Watched(cluster)
     moments: dict[str, list[float]] = {"reserved": [], "released": []}
     while len(moments["reserved"]) < 4:  # nobody schedules
+        assert cluster.now < 2000
         for step in leader.writes():
             if isinstance(step, str):
                 moments[step.partition(" ")[0]].append(cluster.now)
