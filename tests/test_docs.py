@@ -28,6 +28,7 @@ TEAM = ROOT / "docs/recipes/team/quota-and-priority.yaml"
 #: Command of a console block that no test runs here -> who holds its output.
 ELSEWHERE = {
     "nvtopo pods --job team/train": "tests/exporters/test_job_document.py",
+    "nvtopo pods --job team/train --prometheus http://prometheus.monitoring:9090": "tests/exporters/test_job_heat.py",
     "nvtopo pods": "tests/daemonset/test_real_cluster.py",
     "kubectl get ntopo": "tests/kube/test_real_api_server.py",
 }

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -16,21 +16,23 @@ from nvtopo.aggregator import queries
 from nvtopo.aggregator.access import Access
 from nvtopo.aggregator.answers import as_json
 from nvtopo.aggregator.entrance import admitted
+from nvtopo.aggregator.heat_watch import HeatWatch
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.auth.rights import JobRight
 from nvtopo.cluster.nodes import GraphNode
-from nvtopo.exporters import job_document
-from nvtopo.exporters.job_document import Held, NodePart
+from nvtopo.exporters import job_document, job_heat
+from nvtopo.exporters.job_document import Held
 from nvtopo.placement.pods import GpuPod
 from nvtopo.runtime.guard import Failed
 
+T = TypeVar("T")
 _RETRY_SECONDS: Final = "5"
 
 
 class Jobs:
     """The routes over bound pods, who holds what, and the graph."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it shows, and to whom
         self,
         pods: Callable[[], tuple[GpuPod, ...]] | None,
         held: Held,
@@ -38,14 +40,15 @@ class Jobs:
         access: Access | None,
         *,
         for_everybody: bool = False,
+        heat: HeatWatch | None = None,
     ) -> None:
         """Without ``pods`` nobody follows them, and there is no job.
 
         ``for_everybody`` is for who asks without ``access``: on loopback alone, since who may see the graph need not
-        see the names of pods.
+        see the names of pods. ``heat`` is who asks how hot their GPUs are; None if nobody does.
         """
         self._pods, self._held, self._aggregator, self._access = pods, held, aggregator, access
-        self._for_everybody = for_everybody
+        self._for_everybody, self._heat = for_everybody, heat
         self.routes = [Route("/v1/jobs", self._list), Route("/v1/jobs/{namespace}/{name}", self._one)]
 
     async def _list(self, request: Request) -> Response:
@@ -64,9 +67,13 @@ class Jobs:
         found = await asyncio.to_thread(lambda: made(pods=pods(), graph=graph))
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"no bound pod of a job {name!r} in the namespace {namespace!r}")
+        if self._heat is not None:
+            told = await self._heat.told(found.nodes)
+            heated = partial(job_heat.heated, found, told, graph, self._guarded)
+            return as_json(await asyncio.to_thread(lambda: msgspec.json.encode(heated())))
         return as_json(msgspec.json.encode(found))
 
-    def _guarded(self, node: GraphNode, work: Callable[[], NodePart]) -> NodePart | None:
+    def _guarded(self, node: GraphNode, work: Callable[[], T]) -> T | None:
         found = self._aggregator.guard.call(node, "job", work)
         return None if isinstance(found, Failed) else found
 

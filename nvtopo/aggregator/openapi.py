@@ -102,7 +102,7 @@ MORE: Final[Mapping[str, Operation]] = {
         "Every gang and job with bound pods.", answer=JobsDocument, refusals=(400, 404), right=JobRight("list")
     ),
     "/v1/jobs/{namespace}/{name}": Operation(
-        "One gang or job: its pods, nodes, GPUs and NICs, and where they meet.",
+        "One gang or job: its pods, nodes, GPUs and NICs, where they meet, and how hot the GPUs are.",
         answer=JobDocument,
         refusals=(400, 404, 503),
         right=JobRight("get"),

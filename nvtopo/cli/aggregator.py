@@ -18,7 +18,7 @@ from nvtopo.cli.cluster_name import cluster_name_option
 from nvtopo.cli.common_options import kubeconfig_option
 from nvtopo.cli.export_keeping import ApplyOptions, apply_options, kept_applied
 from nvtopo.cli.listen import parse_listen
-from nvtopo.cli.load_queries import LoadOptions, load_options, node_loads
+from nvtopo.cli.load_queries import LoadOptions, asked, serving_options
 from nvtopo.cli.page import audience_option, tls_of, tls_options
 from nvtopo.cli.placing import PlacingOptions, placing_options
 from nvtopo.cli.placing import placing as placing_of
@@ -80,7 +80,7 @@ logger = logging.getLogger(__name__)
     help="Seconds after a node appeared, or is heard again, in which nothing of it becomes drift.",
 )
 @placing_options
-@load_options
+@serving_options
 @source_options
 @apply_options
 @click.option(
@@ -153,7 +153,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     address, port = parse_listen(listen)
     tls = tls_of(tls_cert_file, tls_private_key_file)
-    loads = node_loads("aggregator", load)
+    loads, heat = asked(load, for_jobs=place.gangs)
     logs.begin()
     threads = FallenThreads()
     stop = threading.Event()
@@ -189,7 +189,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         kept = kept_applied(
             aggregator, client, lambda: leadership.term, keep, namespace, timing, slices := followed_slices(client)
         )
-        placing = placing_of(aggregator, client, lambda: leadership.term, namespace, place, slices, loads)
+        placing = placing_of(aggregator, client, lambda: leadership.term, namespace, place, slices, loads, heat)
         figures = partial(writer_metrics.families, leadership, applier)
         with contextlib.ExitStack() as open_while_running:
             enter = open_while_running.enter_context

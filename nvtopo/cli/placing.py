@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nvtopo.aggregator.access import Access
     from nvtopo.aggregator.desk import Desk
     from nvtopo.aggregator.followed_slices import FollowedSlices
+    from nvtopo.aggregator.heat_watch import HeatWatch
     from nvtopo.aggregator.loop import Aggregator
     from nvtopo.aggregator.node_load import NodeLoads
     from nvtopo.aggregator.placements import Placements
@@ -90,6 +91,7 @@ class Placing(NamedTuple):
     bound: "Callable[[], tuple[GpuPod, ...]] | None" = None
     """The pods that are bound; None if nobody follows them."""
     held: "Held" = lambda _node: None
+    heat: "HeatWatch | None" = None
 
     def placements(self, access: "Access | None") -> "Placements":
         """The routes that place."""
@@ -101,7 +103,7 @@ class Placing(NamedTuple):
         """The routes that show jobs: to who has the right, or to everybody on loopback if no token is asked for."""
         from nvtopo.aggregator.jobs import Jobs
 
-        return Jobs(self.bound, self.held, aggregator, access, for_everybody=loopback).routes
+        return Jobs(self.bound, self.held, aggregator, access, for_everybody=loopback, heat=self.heat).routes
 
 
 def placing(  # noqa: PLR0913, PLR0917 - what it places by
@@ -112,6 +114,7 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
     asked: PlacingOptions,
     slices: "FollowedSlices",
     loads: "NodeLoads | None" = None,
+    heat: "HeatWatch | None" = None,
 ) -> Placing:
     """Over the ledger of this namespace; with ``gangs`` it knows of other pods, and places gangs while this leads."""
     from nvtopo.aggregator import gang_metrics
@@ -159,5 +162,5 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
     keeper = GangKeeper(GpuPods(client), counted, desk, client, term=term, graph=graph, claimer=claimer, mover=mover)
     followed = (slices.run, devices.run) if devices else ()
     loops = (*found.loops, keeper.run, keeper.applier.run, mover.run, *followed)
-    found = found._replace(loops=loops, bound=counted.bound)
+    found = found._replace(loops=(*loops, heat.run) if heat else loops, bound=counted.bound, heat=heat)
     return found._replace(families=(*found.families, partial(gang_metrics.families, keeper)))

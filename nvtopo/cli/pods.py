@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from nvtopo.cli.common_options import kubeconfig_option, text_or_json_option
+from nvtopo.cli.load_queries import HeatOptions, heat_asker, heat_options
 from nvtopo.errors import NotFound, ReadError, UsageError
 
 if TYPE_CHECKING:
+    from nvtopo.aggregator.heat_asker import HeatAsker
     from nvtopo.model.records.allocation import Allocation
     from nvtopo.model.records.node import NodeTopology
     from nvtopo.reports.pods import Node
@@ -22,16 +24,20 @@ if TYPE_CHECKING:
     metavar="NAMESPACE/NAME",
     help="One gang or job instead: its pods, nodes, GPUs, and what lies between them.",
 )
+@heat_options
 @kubeconfig_option
 @text_or_json_option
-def command(names: tuple[str, ...], job: str | None, kubeconfig: Path | None, form: str) -> None:
+def command(names: tuple[str, ...], job: str | None, heat: HeatOptions, kubeconfig: Path | None, form: str) -> None:
     """Show which GPUs and NICs each pod holds: of all nodes, or of those named.
 
     Agents with --allocations write it (daemonset/components/allocations).
     """
+    asker = heat_asker("pods", *heat)
     if job is not None:
-        _show_job(names, job, kubeconfig, form)
+        _show_job(names, job, asker, kubeconfig, form)
         return
+    if asker is not None:
+        raise UsageError("pods: --prometheus: expected --job beside it")
     from nvtopo.kube import allocations
     from nvtopo.kube.client import connect
     from nvtopo.kube.reader import Reader
@@ -75,11 +81,11 @@ def _print_json(found: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode("utf-8", "replace"))
 
 
-def _show_job(names: tuple[str, ...], job: str, kubeconfig: Path | None, form: str) -> None:
+def _show_job(names: tuple[str, ...], job: str, asker: "HeatAsker | None", kubeconfig: Path | None, form: str) -> None:
     from urllib.parse import quote
 
     from nvtopo.cli.cluster_source import ClusterSource, graph
-    from nvtopo.exporters import job_document
+    from nvtopo.exporters import job_document, job_heat
     from nvtopo.kube import allocations, gpu_pods
     from nvtopo.kube.client import connect
     from nvtopo.reports import job as report
@@ -99,6 +105,9 @@ def _show_job(names: tuple[str, ...], job: str, kubeconfig: Path | None, form: s
     document = job_document.job(namespace, name, found, known, held.get)
     if document is None:
         raise ReadError(f"pods: no bound pod of a gang or job {name!r} in the namespace {namespace!r}")
+    if asker is not None:
+        answer = asker.ask(document.nodes)
+        document = job_heat.heated(document, job_heat.Told(answer.readings, 0.0, answer.error), known)
     if form == "json":
         _print_json(document)
     else:

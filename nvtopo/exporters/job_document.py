@@ -13,6 +13,7 @@ from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.cluster.nodes import GraphNode
 from nvtopo.exporters import document
 from nvtopo.exporters.document import NodeEntry
+from nvtopo.exporters.heat_records import GpuHeat, JobHeat
 from nvtopo.model.conclusions import names, nvlink, rails
 from nvtopo.model.conclusions.distance import Distances
 from nvtopo.model.conclusions.health_kinds import Level
@@ -75,6 +76,8 @@ class JobPod(Record, frozen=True, kw_only=True, omit_defaults=False):
     """On how few they would fit, beside what others hold."""
     slowest_pair: JobPair | None
     """Of its own GPUs: one without NVLink, else the slowest whose rate is known."""
+    heat: dict[str, GpuHeat] | None = None
+    """``GPU0`` → its heat; null without ``--prometheus``, or if ``gpus`` is."""
 
 
 class JobDomain(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -126,6 +129,8 @@ class JobDocument(Record, frozen=True, kw_only=True, omit_defaults=False):
     """The worst of its pods."""
     slowest_nic: SlowestNic | None
     """Null if all meet in a node or NVLink domain, or if no rate is known."""
+    heat: JobHeat | None = None
+    """Null without ``--prometheus``."""
 
 
 class NodePart(NamedTuple):

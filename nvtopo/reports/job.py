@@ -1,20 +1,28 @@
 """One job as text for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from nvtopo.exporters.heat_records import WORDS, GpuHeat, HeatState, HotGpu, JobHeat, NvlinkUse
 from nvtopo.exporters.job_document import JobDocument, JobPair, JobPod, JobTier
 from nvtopo.model.formats.printable import printable
 from nvtopo.reports.columns import columns
 from nvtopo.sinks.text.words import counted, gigabits, gigabytes
 
 _HEAD: Final = ("RANK", "POD", "NODE", "GPUS", "NVLINK GROUPS", "NICS", "RAILS")
+_HEAT_HEAD: Final = ("HEAT", "NVLINK USE")
+#: What stands out; the limit of power is where a busy GPU may well be.
+_MARKS: Final[dict[HeatState, str]] = {"heat": "slowed", "hardware": "slowed", "hot": "hot"}
 _MOST_DOMAINS: Final = 16
 
 
 def text(job: JobDocument) -> str:
     """What all of it has in common, one line for each pod, and one for each tier; ``?`` is what nobody knows."""
-    rows = [_HEAD, *(_row(pod, job) for pod in job.pods)]
+    hot = job.heat is not None
+    rows = [
+        (*_HEAD, *(_HEAT_HEAD if hot else ())),
+        *((*_row(pod, job), *(_heat(pod) if hot else ())) for pod in job.pods),
+    ]
     lines = (*_head(job), "", *columns(rows), *_left(job), "", *map(_tier, job.tiers))
     return "".join(f"{printable(line)}\n" for line in lines)
 
@@ -28,6 +36,50 @@ def _head(job: JobDocument) -> Iterator[str]:
         yield f"slowest NIC: {found.nic} of {found.node}, {gigabits(found.bytes_per_second)}"
     if job.slowest_pair is not None:
         yield f"slowest pair: {_pair(job.slowest_pair)}"
+    if job.heat is not None:
+        yield from _warmth(job.heat)
+
+
+def _warmth(heat: JobHeat) -> Iterator[str]:
+    """The worst GPUs, worst first, and what is not known."""
+    bad = len(heat.worst) + heat.left_off
+    yield f"heat: known of {heat.known} of {counted(heat.gpus, 'GPU')}, {bad} hot or held back"
+    yield from (f"  {one.node} {one.gpu} ({one.pod}): {_state(one)}" for one in heat.worst)
+    if heat.left_off:
+        yield f"  and {heat.left_off} more"
+    if heat.unknown:
+        yield f"heat not known: {heat.unknown}"
+
+
+def _state(gpu: HotGpu) -> str:
+    degrees = "? °C" if gpu.celsius is None else f"{gpu.celsius:.0f} °C"
+    return f"{degrees}, {WORDS[gpu.state]}" + (f" ({', '.join(gpu.reasons)})" if gpu.reasons else "")
+
+
+def _heat(pod: JobPod) -> tuple[str, str]:
+    heat = [*(pod.heat or {}).values()]
+    marks = [f"{gpu}({_MARKS[one.state]})" for gpu, one in (pod.heat or {}).items() if one.state in _MARKS]
+    sent, received = _use(one.sent for one in heat), _use(one.received for one in heat)
+    return " ".join([_degrees(heat), *marks]), f"sent {sent}, received {received}"
+
+
+def _degrees(heat: list[GpuHeat]) -> str:
+    known = [one.temperature.celsius for one in heat if one.temperature is not None]
+    if not known:
+        return "?"
+    least, most = f"{min(known):.0f}", f"{max(known):.0f}"
+    return f"{least if least == most else f'{least}-{most}'} °C" + (
+        f" ({len(known)} known)" if len(known) < len(heat) else ""
+    )
+
+
+def _use(uses: Iterable[NvlinkUse | None]) -> str:
+    """Of the GPU that uses its links most."""
+    known = [one for one in uses if one is not None]
+    if not known:
+        return "?"
+    most = max(known, key=lambda one: one.bytes_per_second)
+    return gigabytes(most.bytes_per_second) or "0 GB/s" if most.share is None else f"{most.share:.0%}"
 
 
 def _left(job: JobDocument) -> Iterator[str]:

@@ -45,9 +45,28 @@ class Vector(NamedTuple):
     """Series without the label, with no finite value, or of a node that has several."""
 
 
+class Sample(NamedTuple):
+    """One series at the moment of the query."""
+
+    labels: Mapping[str, str]
+    at: float
+    """When it was evaluated, in Unix seconds by Prometheus' clock."""
+    value: float
+
+
 def query_url(server: str, query: str) -> str:
     """Where a query is answered."""
-    return f"{server.rstrip('/')}/api/v1/query?{urlencode({'query': query})}"
+    return f"{api_url(server)}?{urlencode({'query': query})}"
+
+
+def api_url(server: str) -> str:
+    """Where queries are posted to, as ``form``."""
+    return f"{server.rstrip('/')}/api/v1/query"
+
+
+def form(query: str, seconds: float) -> bytes:
+    """A query that may be longer than a URL, with the time after which the server gives it up."""
+    return urlencode({"query": query, "timeout": f"{max(1, round(seconds))}s"}).encode()
 
 
 def vector(content: bytes, label: str, subject: str) -> Vector:
@@ -56,6 +75,20 @@ def vector(content: bytes, label: str, subject: str) -> Vector:
     Raises:
         ParseError: it is no answer with an instant vector, or has too many series.
     """
+    return _by_node(_series(content, subject), label)
+
+
+def samples(content: bytes, subject: str) -> list[Sample]:
+    """Every series with a finite value and all of its labels.
+
+    Raises:
+        ParseError: as ``vector``.
+    """
+    read = ((one.metric, one.value[0], _number(one.value[1])) for one in _series(content, subject))
+    return [Sample(labels, at, value) for labels, at, value in read if value is not None and math.isfinite(at)]
+
+
+def _series(content: bytes, subject: str) -> list[_Series]:
     answer = _ANSWER.read(content, subject)
     if answer.status != "success" or answer.data is None:
         raise ParseError(f"{subject}: {one_line(answer.error or f'status {answer.status}')}")
@@ -65,7 +98,7 @@ def vector(content: bytes, label: str, subject: str) -> Vector:
     series = _VECTOR.read(answer.data.result, subject)
     if len(series) > MOST_SERIES:
         raise ParseError(f"{subject}: expected at most {MOST_SERIES} series, got {len(series)}")
-    return _by_node(series, label)
+    return series
 
 
 def _by_node(series: list[_Series], label: str) -> Vector:

@@ -15,7 +15,7 @@ from nvtopo.wire.opening import opener
 
 _SECONDS: Final = 10.0
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
-_BODY_SECONDS: Final = 60
+_BODY_SECONDS: Final = 60.0
 MOST_BYTES: Final = 64 << 20
 _PIECE_BYTES: Final = 1 << 16
 _LONGEST_REFUSAL: Final = 1 << 12
@@ -40,9 +40,23 @@ def get(url: str, token: str = "", *, most_bytes: int = MOST_BYTES) -> bytes:
         return body(url, answer, most_bytes)
 
 
+def post(url: str, form: bytes, token: str, *, seconds: float, most_bytes: int = MOST_BYTES) -> bytes:
+    """What the server answers to a form, if its head and its body each come within so many seconds.
+
+    Raises:
+        ReadError: as ``get``.
+    """
+    with opened(url, token, seconds=seconds, form=form) as answer:
+        return body(url, answer, most_bytes, seconds)
+
+
 @contextmanager
 def opened(
-    url: str, token: str, headers: Mapping[str, str] = _NO_HEADERS, seconds: float = _SECONDS
+    url: str,
+    token: str,
+    headers: Mapping[str, str] = _NO_HEADERS,
+    seconds: float = _SECONDS,
+    form: bytes | None = None,
 ) -> Iterator[HTTPResponse]:
     """The answer to a request, of which nothing for so many seconds is an error, nor its whole head within them.
 
@@ -51,7 +65,7 @@ def opened(
     """
     if not url.startswith(("http://", "https://")):
         raise ReadError(f"{url}: expected a URL of http or https")
-    request = Request(url, headers={**headers})  # noqa: S310 - the scheme is checked above
+    request = Request(url, form, {**headers})  # noqa: S310 - the scheme is checked above
     if token:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
@@ -65,20 +79,20 @@ def opened(
         raise ReadError(f"{url}: {getattr(reason, 'strerror', None) or reason}") from error
 
 
-def body(url: str, answer: HTTPResponse, most_bytes: int = MOST_BYTES) -> bytes:
+def body(url: str, answer: HTTPResponse, most_bytes: int = MOST_BYTES, seconds: float = _BODY_SECONDS) -> bytes:
     """All of it, if it comes in time: a server that sends a byte now and then is given up too.
 
     Raises:
         ReadError: it is longer, or not here in time.
     """
-    until, pieces, size = monotonic() + _BODY_SECONDS, list[bytes](), 0
+    until, pieces, size = monotonic() + seconds, list[bytes](), 0
     while piece := answer.read1(_PIECE_BYTES):
         pieces.append(piece)
         size += len(piece)
         if size > most_bytes:
             raise ReadError(f"{url}: expected at most {most_bytes >> 20} MiB, got more")
         if monotonic() > until:
-            raise ReadError(f"{url}: no whole answer within {_BODY_SECONDS} s")
+            raise ReadError(f"{url}: no whole answer within {seconds:g} s")
     return b"".join(pieces)
 
 

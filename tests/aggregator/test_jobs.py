@@ -1,17 +1,20 @@
 """``/v1/jobs`` over HTTP: a right of its own, and never for everybody but on loopback."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from nvtopo.aggregator.access import LIFETIMES, Access
+from nvtopo.aggregator.heat_asker import HeatAnswer
+from nvtopo.aggregator.heat_watch import HeatWatch
 from nvtopo.aggregator.jobs import Jobs
 from nvtopo.aggregator.server import GraphServer
 from nvtopo.auth.authorizer import Authorizer
 from nvtopo.auth.rights import JobRight, Right, TopologyRight
 from nvtopo.cluster.inventory import Listed
-from tests.aggregator.running import PATIENCE, Got, Script, get, running
+from nvtopo.exporters.heat_readings import Figure
+from tests.aggregator.running import PATIENCE, Got, Script, get, looping, running
 from tests.aggregator.test_access import Reviews
 from tests.exporters.test_job_document import HELD, PODS, TWO
 
@@ -84,6 +87,38 @@ def test_what_is_not_there_is_404_and_an_unknown_parameter_400() -> None:
             404,
             "no pod is followed: the aggregator runs without --gangs",
         )
+
+
+def test_the_heat_is_asked_for_of_the_nodes_of_the_job_and_of_no_other() -> None:
+    asked = []
+
+    def ask(nodes: Iterable[str]) -> HeatAnswer:
+        asked.append([*nodes])
+        return HeatAnswer({"temperature": {("a", TWO["a"].gpus[0].uuid): Figure(71.0, 2.0)}}, "Prometheus: too late")
+
+    watch = HeatWatch(ask)
+    with (
+        looping(watch.run),
+        running(Script(Listed({**TWO, "c": TWO["a"]}))) as aggregator,
+    ):
+        assert aggregator.wait(-1, PATIENCE) is not None
+        jobs = Jobs(lambda: PODS, HELD.get, aggregator, None, for_everybody=True, heat=watch)
+        with GraphServer(aggregator, more=jobs.routes) as server:
+            found = get(server, PATH).json
+            assert get(server, "/v1/jobs/team/nobody").status == 404
+    assert asked == [["a", "b"]]
+    heat = found["heat"]
+    assert (heat["gpus"], heat["known"], heat["unknown"], heat["worst"]) == (4, 0, "Prometheus: too late", [])
+    assert found["pods"][0]["heat"]["GPU0"]["temperature"]["celsius"] == 71.0
+    assert found["pods"][0]["heat"]["GPU1"]["temperature"] is None
+    assert found["pods"][1]["heat"]["GPU0"]["state"] == "unknown"
+
+
+def test_without_prometheus_the_heat_is_null() -> None:
+    with served(tokens=False, loopback=True) as server:
+        found = get(server, PATH).json
+    assert found["heat"] is None
+    assert {one["heat"] for one in found["pods"]} == {None}
 
 
 def test_the_review_names_a_resource_of_ours_in_the_namespace() -> None:

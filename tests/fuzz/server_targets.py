@@ -19,7 +19,8 @@ from nvtopo.cli import export_inputs
 from nvtopo.cluster import acceptance
 from nvtopo.cluster.accepted import Act
 from nvtopo.errors import ParseError
-from nvtopo.exporters import change_records, document, extender, history_document
+from nvtopo.exporters import change_records, document, extender, heat_readings, history_document, job_heat
+from nvtopo.exporters.job_heat import GpuOfNode, Told
 from nvtopo.exporters.nic_attributes import NicAttributes
 from nvtopo.exporters.schedulers.owned import Owner, marked
 from nvtopo.fabrics import labels
@@ -163,6 +164,23 @@ def _loads() -> Iterable[bytes]:
         {"metric": {"node": name}, "value": [1435781430.781, value]} for name, value in (("a", "3"), ("b", "NaN"))
     ]
     yield msgspec.json.encode({"status": "success", "data": {"resultType": "vector", "result": series}})
+
+
+def _heats() -> Iterable[bytes]:
+    for figure, value in (("temperature", "64"), ("slowdown", "1"), ("sent", "1e9")):
+        metric = {"node": "a", "gpu": "0", "UUID": "GPU-0", "reason": "hardware_thermal", "kind": figure}
+        series: list[dict[str, Any]] = [
+            {"metric": {**metric, "nvtopo_part": part}, "value": [1435781430.781, said]}
+            for part, said in (("value", value), ("at", "1435781420.5"))
+        ]
+        yield msgspec.json.encode({"status": "success", "data": {"resultType": "vector", "result": series}})
+
+
+def _heated(body: bytes) -> None:
+    """Every figure of it, as a document has them."""
+    samples = prometheus.samples(body, "the answer")
+    told = Told({figure: heat_readings.read(figure, samples, ("a",)) for figure in heat_readings.queries(("a",))})
+    msgspec.json.encode(job_heat.gpu_heat("a", GpuOfNode("GPU-0", 450_000_000_000), told))
 
 
 def _traces() -> Iterable[bytes]:
@@ -363,6 +381,7 @@ def wire(answered: Answered) -> Targets:
         "extender": (_extended, _scheduled),
         "dranet": (_device, _told),
         "prometheus": (_loads, lambda body: prometheus.vector(body, "node", "http://127.0.0.1:9090")),
+        "heat": (_heats, _heated),
         "gpu-pods": (_gpu_pods, _lifted),
         "gang": (_wishes, _ganged),
         "node-states": (_nodes, _closed),

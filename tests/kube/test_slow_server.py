@@ -84,6 +84,12 @@ def test_an_aggregator_whose_head_never_ends_is_given_up(slow: str) -> None:
         pass
 
 
+@pytest.mark.parametrize("slow", ["a head", "a body"])
+def test_an_answer_to_a_form_has_a_deadline_for_all_of_it(slow: str) -> None:
+    with server(*SLOW[slow]) as url, pytest.raises(ReadError, match=r"timed out|no whole answer within"):
+        pull.post(url, b"query=x", "", seconds=SECONDS)
+
+
 def test_a_body_may_take_longer_than_its_head(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a stream of events does."""
     with server(*SLOW["a body"]) as url, pull.opened(url, "", {}, 60) as answer:

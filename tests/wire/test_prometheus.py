@@ -58,6 +58,21 @@ def test_what_is_no_answer_is_refused(content: bytes, says: str) -> None:
         prometheus.vector(content, "node", "p")
 
 
+def test_every_series_with_its_labels_and_the_moment() -> None:
+    content = answer(({"node": "a", "gpu": "0"}, "3"), ({"node": "a"}, "NaN"), ({}, "-1e400"), ({}, "0.5"))
+    assert prometheus.samples(content, "p") == [
+        ({"node": "a", "gpu": "0"}, 1435781430.781, 3.0),
+        ({}, 1435781430.781, 0.5),
+    ]
+    assert prometheus.samples(content.replace(b"1435781430.781", b"-5"), "p")[0].at == -5
+
+
+def test_a_query_to_be_posted_has_a_time_limit() -> None:
+    assert prometheus.form('x{a="b"}', 2.6) == b"query=x%7Ba%3D%22b%22%7D&timeout=3s"
+    assert prometheus.form("x", 0.1) == b"query=x&timeout=1s"
+    assert prometheus.api_url("http://p:9090/") == "http://p:9090/api/v1/query"
+
+
 def test_too_many_series_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prometheus, "MOST_SERIES", 1)
     with pytest.raises(ParseError, match="at most 1 series"):
