@@ -43,7 +43,8 @@ def _head(job: JobDocument) -> Iterator[str]:
 def _warmth(heat: JobHeat) -> Iterator[str]:
     """The worst GPUs, worst first, and what is not known."""
     bad = len(heat.worst) + heat.left_off
-    yield f"heat: known of {heat.known} of {counted(heat.gpus, 'GPU')}, {bad} hot or held back"
+    found = f", {bad} hot or held back" if heat.known or bad else ""
+    yield f"heat: known of {heat.known} of {counted(heat.gpus, 'GPU')}{found}"
     yield from (f"  {one.node} {one.gpu} ({one.pod}): {_state(one)}" for one in heat.worst)
     if heat.left_off:
         yield f"  and {heat.left_off} more"

@@ -193,5 +193,5 @@ def test_as_text() -> None:
         "leaf: leaf-l000001 (2 nodes)",
     ]
     away = report.text(heated(told("Prometheus: Connection refused"))).splitlines()
-    assert "heat not known: Prometheus: Connection refused" in away
+    assert away[4:6] == ["heat: known of 0 of 4 GPUs", "heat not known: Prometheus: Connection refused"]
     assert away[8].endswith("?      ?     sent ?, received ?")

@@ -109,7 +109,8 @@ function spread({ domains, unknown }) {
 
 // The worst GPUs first, and why some of it is not known.
 function* warmth(heat) {
-  yield element("p", { class: "sub" }, `heat known of ${heat.known} of ${plural(heat.gpus, "GPU")}, ${heat.worst.length + heat.leftOff} hot or held back`);
+  const bad = heat.worst.length + heat.leftOff;
+  yield element("p", { class: "sub" }, `heat known of ${heat.known} of ${plural(heat.gpus, "GPU")}${heat.known || bad ? `, ${bad} hot or held back` : ""}`);
   if (heat.unknown) yield note(`Heat not known: ${heat.unknown}`);
   if (!heat.worst.length) return;
   yield element("ul", { class: "list", id: "job-worst", "aria-label": "Hot and slowed GPUs, worst first" }, ...heat.worst.map((one) =>
