@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from nvtopo.errors import ApiError, Conflict
+from nvtopo.gangs.steps import Refusal
 from nvtopo.kube import claim_changes, holder_changes, pod_changes
 from nvtopo.kube.apply_queue import Outcome, outcome_of
 from nvtopo.kube.claim_changes import ClaimChange
@@ -14,7 +15,6 @@ from nvtopo.kube.client import Client
 from nvtopo.kube.holder_changes import HolderChange
 from nvtopo.kube.pod_changes import PodChange
 from nvtopo.kube.refusal import each_alone
-from nvtopo.placement.gang_steps import Refusal
 
 logger = logging.getLogger(__name__)
 

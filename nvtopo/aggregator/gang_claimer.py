@@ -7,14 +7,14 @@ from typing import Final
 from nvtopo.aggregator.device_watch import DeviceWatch
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ApiError, ParseError, ReadError
+from nvtopo.gangs.claims import GangClaims
+from nvtopo.gangs.holders import HolderPods
+from nvtopo.gangs.steps import ClaimStep, DropHolder, MakeClaim, MakeHolder
 from nvtopo.kube import claim_changes, gang_barrier, holder_changes
 from nvtopo.kube.claim_changes import ClaimChange
 from nvtopo.kube.client import Client
 from nvtopo.kube.holder_changes import HolderChange
 from nvtopo.kube.timestamps import rfc3339
-from nvtopo.placement.gang_claims import GangClaims
-from nvtopo.placement.gang_holders import HolderPods
-from nvtopo.placement.gang_steps import ClaimStep, DropHolder, MakeClaim, MakeHolder
 from nvtopo.placement.result import Assignment, Rank
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Gangs of gated pods are placed while this replica leads: the thread around ``placement.gangs``.
+"""Gangs of gated pods are placed while this replica leads: the thread around ``gangs.policy``.
 
 Every replica follows the pods, since each counts their GPUs as used when it places something.
 """
@@ -19,15 +19,9 @@ from nvtopo.aggregator.gang_mover import GangMover
 from nvtopo.aggregator.gang_writer import GangWriter
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ApiError, ReadError, UsageError
-from nvtopo.kube import pod_changes, resource_claims
-from nvtopo.kube.applier import Applier
-from nvtopo.kube.apply_queue import Limits
-from nvtopo.kube.client import Client
-from nvtopo.kube.following import Listed
-from nvtopo.kube.resource_claims import ClaimEvent
-from nvtopo.placement.devices import Moved
-from nvtopo.placement.gang_moves import ALL_STAY
-from nvtopo.placement.gang_steps import (
+from nvtopo.gangs.moves import ALL_STAY
+from nvtopo.gangs.policy import Gangs
+from nvtopo.gangs.steps import (
     Attempt,
     ClaimFigures,
     Figures,
@@ -35,7 +29,13 @@ from nvtopo.placement.gang_steps import (
     Refusal,
     Result,
 )
-from nvtopo.placement.gangs import Gangs
+from nvtopo.kube import pod_changes, resource_claims
+from nvtopo.kube.applier import Applier
+from nvtopo.kube.apply_queue import Limits
+from nvtopo.kube.client import Client
+from nvtopo.kube.following import Listed
+from nvtopo.kube.resource_claims import ClaimEvent
+from nvtopo.placement.devices import Moved
 from nvtopo.placement.ledger import Refused
 from nvtopo.placement.pods import PREFIX, GpuPod, PodEvent, PodGone, PodsListed
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from nvtopo.aggregator.gang_keeper import GangKeeper
-from nvtopo.placement.gang_steps import ClaimFigures, Result
+from nvtopo.gangs.steps import ClaimFigures, Result
 from nvtopo.placement.pods import GpuPod
 from nvtopo.sinks.metrics.series import Family, Series, counter, declared, gauge, info
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
 from nvtopo.cluster.graph import ClusterGraph
+from nvtopo.gangs import lost, node_states
+from nvtopo.gangs.lost import Lost
+from nvtopo.gangs.moves import GangMoves
+from nvtopo.gangs.node_states import NodeState
 from nvtopo.kube.following import Listed
 from nvtopo.kube.node_states import StateEvent
-from nvtopo.placement import lost, node_states
-from nvtopo.placement.gang_moves import GangMoves
-from nvtopo.placement.lost import Lost
-from nvtopo.placement.node_states import NodeState
 from nvtopo.placement.pods import GpuPod, Toleration
 from nvtopo.placement.result import Rank
 

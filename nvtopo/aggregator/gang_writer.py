@@ -6,9 +6,7 @@ from nvtopo.aggregator.claim_refusals import GangChange
 from nvtopo.aggregator.gang_claimer import GangClaimer
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ReadError
-from nvtopo.kube import claim_changes, holder_changes, pod_changes, resource_claims
-from nvtopo.kube.applier import Applier
-from nvtopo.placement.gang_steps import (
+from nvtopo.gangs.steps import (
     ClaimStep,
     DropHolder,
     LeaveClaim,
@@ -19,6 +17,8 @@ from nvtopo.placement.gang_steps import (
     Say,
     Step,
 )
+from nvtopo.kube import claim_changes, holder_changes, pod_changes, resource_claims
+from nvtopo.kube.applier import Applier
 from nvtopo.placement.hosts import nics_near_to
 
 

@@ -34,10 +34,10 @@ def command(gangs: tuple[str, ...], namespace: str | None, every: bool, kubeconf
     from time import time
 
     from nvtopo.errors import NotFound
+    from nvtopo.gangs.steps import Lift
     from nvtopo.kube import claim_release, pod_changes
     from nvtopo.kube.client import connect
     from nvtopo.kube.timestamps import rfc3339
-    from nvtopo.placement.gang_steps import Lift
 
     released = 0
     with connect(kubeconfig) as client:

@@ -13,10 +13,10 @@ import msgspec
 
 from nvtopo.cluster.slices import GPU_DRIVER, OWN_DRIVER
 from nvtopo.errors import ApiError, Conflict, NotFound, ReadError
+from nvtopo.gangs.steps import ClaimStep, DropClaim, FreeClaim, MakeClaim, OpenClaim
 from nvtopo.kube import resource_claims
 from nvtopo.kube.client import Client
 from nvtopo.placement.device_claims import RESERVATION, DeviceClaim
-from nvtopo.placement.gang_steps import ClaimStep, DropClaim, FreeClaim, MakeClaim, OpenClaim
 
 MANAGER: Final = "nvtopo-gangs"
 POD_CLAIM: Final = "resource.kubernetes.io/pod-claim-name"

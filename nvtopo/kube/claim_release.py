@@ -9,12 +9,12 @@ from collections.abc import Collection
 from typing import Final
 
 from nvtopo.errors import Conflict, Forbidden, NotFound
+from nvtopo.gangs.claims import claim_name
+from nvtopo.gangs.holders import holder_name
+from nvtopo.gangs.steps import ClaimStep, DropClaim, MakeClaim, OpenClaim, Say
 from nvtopo.kube import claim_changes, pod_changes, resource_claims
 from nvtopo.kube.client import Client
 from nvtopo.placement.device_claims import DeviceClaim, OwnClaims
-from nvtopo.placement.gang_claims import claim_name
-from nvtopo.placement.gang_holders import holder_name
-from nvtopo.placement.gang_steps import ClaimStep, DropClaim, MakeClaim, OpenClaim, Say
 from nvtopo.placement.pods import GpuPod
 
 SAID: Final = "left to kube-scheduler by nvtopo release"

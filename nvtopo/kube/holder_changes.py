@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from nvtopo.errors import ApiError, Conflict, NotFound
+from nvtopo.gangs.steps import DropHolder, MakeHolder
 from nvtopo.kube import gpu_pods, pod_changes
 from nvtopo.kube.client import Client
-from nvtopo.placement.gang_steps import DropHolder, MakeHolder
 from nvtopo.placement.pods import HOLDER
 
 DEADLINE_SECONDS: Final = 900

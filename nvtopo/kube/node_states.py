@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
+from nvtopo.gangs.node_states import NodeState, Taint
 from nvtopo.kube.client import Client
 from nvtopo.kube.following import FORBIDDEN_SECONDS, Changed, Collection, Following, Listed, Read, Words
 from nvtopo.kube.timestamps import unix
-from nvtopo.placement.node_states import NodeState, Taint
 from nvtopo.runtime.backoff import Backoff
 from nvtopo.wire.documents import Json
 

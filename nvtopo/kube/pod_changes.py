@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from nvtopo.gangs.steps import Fail, Lift, Say
 from nvtopo.kube.client import Client
 from nvtopo.placement import pods
-from nvtopo.placement.gang_steps import Fail, Lift, Say
 from nvtopo.placement.pods import GpuPod
 
 _MERGE: Final = "application/merge-patch+json"

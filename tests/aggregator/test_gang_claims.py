@@ -20,6 +20,9 @@ from nvtopo.aggregator.gang_keeper import READ_SECONDS, GangKeeper
 from nvtopo.cli.placing import PlacingOptions, placing
 from nvtopo.cluster.slices import Device, Slice
 from nvtopo.errors import ApiError, Forbidden, UsageError
+from nvtopo.gangs.holders import holder_name
+from nvtopo.gangs.state import REFUSED_SECONDS
+from nvtopo.gangs.steps import ClaimFigures
 from nvtopo.kube.client import Client, Response
 from nvtopo.kube.following import Changed, Listed
 from nvtopo.kube.gpu_pods import decoded
@@ -29,9 +32,6 @@ from nvtopo.kube.resource_slices import SliceEvent
 from nvtopo.placement.device_claims import DeviceClaim
 from nvtopo.placement.devices import Claimed
 from nvtopo.placement.document import parse
-from nvtopo.placement.gang_holders import holder_name
-from nvtopo.placement.gang_state import REFUSED_SECONDS
-from nvtopo.placement.gang_steps import ClaimFigures
 from nvtopo.placement.pods import GATE, PREFIX, GpuPod, PodEvent, PodSeen, PodsListed
 from nvtopo.placement.result import Assignment, NoFit
 from tests.aggregator.running import PATIENCE, looping

@@ -15,11 +15,11 @@ from nvtopo.aggregator.counted_pods import CountedPods
 from nvtopo.aggregator.desk import Desk
 from nvtopo.aggregator.gang_keeper import GangKeeper
 from nvtopo.errors import ApiError, Forbidden
+from nvtopo.gangs.steps import Result, Say
 from nvtopo.kube import pod_changes
 from nvtopo.kube.apply_queue import Outcome, outcome_of
 from nvtopo.kube.client import Client
 from nvtopo.kube.reservations import Reservations
-from nvtopo.placement.gang_steps import Result, Say
 from nvtopo.placement.pods import GATE, Bound, GpuPod, PodEvent, PodGone, PodSeen, PodsListed
 from tests.aggregator.running import PATIENCE, looping
 from tests.cluster import machines

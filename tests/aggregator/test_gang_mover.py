@@ -12,10 +12,10 @@ import pytest
 from nvtopo.aggregator.gang_keeper import GangKeeper
 from nvtopo.aggregator.gang_mover import SETTLE_SECONDS, GangMover
 from nvtopo.errors import ParseError
+from nvtopo.gangs.node_states import NodeState, Taint
 from nvtopo.kube.client import Client
 from nvtopo.kube.following import Changed, Listed
 from nvtopo.kube.node_states import StateEvent, read
-from nvtopo.placement.node_states import NodeState, Taint
 from nvtopo.placement.pods import PodGone, PodSeen, PodsListed, Toleration
 from nvtopo.placement.result import Rank
 from tests.aggregator.running import PATIENCE, looping

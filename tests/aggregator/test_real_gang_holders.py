@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 from nvtopo.cli import main
 from nvtopo.errors import ApiError
+from nvtopo.gangs.steps import MakeHolder
 from nvtopo.kube import holder_changes
 from nvtopo.placement import pods as words
-from nvtopo.placement.gang_steps import MakeHolder
 from nvtopo.placement.pods import GpuPod
 from tests.aggregator import test_real_gang_claims as claims
 from tests.aggregator.test_real_gang_claims import PODS, SIZE, SPACE, Lab, is_exact, is_refused, laboratory, uuid

@@ -24,6 +24,10 @@ from nvtopo.exporters.job_heat import GpuOfNode, Told
 from nvtopo.exporters.nic_attributes import NicAttributes
 from nvtopo.exporters.schedulers.owned import Owner, marked
 from nvtopo.fabrics import labels
+from nvtopo.gangs import gang
+from nvtopo.gangs.claims import given_back
+from nvtopo.gangs.node_states import closed
+from nvtopo.gangs.steps import Lift
 from nvtopo.kube import (
     accepted,
     admission,
@@ -40,11 +44,8 @@ from nvtopo.kube.client import Client
 from nvtopo.kube.node_labels import NodeLabels
 from nvtopo.kube.reservations import Reservations, decoded
 from nvtopo.model.records.node import NodeTopology
-from nvtopo.placement import gang, trace
+from nvtopo.placement import trace
 from nvtopo.placement.fleet import Host, fleet
-from nvtopo.placement.gang_claims import given_back
-from nvtopo.placement.gang_steps import Lift
-from nvtopo.placement.node_states import closed
 from nvtopo.placement.pods import Toleration
 from nvtopo.placement.result import Rank
 from nvtopo.wire import prometheus

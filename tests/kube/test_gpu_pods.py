@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from nvtopo.errors import ApiError, Forbidden, ParseError
+from nvtopo.gangs.steps import Fail, Lift, Say
 from nvtopo.kube import gpu_pods, pod_changes
 from nvtopo.kube.client import Client, ListMetadata, ListPage
 from nvtopo.kube.gpu_pods import GpuPods, decoded
 from nvtopo.kube.stream import WatchEvent
-from nvtopo.placement.gang_steps import Fail, Lift, Say
 from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodSeen, PodsListed
 from nvtopo.placement.result import Rank
 

@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from nvtopo.errors import ApiError, Conflict, NotFound
+from nvtopo.gangs.steps import DropHolder, MakeHolder
 from nvtopo.kube import holder_changes
 from nvtopo.kube.client import Client, Response
 from nvtopo.kube.gpu_pods import decoded
-from nvtopo.placement.gang_steps import DropHolder, MakeHolder
 from nvtopo.placement.pods import GATE, GpuPod, Toleration
 
 PATH: Final = "/api/v1/namespaces/team/pods/c-holder"

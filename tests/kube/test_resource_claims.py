@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from nvtopo.errors import ApiError, Conflict, NotFound, ParseError, ReadError
+from nvtopo.gangs.steps import ClaimStep, DropClaim, FreeClaim, MakeClaim, OpenClaim
 from nvtopo.kube import claim_changes, gang_barrier, resource_claims
 from nvtopo.kube.apply_queue import Outcome, outcome_of
 from nvtopo.kube.client import Client, Response
 from nvtopo.placement.device_claims import DeviceClaim, GangDevice
-from nvtopo.placement.gang_steps import ClaimStep, DropClaim, FreeClaim, MakeClaim, OpenClaim
 from nvtopo.placement.pods import GpuPod
 from nvtopo.placement.result import Rank
 

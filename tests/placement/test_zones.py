@@ -6,13 +6,13 @@ import pytest
 from nvtopo.cluster.graph import ClusterGraph, build
 from nvtopo.cluster.inventory import Inventory, Listed, TiersReported, fold
 from nvtopo.fabrics import labels
+from nvtopo.gangs.gang import Key, asked
 from nvtopo.placement import hosts
 from nvtopo.placement.document import parse
-from nvtopo.placement.gang import Key, asked
 from nvtopo.placement.result import Assignment, NoFit
 from nvtopo.placement.state import State
 from tests.cluster import machines
-from tests.placement.test_gangs import pod
+from tests.gangs.test_policy import pod
 
 ZONE = "topology.kubernetes.io/zone"
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from nvtopo.placement.gang import Key
-from nvtopo.placement.gang_ranks import places
+from nvtopo.gangs.gang import Key
+from nvtopo.gangs.ranks import places
 from nvtopo.placement.pods import GATE, GpuPod
 from nvtopo.placement.result import Assignment, Costs, Rank
 from tests.calls import calls

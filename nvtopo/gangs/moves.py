@@ -12,12 +12,12 @@ from typing import Final, NamedTuple, Protocol
 from msgspec.structs import replace
 
 from nvtopo.errors import ParseError
+from nvtopo.gangs.gang import Key, asked
+from nvtopo.gangs.lost import GRACE_SECONDS, Lost
+from nvtopo.gangs.ranks import places
+from nvtopo.gangs.state import LONGEST_REASON, LONGEST_SECONDS, Gang
+from nvtopo.gangs.steps import Attempt, Say
 from nvtopo.placement.device_claims import OwnClaims
-from nvtopo.placement.gang import Key, asked
-from nvtopo.placement.gang_ranks import places
-from nvtopo.placement.gang_state import LONGEST_REASON, LONGEST_SECONDS, Gang
-from nvtopo.placement.gang_steps import Attempt, Say
-from nvtopo.placement.lost import GRACE_SECONDS, Lost
 from nvtopo.placement.pods import GpuPod, Toleration, in_order
 from nvtopo.placement.result import Assignment, Rank
 

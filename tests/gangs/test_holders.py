@@ -8,12 +8,12 @@ import pytest
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from nvtopo.placement.gang_claims import BARRIER_SECONDS, HOLD_SECONDS
-from nvtopo.placement.gang_holders import FORCE_SECONDS, HolderPods, holder_name
-from nvtopo.placement.gang_state import LONGEST_REFUSED_SECONDS
-from nvtopo.placement.gang_steps import DropHolder, LeaveHolder, Lift, MakeClaim, MakeHolder, Step
+from nvtopo.gangs.claims import BARRIER_SECONDS, HOLD_SECONDS
+from nvtopo.gangs.holders import FORCE_SECONDS, HolderPods, holder_name
+from nvtopo.gangs.state import LONGEST_REFUSED_SECONDS
+from nvtopo.gangs.steps import DropHolder, LeaveHolder, Lift, MakeClaim, MakeHolder, Step
 from nvtopo.placement.pods import GATE, PodsListed
-from tests.placement.claimed_world import KEY, Cluster, Leader, pod
+from tests.gangs.claimed_world import KEY, Cluster, Leader, pod
 from tests.placement.seeds import seeded
 
 SIZE: Final = 3

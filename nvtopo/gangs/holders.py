@@ -9,7 +9,7 @@ that claim is not the pod's any more.
 from collections.abc import Iterator
 from typing import Final
 
-from nvtopo.placement.gang_steps import DropHolder, LeaveHolder, MakeHolder
+from nvtopo.gangs.steps import DropHolder, LeaveHolder, MakeHolder
 from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodSeen, PodsListed
 from nvtopo.placement.result import Rank
 

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.cluster.nodes import GraphNode
+from nvtopo.gangs import node_states
+from nvtopo.gangs.node_states import NodeStates
 from nvtopo.model.conclusions.health_kinds import ILL
-from nvtopo.placement import node_states
 from nvtopo.placement.hosts import is_usable
-from nvtopo.placement.node_states import NodeStates
 from nvtopo.placement.pods import GpuPod
 from nvtopo.placement.result import Rank
 

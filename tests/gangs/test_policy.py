@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from nvtopo.errors import ParseError
-from nvtopo.placement.gang import Key, asked, key_of, size_of
-from nvtopo.placement.gang_state import LONGEST_SECONDS
-from nvtopo.placement.gang_steps import MOST_ATTEMPTS, Fail, Lift, Result, Say
-from nvtopo.placement.gangs import ORPHAN_SECONDS, Gangs
+from nvtopo.gangs.gang import Key, asked, key_of, size_of
+from nvtopo.gangs.policy import ORPHAN_SECONDS, Gangs
+from nvtopo.gangs.state import LONGEST_SECONDS
+from nvtopo.gangs.steps import MOST_ATTEMPTS, Fail, Lift, Result, Say
 from nvtopo.placement.pods import GATE, GpuPod, InUse, PodGone, PodSeen, PodsListed, in_order
 from nvtopo.placement.result import Assignment, Costs, NoFit, Rank
 

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Final
 
-from nvtopo.placement.device_claims import DeviceClaim
-from nvtopo.placement.gang import Asked, Key, key_of
-from nvtopo.placement.gang_claims import GangClaims
-from nvtopo.placement.gang_moves import ALL_STAY, MOST_MOVES, Moves
-from nvtopo.placement.gang_results import measured
-from nvtopo.placement.gang_state import FIRST_SECONDS, LONGEST_SECONDS, Found, Gang, differ
-from nvtopo.placement.gang_steps import (
+from nvtopo.gangs.claims import GangClaims
+from nvtopo.gangs.gang import Asked, Key, key_of
+from nvtopo.gangs.moves import ALL_STAY, MOST_MOVES, Moves
+from nvtopo.gangs.results import measured
+from nvtopo.gangs.state import FIRST_SECONDS, LONGEST_SECONDS, Found, Gang, differ
+from nvtopo.gangs.steps import (
     Attempt,
     ClaimFigures,
     Due,
@@ -28,6 +27,7 @@ from nvtopo.placement.gang_steps import (
     lifts,
     misfits,
 )
+from nvtopo.placement.device_claims import DeviceClaim
 from nvtopo.placement.pods import GpuPod, PodEvent, PodGone, PodSeen, PodsListed, in_order
 from nvtopo.placement.result import Assignment, NoFit, PlacementResult
 

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from nvtopo.errors import ParseError
-from nvtopo.placement.gang import Asked, Key, Timing, asked, size_of, timing_of
-from nvtopo.placement.gang_claims import GangClaims, Granted, Round
-from nvtopo.placement.gang_steps import Fail, Lift, Refusal, Say, Step
+from nvtopo.gangs.claims import GangClaims, Granted, Round
+from nvtopo.gangs.gang import Asked, Key, Timing, asked, size_of, timing_of
+from nvtopo.gangs.steps import Fail, Lift, Refusal, Say, Step
 from nvtopo.placement.pods import GpuPod, in_order
 from nvtopo.placement.result import Assignment
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from nvtopo.placement.device_claims import DeviceClaim, GangDevice
-from nvtopo.placement.gang import Key
-from nvtopo.placement.gang_claims import GangClaims
-from nvtopo.placement.gang_holders import HolderPods
-from nvtopo.placement.gang_steps import (
+from nvtopo.gangs.claims import GangClaims
+from nvtopo.gangs.gang import Key
+from nvtopo.gangs.holders import HolderPods
+from nvtopo.gangs.policy import Gangs
+from nvtopo.gangs.steps import (
     DropClaim,
     DropHolder,
     Fail,
@@ -26,7 +26,7 @@ from nvtopo.placement.gang_steps import (
     Say,
     Step,
 )
-from nvtopo.placement.gangs import Gangs
+from nvtopo.placement.device_claims import DeviceClaim, GangDevice
 from nvtopo.placement.pods import GATE, GpuPod, PodGone, PodSeen, PodsListed
 from nvtopo.placement.result import Assignment, Costs, Rank
 

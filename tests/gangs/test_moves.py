@@ -4,15 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from nvtopo.placement.gang_moves import MOST_MOVES, GangMoves
-from nvtopo.placement.gang_steps import Lift, Say
-from nvtopo.placement.gangs import Gangs
-from nvtopo.placement.lost import GRACE_SECONDS, Lost, of_gpus, of_node
-from nvtopo.placement.node_states import NodeState, Taint, closed
+from nvtopo.gangs.lost import GRACE_SECONDS, Lost, of_gpus, of_node
+from nvtopo.gangs.moves import MOST_MOVES, GangMoves
+from nvtopo.gangs.node_states import NodeState, Taint, closed
+from nvtopo.gangs.policy import Gangs
+from nvtopo.gangs.steps import Lift, Say
 from nvtopo.placement.pods import GpuPod, PodGone, PodSeen, PodsListed, Toleration
 from nvtopo.placement.result import Assignment, NoFit, Rank
 from tests.cluster import machines
-from tests.placement.test_gangs import KEY, WHOLE, assignment, lifted, pod
+from tests.gangs.test_policy import KEY, WHOLE, assignment, lifted, pod
 
 WELL = NodeState(ready=True)
 FULL = NoFit(generation=1, reason="no node has room", nodes=1, counts={"full": 1})

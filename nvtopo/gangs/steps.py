@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from nvtopo.gangs.gang import Asked, Key
 from nvtopo.placement.device_claims import DeviceClaim
-from nvtopo.placement.gang import Asked, Key
 from nvtopo.placement.pods import GpuPod
 from nvtopo.placement.result import Assignment, Rank
 

@@ -14,11 +14,10 @@ from collections.abc import Callable, Collection, Iterator
 from math import inf
 from typing import Final, NamedTuple
 
-from nvtopo.placement.device_claims import DeviceClaim, OwnClaims
-from nvtopo.placement.gang import Key
-from nvtopo.placement.gang_holders import HolderPods
-from nvtopo.placement.gang_ranks import places
-from nvtopo.placement.gang_steps import (
+from nvtopo.gangs.gang import Key
+from nvtopo.gangs.holders import HolderPods
+from nvtopo.gangs.ranks import places
+from nvtopo.gangs.steps import (
     ClaimStep,
     DropClaim,
     DropHolder,
@@ -31,6 +30,7 @@ from nvtopo.placement.gang_steps import (
     Refusal,
     Say,
 )
+from nvtopo.placement.device_claims import DeviceClaim, OwnClaims
 from nvtopo.placement.pods import GATE, TEMPLATE, GpuPod, in_order
 from nvtopo.placement.result import Assignment, Rank
 

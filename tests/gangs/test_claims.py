@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from nvtopo.errors import ParseError
-from nvtopo.placement.device_claims import DeviceClaim, GangDevice
-from nvtopo.placement.gang import Key, asked
-from nvtopo.placement.gang_claims import BARRIER_SECONDS, HOLD_SECONDS, GangClaims, claim_name
-from nvtopo.placement.gang_state import LONGEST_REFUSED_SECONDS
-from nvtopo.placement.gang_steps import (
+from nvtopo.gangs.claims import BARRIER_SECONDS, HOLD_SECONDS, GangClaims, claim_name
+from nvtopo.gangs.gang import Key, asked
+from nvtopo.gangs.policy import Gangs
+from nvtopo.gangs.state import LONGEST_REFUSED_SECONDS
+from nvtopo.gangs.steps import (
     DropClaim,
     Fail,
     FreeClaim,
@@ -25,11 +25,11 @@ from nvtopo.placement.gang_steps import (
     Say,
     Step,
 )
-from nvtopo.placement.gangs import Gangs
+from nvtopo.placement.device_claims import DeviceClaim, GangDevice
 from nvtopo.placement.pods import PodsListed
 from nvtopo.placement.result import Assignment, Costs, Rank
 from tests.calls import calls
-from tests.placement.claimed_world import KEY, Cluster, Leader, pod
+from tests.gangs.claimed_world import KEY, Cluster, Leader, pod
 from tests.placement.seeds import seeded
 
 TURNS: Final = 40

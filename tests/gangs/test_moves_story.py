@@ -7,18 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from nvtopo.gangs.moves import GangMoves
+from nvtopo.gangs.node_states import NodeState
+from nvtopo.gangs.policy import Gangs
+from nvtopo.gangs.steps import Attempt, Lift, Say
 from nvtopo.placement.fleet import Host, fleet
-from nvtopo.placement.gang_moves import GangMoves
-from nvtopo.placement.gang_steps import Attempt, Lift, Say
-from nvtopo.placement.gangs import Gangs
 from nvtopo.placement.ledger import Gpu, Ledger, Reservation
-from nvtopo.placement.node_states import NodeState
 from nvtopo.placement.place import place
 from nvtopo.placement.pods import GpuPod, PodGone, PodSeen, PodsListed
 from nvtopo.placement.replacement import Site, of_whole, replaced
 from nvtopo.placement.result import Assignment, NoFit, PlacementResult
-from tests.placement.test_gang_moves import WELL, Facts
-from tests.placement.test_gangs import pod
+from tests.gangs.test_moves import WELL, Facts
+from tests.gangs.test_policy import pod
 
 NODES = [f"n{number}" for number in range(5)]
 PAIR = ((0, 1),)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final
 
+from nvtopo.gangs.gang import Key
+from nvtopo.gangs.state import Gang
+from nvtopo.gangs.steps import Result
 from nvtopo.placement.cost import PS_PER_SECOND
-from nvtopo.placement.gang import Key
-from nvtopo.placement.gang_state import Gang
-from nvtopo.placement.gang_steps import Result
 from nvtopo.placement.pods import in_order
 
 #: Gangs that have series of their own.

@@ -6,7 +6,7 @@ A pod keeps the rank that it has. One that comes for another takes the rank of t
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 
-from nvtopo.placement.gang import Key
+from nvtopo.gangs.gang import Key
 from nvtopo.placement.pods import GpuPod, in_order
 from nvtopo.placement.result import Assignment, Rank
 
