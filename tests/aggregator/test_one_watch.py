@@ -1,4 +1,7 @@
-"""The whole aggregator with every option: no collection of the API server is listed or watched twice."""
+"""The whole aggregator with every option: no collection of the API server is listed or watched twice.
+
+Nodes are two collections here: whole ones for gangs, and their metadata alone for tiers by labels.
+"""
 
 import json
 import signal
@@ -19,11 +22,12 @@ from tests.agent.test_shutdown import kubeconfig
 from tests.aggregator.running import PATIENCE
 
 SLICES: Final = "/apis/resource.k8s.io/v1/resourceslices"
+METADATA: Final = " (metadata)"
 ALL: Final = {
-    "--gangs": ("/api/v1/pods",),
+    "--gangs": ("/api/v1/pods", "/api/v1/nodes"),
     "--gang-claims": ("/apis/resource.k8s.io/v1/resourceclaims", SLICES),
     "--allocations": ("/apis/nvtopo.io/v1alpha1/nodeallocations",),
-    "--node-labels": ("/api/v1/nodes",),
+    "--node-labels": ("/api/v1/nodes" + METADATA,),
     "--resource-slices": (SLICES,),
     "--apply=dra-taints": (SLICES,),
 }
@@ -59,16 +63,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         query = parse_qs(url.query)
+        path = url.path + (METADATA if "as=PartialObjectMetadata" in self.headers["Accept"] else "")
         part = {"fieldSelector", "labelSelector"} & query.keys() and "/namespaces/" not in url.path
         if "watch" in query:
-            self.server.note("watch", url.path)
+            self.server.note("watch", path)
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             self.server.over.wait()
         elif "limit" in query:
             if not part:
-                self.server.note("list", url.path)
+                self.server.note("list", path)
             self._answer(200, {"metadata": {"resourceVersion": "1"}, "items": []})
         else:
             self._answer(404, {})
