@@ -4,7 +4,7 @@ A pod that asks for GPUs by claim gets one that names those that were chosen, be
 claim follows from the reservation and the pod: who takes over in the middle finds it, and makes the others.
 
 Where there is a barrier, kube-scheduler gives each pod its GPUs and binds none until the claims of all have theirs and
-are opened. Where there is none, and holders are asked for (``gang_holders``), each claim gets one, and no gate is
+are opened. Where there is none, and holders are asked for (``gangs.holders``), each claim gets one, and no gate is
 lifted before all claims have their GPUs. If one does not get them, all are given back and the gang is placed anew. From
 the first that is opened, lifted or bound on, nothing is given back any more.
 """
