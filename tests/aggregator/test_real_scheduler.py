@@ -28,6 +28,8 @@ pytestmark = pytest.mark.lab
 NAMES: Final = [machines.name(1, number) for number in range(3)]
 SCHEDULER: Final = "with-nvtopo"
 GPU: Final = "nvidia.com/gpu"
+OURS: Final = "example.com/extender-test"
+"""Of the nodes of this test alone: others of the same control plane have GPUs too."""
 
 
 @pytest.fixture
@@ -74,18 +76,18 @@ def test_the_scheduler_heeds_reservations(
     taken = {rank.node for rank in held.ranks}  # type: ignore[union-attr]
     api = control_plane.api()
     for name in NAMES:
-        kube.create_node(api, name, allocatable={GPU: "4"})
+        kube.create_node(api, name, allocatable={GPU: "4", OURS: "9"})
     kube.create_namespace(api, "extender")
     file = tmp_path / "scheduler.yaml"
     file.write_bytes(msgspec.yaml.encode(configuration(control_plane, server.url)))
     argv = (str(lab_binaries.programs["kube-scheduler"]), f"--config={file}", "--secure-port=0")
     child = Child("kube-scheduler with the extender", argv, log=tmp_path / "scheduler.log")
     try:
-        kube.create_pod(api, "extender", "fits", requests={GPU: "4"}, schedulerName=SCHEDULER)
+        kube.create_pod(api, "extender", "fits", requests={GPU: "4", OURS: "1"}, schedulerName=SCHEDULER)
         pods = "/api/v1/namespaces/extender/pods"
         node = kube.wait_for(lambda: api.get(f"{pods}/fits")["spec"].get("nodeName"), what="a node for the pod")
         assert {node} == {*NAMES} - taken
-        kube.create_pod(api, "extender", "waits", requests={GPU: "4"}, schedulerName=SCHEDULER)
+        kube.create_pod(api, "extender", "waits", requests={GPU: "4", OURS: "1"}, schedulerName=SCHEDULER)
 
         def why() -> str | None:
             conditions = api.get(f"{pods}/waits").get("status", {}).get("conditions", [])

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.lab
 
 def test_built_programs_are_found_in_well_under_a_second(lab_binaries: Binaries) -> None:
     started = time.process_time()
-    assert build.ensure(pytest.fail) == lab_binaries
+    assert build.ensure(pytest.fail).programs.items() <= lab_binaries.programs.items()
     assert time.process_time() - started < 1
 
 
