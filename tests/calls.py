@@ -3,6 +3,7 @@
 What work costs in seconds is for ``bench/``; a test asks whether it grows as it should.
 """
 
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -16,13 +17,18 @@ class Calls:
         """``function``: this one of Python, whoever imported it."""
         self.count = 0
         self._code = None if function is None else function.__code__
+        self._collects = False
 
     def __enter__(self) -> Self:
+        self._collects = gc.isenabled()
+        gc.disable()  # what others left behind may have finalizers
         sys.setprofile(self._entered if self._code is None else self._entered_one)
         return self
 
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
+        if self._collects:
+            gc.enable()
 
     def _entered(self, _frame: FrameType, event: str, _argument: object) -> None:
         self.count += event in ("call", "c_call")
