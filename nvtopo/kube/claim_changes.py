@@ -4,7 +4,6 @@ A claim names its GPUs by UUID, so that kube-scheduler gives these and no others
 it. kube-scheduler alone gives out devices; nothing of ours writes an allocation.
 """
 
-import contextlib
 import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -14,7 +13,7 @@ import msgspec
 from nvtopo.cluster.slices import GPU_DRIVER, OWN_DRIVER
 from nvtopo.errors import ApiError, Conflict, NotFound, ReadError
 from nvtopo.gangs.steps import ClaimStep, DropClaim, FreeClaim, MakeClaim, OpenClaim
-from nvtopo.kube import resource_claims
+from nvtopo.kube import owned, resource_claims
 from nvtopo.kube.client import Client
 from nvtopo.placement.device_claims import RESERVATION, DeviceClaim
 
@@ -25,9 +24,6 @@ _API_VERSION: Final = "resource.k8s.io/v1"
 _KIND: Final = "ResourceClaim"
 _APPLY: Final = "application/apply-patch+yaml"
 _UUID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
-_TRIES: Final = 3
-_CONFLICT: Final = 409
-_INVALID: Final = 422
 
 
 class ClaimChange(NamedTuple):
@@ -84,7 +80,6 @@ def document(step: MakeClaim, uuids: Sequence[str]) -> dict[str, Any]:
     requests: list[dict[str, Any]] = [{"name": "gpus", "exactly": gpus}]
     if step.barrier:
         requests.append({"name": "gang", "exactly": {"deviceClassName": resource_claims.GANG_CLASS}})
-    owner = {"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid, "controller": True}
     return {
         "apiVersion": _API_VERSION,
         "kind": _KIND,
@@ -92,7 +87,7 @@ def document(step: MakeClaim, uuids: Sequence[str]) -> dict[str, Any]:
             "name": step.name,
             "namespace": pod.namespace,
             "annotations": {POD_CLAIM: pod.claim, RESERVATION: step.reservation},
-            "ownerReferences": [owner],
+            "ownerReferences": [owned.owner(pod)],
         },
         "spec": {"devices": {"requests": requests}},
     }
@@ -138,32 +133,13 @@ def write(client: Client, path: str, wanted: ClaimChange) -> None:
     """
     match wanted.method:
         case "POST":
-            _create(client, path.rpartition("/")[0], wanted.document)
+            collection, content = path.rpartition("/")[0], wanted.document
+            owned.create(client, collection, content, lambda: _is_there(client, collection, content))
         case "PATCH":
             query = {"fieldManager": MANAGER, "force": "true"}
             client.request("PATCH", f"{path}/status", query=query, body=wanted.document, content_type=_APPLY)
         case _:
-            with contextlib.suppress(NotFound):
-                client.request("DELETE", path, body=wanted.document)
-
-
-def _create(client: Client, collection: str, content: bytes) -> None:
-    """Make it, again if nothing stands in the way: a quota that is being counted answers 409 too.
-
-    Raises:
-        Conflict: one is in the way that is being deleted, or that comes and goes.
-        ApiError: one is in the way that stays, and was made for no such pod; or the API server does not take it.
-    """
-    for left in range(_TRIES, 0, -1):
-        try:
-            client.create(collection, content)
-        except Conflict:
-            if _is_there(client, collection, content):
-                return
-            if left == 1:
-                raise
-        else:
-            return
+            owned.delete(client, path, wanted.document)
 
 
 def _is_there(client: Client, collection: str, content: bytes) -> bool:
@@ -176,5 +152,5 @@ def _is_there(client: Client, collection: str, content: bytes) -> bool:
     if there.pod == wanted.pod:
         return True
     if there.leaving:
-        raise Conflict(f"{collection}: {wanted.name} of another pod is being deleted", status=_CONFLICT)
-    raise ApiError(f"{collection}: {wanted.name} is there, and was made for no pod of the gang", status=_INVALID)
+        raise Conflict(f"{collection}: {wanted.name} of another pod is being deleted", status=owned.CONFLICT)
+    raise ApiError(f"{collection}: {wanted.name} is there, and was made for no pod of the gang", status=owned.INVALID)

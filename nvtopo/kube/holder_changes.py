@@ -4,14 +4,13 @@ A holder does nothing and may do nothing: no token, no volume, nothing of its ho
 device. It is owned by the gang's pod and goes with it, and its kubelet ends it in any case.
 """
 
-import contextlib
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from nvtopo.errors import ApiError, Conflict, NotFound
 from nvtopo.gangs.steps import DropHolder, MakeHolder
-from nvtopo.kube import gpu_pods, pod_changes
+from nvtopo.kube import gpu_pods, owned, pod_changes
 from nvtopo.kube.client import Client
 from nvtopo.placement.pods import HOLDER
 
@@ -21,9 +20,6 @@ _RESOURCES: Final = {"cpu": "5m", "memory": "16Mi"}
 """Asked for and limit; container runtimes take no limit below 12 MiB."""
 _REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 _CLAIM: Final = "gpus"
-_TRIES: Final = 3
-_CONFLICT: Final = 409
-_INVALID: Final = 422
 
 
 class HolderChange(NamedTuple):
@@ -56,7 +52,6 @@ def change(step: MakeHolder | DropHolder, image: str) -> HolderChange:
 def document(step: MakeHolder, image: str) -> dict[str, Any]:
     """The pod, as the strictest level of PodSecurity wants it. It goes where the gang's may."""
     pod = step.pod
-    owner = {"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid, "controller": True}
     node = {"key": "metadata.name", "operator": "In", "values": [step.node]}
     spec: dict[str, Any] = {
         "activeDeadlineSeconds": DEADLINE_SECONDS,
@@ -85,7 +80,7 @@ def document(step: MakeHolder, image: str) -> dict[str, Any]:
     if pod.priority_class:
         spec["priorityClassName"] = pod.priority_class
     labels = {HOLDER: "true", "sidecar.istio.io/inject": "false"}
-    metadata = {"name": step.name, "namespace": pod.namespace, "labels": labels, "ownerReferences": [owner]}
+    metadata = {"name": step.name, "namespace": pod.namespace, "labels": labels, "ownerReferences": [owned.owner(pod)]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
@@ -96,19 +91,10 @@ def write(client: Client, path: str, wanted: HolderChange) -> None:
         ApiError: the server refused, or did not answer; or another pod of that name is there.
     """
     if wanted.method == "DELETE":
-        with contextlib.suppress(NotFound):
-            client.request("DELETE", path, body=wanted.document)
+        owned.delete(client, path, wanted.document)
         return
-    for left in range(_TRIES, 0, -1):
-        try:
-            client.create(path.rpartition("/")[0], wanted.document)
-        except Conflict:
-            if _is_there(client, path, wanted.document):
-                return
-            if left == 1:
-                raise
-        else:
-            return
+    collection, content = path.rpartition("/")[0], wanted.document
+    owned.create(client, collection, content, lambda: _is_there(client, path, content))
 
 
 def _is_there(client: Client, path: str, content: bytes) -> bool:
@@ -123,7 +109,7 @@ def _is_there(client: Client, path: str, content: bytes) -> bool:
     except NotFound:
         return False
     if there is not None and there.leaving:
-        raise Conflict(f"{path}: is being deleted", status=_CONFLICT)
+        raise Conflict(f"{path}: is being deleted", status=owned.CONFLICT)
     if there is None or wanted is None or (there.holds, there.owner) != (wanted.holds, wanted.owner):
-        raise ApiError(f"{path}: is there, and holds nothing of the gang", status=_INVALID)
+        raise ApiError(f"{path}: is there, and holds nothing of the gang", status=owned.INVALID)
     return True
