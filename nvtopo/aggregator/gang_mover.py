@@ -9,7 +9,7 @@ from nvtopo.gangs import lost, node_states
 from nvtopo.gangs.lost import Lost
 from nvtopo.gangs.moves import GangMoves
 from nvtopo.gangs.node_states import NodeState
-from nvtopo.kube.following import Listed
+from nvtopo.kube.following import fold
 from nvtopo.kube.node_states import StateEvent
 from nvtopo.placement.pods import GpuPod, Toleration
 from nvtopo.placement.result import Rank
@@ -86,15 +86,8 @@ class GangMover:
     def _take(self, event: StateEvent) -> bool:
         """What happened; whether anything is otherwise by it: most of what comes is a kubelet's sign of life."""
         with self._lock:
-            if isinstance(event, Listed):
-                changed, self._nodes = self._nodes != event.objects, dict(event.objects)
-            else:
-                nodes = self._nodes = {} if self._nodes is None else self._nodes
-                changed = nodes.get(event.name) != event.value
-                if event.value is None:
-                    nodes.pop(event.name, None)
-                else:
-                    nodes[event.name] = event.value
+            first, self._nodes = self._nodes is None, self._nodes or {}
+            changed = fold(self._nodes, event) or first
             if changed:
                 self._closed.clear()
             return changed

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from nvtopo.aggregator.fleets import Use
 from nvtopo.kube.allocations import AllocationEvent
-from nvtopo.kube.following import Listed
+from nvtopo.kube.following import fold
 from nvtopo.model.records.allocation import Allocation
 
 _NOTHING_TOLD: Final = Use(told=frozenset())
@@ -49,14 +49,7 @@ class Holdings:
 
     def _take(self, event: AllocationEvent) -> None:
         with self._lock:
-            if isinstance(event, Listed):
-                changed, self._nodes = self._nodes != event.objects, dict(event.objects)
-            elif event.value is None:
-                changed = self._nodes.pop(event.name, None) is not None
-            else:
-                changed = self._nodes.get(event.name) != event.value
-                self._nodes[event.name] = event.value
-            if changed:
+            if fold(self._nodes, event):
                 self._use = None
 
 

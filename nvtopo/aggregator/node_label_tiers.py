@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from nvtopo.cluster.claims import Reading
 from nvtopo.fabrics import labels
-from nvtopo.kube.following import Listed
+from nvtopo.kube.following import fold
 from nvtopo.kube.node_labels import LabelEvent, Labels
 
 SOURCE: Final = "labels"
@@ -72,14 +72,7 @@ class NodeLabelTiers:
 
     def _take(self, event: LabelEvent) -> None:
         with self._changed:
-            if isinstance(event, Listed):
-                changed, self._nodes = self._nodes != event.objects, dict(event.objects)
-            elif event.value is None:
-                changed = self._nodes.pop(event.name, None) is not None
-            else:  # a kubelet's heartbeat is most of what comes
-                changed = self._nodes.get(event.name) != event.value
-                self._nodes[event.name] = event.value
-            if changed:
+            if fold(self._nodes, event):
                 self._fresh = True
                 self._changed.notify_all()
 

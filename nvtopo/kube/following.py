@@ -44,6 +44,21 @@ class Changed(NamedTuple, Generic[T]):
     value: T | None
 
 
+def fold(known: dict[str, T], event: Listed[T] | Changed[T]) -> bool:
+    """Take in what happened to a collection; whether what is known of it changed: a sign of life changes nothing."""
+    if isinstance(event, Listed):
+        changed = known != event.objects
+        if changed:
+            known.clear()
+            known.update(event.objects)
+    elif event.value is None:
+        changed = known.pop(event.name, None) is not None
+    else:
+        changed = known.get(event.name) != event.value
+        known[event.name] = event.value
+    return changed
+
+
 class Read(NamedTuple, Generic[T]):
     """What is read of one object."""
 
