@@ -279,3 +279,15 @@ class Leader:
             while self.cluster.refused:
                 self.gangs.refuse(self.cluster.refused.pop())
             yield step
+
+
+def turn(cluster: Cluster, leader: Leader) -> list[Step | str]:
+    done = list(leader.writes())
+    cluster.schedule()
+    cluster.collect()
+    cluster.now += 1.0
+    return done
+
+
+def bound(cluster: Cluster) -> list[str]:
+    return [one.node for one in cluster.pods.values() if one.node]

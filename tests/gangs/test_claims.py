@@ -23,13 +23,12 @@ from nvtopo.gangs.steps import (
     OpenClaim,
     Refusal,
     Say,
-    Step,
 )
 from nvtopo.placement.device_claims import DeviceClaim, GangDevice
 from nvtopo.placement.pods import PodsListed
 from nvtopo.placement.result import Assignment, Costs, Rank
 from tests.calls import calls
-from tests.gangs.claimed_world import KEY, Cluster, Leader, pod
+from tests.gangs.claimed_world import KEY, Cluster, Leader, bound, pod, turn
 from tests.placement.seeds import seeded
 
 TURNS: Final = 40
@@ -39,18 +38,6 @@ def made(nodes: int = 6, size: int = 3, *, barrier: bool = True) -> Cluster:
     cluster = Cluster(nodes, barrier=barrier)
     cluster.pods = {f"g-{number}": pod(number, size) for number in range(size)}
     return cluster
-
-
-def turn(cluster: Cluster, leader: Leader) -> list[Step | str]:
-    done = list(leader.writes())
-    cluster.schedule()
-    cluster.collect()
-    cluster.now += 1.0
-    return done
-
-
-def bound(cluster: Cluster) -> list[str]:
-    return [one.node for one in cluster.pods.values() if one.node]
 
 
 def run(cluster: Cluster, leader: Leader, turns: int = TURNS) -> None:

@@ -13,7 +13,7 @@ from nvtopo.gangs.holders import FORCE_SECONDS, HolderPods, holder_name
 from nvtopo.gangs.state import LONGEST_REFUSED_SECONDS
 from nvtopo.gangs.steps import DropHolder, LeaveHolder, Lift, MakeClaim, MakeHolder, Step
 from nvtopo.placement.pods import GATE, PodsListed
-from tests.gangs.claimed_world import KEY, Cluster, Leader, pod
+from tests.gangs.claimed_world import KEY, Cluster, Leader, bound, pod, turn
 from tests.placement.seeds import seeded
 
 SIZE: Final = 3
@@ -43,18 +43,6 @@ class Watched(Leader):
         there = {one.uid for one in (*now.pods.values(), *now.holder_pods.values())}
         mine = [one for one in now.claims.values() if one.pod]
         return len(mine) == SIZE and all(now.reserved.get(one.name, set()) & there for one in mine)
-
-
-def turn(cluster: Cluster, leader: Leader) -> list[Step | str]:
-    done = list(leader.writes())
-    cluster.schedule()
-    cluster.collect()
-    cluster.now += 1.0
-    return done
-
-
-def bound(cluster: Cluster) -> list[str]:
-    return [one.node for one in cluster.pods.values() if one.node]
 
 
 def run(cluster: Cluster, leader: Leader, turns: int = TURNS) -> None:
