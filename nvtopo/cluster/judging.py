@@ -1,8 +1,8 @@
 """How well a node is by itself, remembered by what that depends on.
 
 Nodes of one kind differ in identifiers: UUIDs, GUIDs, places in a rack, neighbors, the exact size of their memory.
-None of these is shown to what judges, so the verdict on one node is the verdict on all that are alike, at a tenth of
-the time. A node is judged by itself if one of its problems names a GPU by its UUID.
+None of these is shown to what judges, so the verdict on one node is the verdict on all that are alike. A node is judged
+by itself if one of its problems names a GPU by its UUID.
 """
 
 from collections.abc import Mapping
