@@ -44,7 +44,7 @@ EXPECTED: Final = {
     **{name: set(cast.fires) for name, cast in CAST.items() if cast.fires},
     **{name: {"NvtopoAgentAbsent"} for name in _TRAYS},
     _TWIN: {"NvtopoAgentAbsent", "NvtopoNodeStale"},
-    "": {"NvtopoDrift", "NvtopoTraysSilent", "NvtopoNodeUnreadable", "NvtopoNoLeader"},
+    "": {"NvtopoGraphFindings", "NvtopoTraysSilent", "NvtopoNodeUnreadable", "NvtopoNoLeader"},
 }
 #: Where nothing is scraped.
 NOTHING: Final = {"NvtopoNoAgents", "NvtopoAggregatorDown"}

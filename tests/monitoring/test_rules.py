@@ -59,6 +59,11 @@ def test_recording_names_say_level_series_and_operation() -> None:
         assert re.fullmatch(r"(node_gpu|node_device|node|rack|fleet):nvtopo_[a-z0-9_]+:[a-z0-9_]+", name)
 
 
+def test_no_two_alerts_have_one_name() -> None:
+    names = [alert["alert"] for alert in shipped.alerts()]
+    assert len(names) == len(set(names))
+
+
 def test_every_alert_says_who_what_and_what_to_do() -> None:
     for alert in shipped.alerts():
         assert re.fullmatch(r"Nvtopo[A-Za-z0-9]+", alert["alert"])
