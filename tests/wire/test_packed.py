@@ -16,11 +16,23 @@ def test_a_packed_text_is_opened() -> None:
     assert opened(gzip.compress(TEXT), "x", 1 << 20) == TEXT
 
 
-def test_one_that_is_cut_ends_where_it_is_cut() -> None:
-    text = bytes(range(32, 127)) * 400
-    found = opened(gzip.compress(text, 0)[: len(text) // 2], "x", 1 << 20)
-    assert text.startswith(found)
-    assert len(found) > len(text) // 3
+def test_members_packed_one_after_the_other_are_one_text() -> None:
+    assert opened(gzip.compress(TEXT) + gzip.compress(b"more"), "x", 1 << 20) == TEXT + b"more"
+
+
+def test_one_that_is_cut_is_refused() -> None:
+    """Half of a fabric would be read as one with missing cables."""
+    whole = gzip.compress(TEXT, 0)
+    for length in (100, len(whole) // 2, len(whole) - 1):
+        with pytest.raises(ParseError, match="x: expected a whole gzip file, got one that is cut"):
+            opened(whole[:length], "x", 1 << 20)
+
+
+def test_one_that_is_damaged_is_refused() -> None:
+    damaged = bytearray(gzip.compress(TEXT, 0))
+    damaged[-10] ^= 1
+    with pytest.raises(ParseError, match="x: expected a whole gzip file, got a damaged one"):
+        opened(bytes(damaged), "x", 1 << 20)
 
 
 def test_archives_and_what_is_not_packed_are_left() -> None:
