@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 import pytest
-import yaml
 
 from nvtopo import cli
+from tests import yaml_text
 from tests.pictures import FOLDER, PICTURES, Picture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,7 +136,7 @@ def test_every_console_block_is_run_or_held_elsewhere() -> None:
 def test_yaml_and_json_in_the_docs_can_be_read(page: Path) -> None:
     for language, block in fenced(page):
         if language in {"yaml", "json"}:
-            assert all(document is not None for document in yaml.safe_load_all(block))
+            assert all(document is not None for document in yaml_text.read_all(block))
 
 
 def pairs(value: Any) -> Iterator[tuple[str, Any]]:
@@ -149,7 +149,7 @@ def pairs(value: Any) -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.stem for recipe in RECIPES])
 def test_a_recipe_is_whole_and_its_labels_exist(recipe: Path) -> None:
     text = recipe.read_text(encoding="utf-8")
-    (manifest,) = yaml.safe_load_all(text)
+    (manifest,) = yaml_text.read_all(text)
     assert {"apiVersion", "kind", "metadata", "spec"} <= manifest.keys()
     found = dict(pairs(manifest))
     assert found["containers"][0]["image"]
@@ -166,7 +166,7 @@ def test_a_recipe_is_whole_and_its_labels_exist(recipe: Path) -> None:
 
 
 def test_a_team_s_recipe_names_its_own_classes_and_labels_that_exist() -> None:
-    documents = list(yaml.safe_load_all(TEAM.read_text(encoding="utf-8")))
+    documents = list(yaml_text.read_all(TEAM.read_text(encoding="utf-8")))
     classes = {one["metadata"]["name"] for one in documents if one["kind"] == "PriorityClass"}
     (pod,) = (one for one in documents if one["kind"] == "Pod")
     assert pod["spec"]["priorityClassName"] in classes
@@ -199,7 +199,7 @@ def test_metrics_to_start_with_are_ten_that_there_are() -> None:
 
 def test_expressions_next_to_dcgm_are_those_that_promtool_runs() -> None:
     shown = [block.strip() for _, block in fenced(ROOT / "docs/dcgm.md")]
-    (run,) = yaml.safe_load((ROOT / "monitoring/tests/next_to_dcgm.yaml").read_text(encoding="utf-8"))["tests"]
+    (run,) = yaml_text.read((ROOT / "monitoring/tests/next_to_dcgm.yaml").read_text(encoding="utf-8"))["tests"]
     assert shown == [one["expr"] for one in run["promql_expr_test"]]
     known = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
     named = set(re.findall(r"nvtopo_\w+", (ROOT / "docs/dcgm.md").read_text(encoding="utf-8")))

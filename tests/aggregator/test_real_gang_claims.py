@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-import yaml
 from click.testing import CliRunner
 
 import nvtopo
@@ -41,6 +40,7 @@ from nvtopo.kube.reservations import Reservations
 from nvtopo.kube.resource_claims import FAILED, READY, ResourceClaims
 from nvtopo.kube.resource_slices import ResourceSlices
 from nvtopo.placement import pods as words
+from tests import yaml_text
 from tests.aggregator.running import PATIENCE, Script, running
 from tests.cluster import machines
 from tests.exporters.claims import SLICES, attributes, device_class, publish
@@ -284,7 +284,7 @@ def laboratory(control_plane: ControlPlane, components: Sequence[str] = COMPONEN
     api = control_plane.api()
     made = [api.apply(device_class(GPUS, GPUS))]
     for manifest in components:
-        for document in yaml.safe_load_all((DAEMONSET / manifest).read_text(encoding="utf-8")):
+        for document in yaml_text.read_all((DAEMONSET / manifest).read_text(encoding="utf-8")):
             made += [api.apply(document)] if manifest != "rbac.yaml" else []
             if manifest == "rbac.yaml":
                 api.apply(document)

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-import yaml
 from click.testing import CliRunner
 
 import nvtopo
@@ -36,6 +35,7 @@ from nvtopo.kube.node_states import Nodes
 from nvtopo.kube.reservations import Reservations
 from nvtopo.kube.timestamps import rfc3339
 from nvtopo.placement import pods as words
+from tests import yaml_text
 from tests.aggregator.running import PATIENCE, Script, running
 from tests.cluster import machines
 from tests.lab import kube
@@ -185,7 +185,7 @@ def is_as_reserved(pods: list[kube.Json]) -> bool:
 def _lab(control_plane: ControlPlane) -> Iterator[Lab]:
     api = control_plane.api()
     for manifest in ("rbac.yaml", *COMPONENT):
-        for document in yaml.safe_load_all((DAEMONSET / manifest).read_text(encoding="utf-8")):
+        for document in yaml_text.read_all((DAEMONSET / manifest).read_text(encoding="utf-8")):
             api.apply(document)
     kube.create_namespace(api, SPACE)
     nodes = {
@@ -200,7 +200,7 @@ def _lab(control_plane: ControlPlane) -> Iterator[Lab]:
     for name in nodes:
         api.delete(f"/api/v1/nodes/{name}")
     for manifest in COMPONENT:
-        for document in yaml.safe_load_all((DAEMONSET / manifest).read_text(encoding="utf-8")):
+        for document in yaml_text.read_all((DAEMONSET / manifest).read_text(encoding="utf-8")):
             api.delete(api.path_of(document))
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import yaml
 
+from tests import yaml_text
 from tests.daemonset.shipped import DAEMONSET, Json
 
 RELEASE: Final = "nvtopo"
@@ -44,7 +45,7 @@ class Helm:
         """The objects of the chart with these values (`a.b=JSON`), in helm's order."""
         done = self._render(settings, namespace, chart)
         assert done.returncode == 0, done.stderr
-        return [document for document in yaml.safe_load_all(done.stdout) if document]
+        return [document for document in yaml_text.read_all(done.stdout) if document]
 
     def refusal(self, *settings: str, chart: Path = DAEMONSET) -> list[str]:
         """The lines in which the chart says no to these values."""
@@ -72,7 +73,7 @@ class Kustomize:
         command = (str(self.program), "build", str(self.folder))
         built = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
         assert built.returncode == 0, built.stderr
-        return list(yaml.safe_load_all(built.stdout))
+        return list(yaml_text.read_all(built.stdout))
 
 
 def by_name(objects: Iterable[Json]) -> dict[tuple[str, str, str], Json]:

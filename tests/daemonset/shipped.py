@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import yaml
 
 import nvtopo
+from tests import yaml_text
 
 Json = dict[str, Any]
 
@@ -64,17 +64,17 @@ def plain(record: msgspec.Struct) -> Json:
 
 
 def _accumulate(folder: Path, objects: list[Json]) -> None:
-    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+    kustomization = yaml_text.read((folder / "kustomization.yaml").read_text(encoding="utf-8"))
     unknown = kustomization.keys() - _KNOWN
     if unknown:
         raise NotImplementedError(f"{folder}: kustomization with {sorted(unknown)}")
     for resource in kustomization.get("resources") or ():
-        objects.extend(document for document in yaml.safe_load_all((folder / resource).read_text("utf-8")) if document)
+        objects.extend(document for document in yaml_text.read_all((folder / resource).read_text("utf-8")) if document)
     for component in kustomization.get("components") or ():
         _accumulate(folder / component, objects)
     for patch in kustomization.get("patches") or ():
         target = one(objects, patch["target"]["kind"], patch["target"]["name"])
-        for operation in yaml.safe_load(patch["patch"]):
+        for operation in yaml_text.read(patch["patch"]):
             _change(target, operation)
 
 

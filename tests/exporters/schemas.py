@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
-import yaml
 
 import nvtopo
+from tests import yaml_text
 
 FOLDER: Final = Path(nvtopo.__file__).resolve().parents[2] / "shared" / "consumers"
 Kind = tuple[str, str]
@@ -28,7 +28,7 @@ def schemas() -> Mapping[Kind, Mapping[str, Any]]:
     """Kind → its schema, in which no unknown key is allowed."""
     found: dict[Kind, Mapping[str, Any]] = {}
     for file in sorted(folder().glob("*.yaml")):
-        for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+        for document in yaml_text.read_all(file.read_text(encoding="utf-8")):
             if document and document["kind"] == "CustomResourceDefinition":
                 spec = document["spec"]
                 for version in spec["versions"]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import yaml
+from tests import yaml_text
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -122,7 +122,7 @@ class Api:
 
     def apply_file(self, file: Path) -> list[Json]:
         """Applies each document of a YAML file, and waits until the API server serves its CRDs."""
-        applied = [self.apply(document) for document in yaml.safe_load_all(file.read_text()) if document]
+        applied = [self.apply(document) for document in yaml_text.read_all(file.read_text()) if document]
         for document in applied:
             if document["kind"] == "CustomResourceDefinition":
                 self._await_established(self.path_of(document))

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 import trustme
-import yaml
 
+from tests import yaml_text
 from tests.lab import kube
 from tests.lab.build import JOBSET, LEADER_WORKER_SET, WORKLOADS, Binaries, Family
 from tests.lab.control_plane import ControlPlane
@@ -77,7 +77,7 @@ class Workloads(Service):
         )
         log = self._directory / f"{family.name}.log"
         self._children.append(Child(program, (str(self._binaries.programs[program]), *given), log=log))
-        for document in yaml.safe_load_all(webhooks.read_text()):
+        for document in yaml_text.read_all(webhooks.read_text()):
             self._ask(family, port, document)
 
     def _ask(self, family: Family, port: int, document: kube.Json) -> None:

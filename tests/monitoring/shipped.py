@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import yaml
-
 from monitoring import prometheus_rule
 from monitoring.dashboards.__main__ import FOLDER
+from tests import yaml_text
 
 Json = dict[str, Any]
 
@@ -29,7 +28,7 @@ class Query(NamedTuple):
 
 def rules(path: Path) -> Iterator[Json]:
     """The rules of one file."""
-    for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+    for group in yaml_text.read(path.read_text(encoding="utf-8"))["groups"]:
         yield from group["rules"]
 
 

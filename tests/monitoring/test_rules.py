@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import yaml
 
 from monitoring import prometheus_rule
+from tests import yaml_text
 from tests.daemonset import shipped as manifests
 from tests.metrics_table import AGENT, AGGREGATOR
 from tests.monitoring import shipped
@@ -105,8 +105,8 @@ def test_runbooks_name_series_that_exist_and_files_that_are_there() -> None:
 def test_the_operator_gets_the_very_same_rules() -> None:
     folder = manifests.DAEMONSET / "components" / "prometheus-rule"
     assert (folder / "prometheus-rule.yaml").read_text(encoding="utf-8") == prometheus_rule.manifest(), "make golden"
-    objects: list[Json] = list(yaml.safe_load_all(prometheus_rule.manifest()))
-    files = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in prometheus_rule.RULES]
+    objects: list[Json] = list(yaml_text.read_all(prometheus_rule.manifest()))
+    files = [yaml_text.read(path.read_text(encoding="utf-8")) for path in prometheus_rule.RULES]
     assert [each["spec"] for each in objects] == files
     assert {each["kind"] for each in objects} == {"PrometheusRule"}
 
@@ -120,7 +120,7 @@ def test_links_can_be_made_absolute() -> None:
 def test_jobs_are_called_as_the_services_are() -> None:
     monitors = manifests.with_components(("service-monitor",))
     named = {each["metadata"]["name"] for each in monitors if each["kind"] == "ServiceMonitor"}
-    configured = yaml.safe_load((shipped.MONITORING / "prometheus.yaml").read_text(encoding="utf-8"))
+    configured = yaml_text.read((shipped.MONITORING / "prometheus.yaml").read_text(encoding="utf-8"))
     assert {job["job_name"] for job in configured["scrape_configs"]} == named
     used = {job for query in QUERIES for job in re.findall(r'job="([^"]+)"', query)}
     assert used == named

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from hypothesis import given
 
 import nvtopo
@@ -16,6 +15,7 @@ from nvtopo.model.conclusions.derive import derive
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.sinks.publish import node_feature
 from nvtopo.sinks.publish.node_feature import NodeFeatureSink, document, spec
+from tests import yaml_text
 from tests.kube.machines import hgx, small
 from tests.nfd.hostile import nodes
 from tests.nfd.test_labels import paired
@@ -73,7 +73,7 @@ def schema(kind: str) -> dict[str, Any]:
     """NFD's own schema of a kind."""
     if not CRDS.exists():
         pytest.skip("NFD's CRDs are not beside this checkout (../shared/consumers)")
-    for crd in yaml.safe_load_all(CRDS.read_text(encoding="utf-8")):
+    for crd in yaml_text.read_all(CRDS.read_text(encoding="utf-8")):
         if crd["spec"]["names"]["kind"] == kind:
             found: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
             return found
@@ -120,7 +120,7 @@ def test_any_node_fits_the_schema_of_nfd(node: NodeTopology) -> None:
 
 @pytest.mark.parametrize("file", sorted(HOOKS.glob("*.yaml")), ids=lambda file: file.name)
 def test_the_rules_fit_the_schema_of_nfd(file: Path) -> None:
-    rule = yaml.safe_load(file.read_text(encoding="utf-8"))
+    rule = yaml_text.read(file.read_text(encoding="utf-8"))
     assert faults(schema("NodeFeatureRule"), rule) == []
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import yaml
 from msgspec.structs import replace
 
 import nvtopo
@@ -21,6 +20,7 @@ from nvtopo.kube import v1alpha1
 from nvtopo.kube.client import Client, connect
 from nvtopo.kube.store import KubeStore
 from nvtopo.model.records.node import NodeTopology
+from tests import yaml_text
 from tests.cluster import machines
 from tests.lab import kube
 from tests.lab.control_plane import ControlPlane
@@ -76,7 +76,7 @@ class Cluster:
     def __init__(self, plane: ControlPlane, racks: int) -> None:
         self._api = plane.api()
         for manifest in ("crd.yaml", "rbac.yaml"):
-            for document in yaml.safe_load_all((_DAEMONSET / manifest).read_text(encoding="utf-8")):
+            for document in yaml_text.read_all((_DAEMONSET / manifest).read_text(encoding="utf-8")):
                 self._api.apply(document)
         kube.wait_for(self._served, what="the collection of NodeTopologies")
         self._client = connect(plane.admin_kubeconfig)
