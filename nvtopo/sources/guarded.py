@@ -4,11 +4,14 @@ A device or source that hangs is not read again until it answers. What it would 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nvtopo.model.conclusions.unread import HANGS
-from nvtopo.runtime.call_guard import CallGuard
 from nvtopo.sources.sysfs import SysfsReader
+
+if TYPE_CHECKING:
+    from nvtopo.runtime.call_guard import CallGuard
 
 T = TypeVar("T")
 
@@ -22,13 +25,15 @@ class Deadlines:
     """The call guards of one machine: one for the sources, and one for the devices of each source."""
 
     def __init__(self, device_seconds: float = DEVICE_SECONDS, source_seconds: float = SOURCE_SECONDS) -> None:
-        self._device_seconds = device_seconds
-        self.sources = CallGuard[Any](source_seconds)
+        from nvtopo.runtime.call_guard import CallGuard  # a dump has no deadlines
+
+        self.sources: CallGuard[Any] = CallGuard(source_seconds)
+        self._of_devices: Callable[[], CallGuard[Any]] = partial(CallGuard, device_seconds)
         self._devices: dict[str, CallGuard[Any]] = {}
 
-    def devices(self, source: str) -> CallGuard[Any]:
+    def devices(self, source: str) -> "CallGuard[Any]":
         """The guard of a source's devices. Only that source uses it, so no two threads do."""
-        return self._devices.setdefault(source, CallGuard(self._device_seconds))
+        return self._devices.setdefault(source, self._of_devices())
 
     def cancel(self) -> None:
         """Wait for nothing any more; from any thread, and from signal handlers."""

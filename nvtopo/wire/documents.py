@@ -25,18 +25,18 @@ _DEEPEST: Final = 64
 #: What looks for depth makes 10 MB a second of its input, so it is for what can be an object of the API server.
 _MOST_SCANNED_BYTES: Final = 4 << 20
 _MOST_LEVELS: Final = 1 << 18
+# Few documents need these patterns, which are compiled by their first use.
 #: A string without an end is one to the end of the document: to look for its end again from each quote in it would take
 #: hours.
-_STRUCTURE: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]+|[\]}]+', re.DOTALL)
+_STRUCTURE: Final = rb'(?s)"(?:[^"\\]++|\\.)*+"?|[\[{]+|[\]}]+'
 _OPENING: Final = b"[{"
 _QUOTE: Final = b'"'
 _NO_STRING: Final = b'"\xff"'
 _NUMBER: Final = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?"
 #: What JSON has, as far as that can be seen without decoding; then, by itself, a string or word that may be none.
-_PARTS: Final = re.compile(
-    rb'((?:[\s\[\]{},:]++|"[^"\\\x00-\x1f]*+(?:"|\Z)|(?:true|false|null|' + _NUMBER + rb')(?=[\s\[\]{}",:]|\Z))++)'
-    rb'|"(?:[^"\\]++|\\.)*+"?|[^\s\[\]{}",:]++',
-    re.DOTALL,
+_PARTS: Final = (
+    rb'(?s)((?:[\s\[\]{},:]++|"[^"\\\x00-\x1f]*+(?:"|\Z)|(?:true|false|null|' + _NUMBER + rb')(?=[\s\[\]{}",:]|\Z))++)'
+    rb'|"(?:[^"\\]++|\\.)*+"?|[^\s\[\]{}",:]++'
 )
 _STRING: Final = msgspec.json.Decoder(str)
 
@@ -122,7 +122,7 @@ def one_line(text: str) -> str:
 
 def _marked(content: bytes) -> bytes:
     """The document with bytes that are no UTF-8 for each string and word that is none: who reads that value minds."""
-    return _PARTS.sub(lambda match: match[0] if match[1] or _is_string(match[0]) else _NO_STRING, content)
+    return re.sub(_PARTS, lambda match: match[0] if match[1] or _is_string(match[0]) else _NO_STRING, content)
 
 
 def _is_string(token: bytes) -> bool:
@@ -137,7 +137,7 @@ def _cut(content: bytes) -> bytes:
     """The document with ``null`` for each array and object below ``_DEEPEST`` levels, found without recursion."""
     kept: list[bytes] = []
     depth, kept_to = 0, 0
-    for match in _STRUCTURE.finditer(content):
+    for match in re.finditer(_STRUCTURE, content):
         token = match[0]
         if token[:1] == _QUOTE:
             continue

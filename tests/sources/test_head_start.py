@@ -109,5 +109,29 @@ def test_a_dump_imports_nothing_that_only_others_need() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
     imported = set(json.loads(done.stderr))
     assert "nvtopo.sources.reading" in imported
+    assert "nvtopo.runtime.call_guard" not in imported, "a dump has no deadlines"
     assert imported & {"asyncio", "ctypes", "hashlib", "http", "ipaddress", "logging", "pathlib", "subprocess"} == set()
     assert {name for name in imported if name.partition(".")[0] in {"kubernetes", "pynvml", "urllib3", "yaml"}} == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("worker", ["worker", "counters_worker", "events_worker"])
+def test_a_worker_imports_pynvml_without_what_it_uses_on_windows_only(worker: str) -> None:
+    code = (
+        f"import sys; from nvtopo.sources.nvml import {worker};"
+        "unused = {'ctypes.util', 'random', 'subprocess', 'tempfile'};"
+        "print('pynvml' in sys.modules, *sorted(unused & sys.modules.keys()));"
+        "import ctypes.util; print(ctypes.util.__file__ is not None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True\nTrue\n"
+
+
+@pytest.mark.slow
+def test_who_imports_pynvml_has_ctypes_util_as_it_was() -> None:
+    code = (
+        "import sys, ctypes.util; from nvtopo.sources.nvml.binding import pynvml;"
+        "print(pynvml.find_library is ctypes.util.find_library is sys.modules['ctypes.util'].find_library)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True\n"

@@ -16,9 +16,7 @@ from nvtopo.model.conclusions.order import natural
 from nvtopo.model.records.node import Accelerator, Gpu, Nic
 
 #: The kernel's names (``mlx5_0``, ``rdmap79s0``, ``rocep25s0f0``, ``ibp12s0``, an address) follow the bus.
-_KERNEL_NAME: Final = re.compile(
-    r"(?:mlx[45]_|bnxt_re|irdma|efa_|qedr|hns_|erdma_|mana_)\d+|(?:roce|ib|rdma)[Ppo]\w+|.*:.*"
-)
+_KERNEL_NAME: Final = r"(?:mlx[45]_|bnxt_re|irdma|efa_|qedr|hns_|erdma_|mana_)\d+|(?:roce|ib|rdma)[Ppo]\w+|.*:.*"
 
 
 def numbered(nics: Sequence[Nic], gpus: Sequence[Gpu | Accelerator], distances: Distances) -> dict[str, int]:
@@ -26,7 +24,7 @@ def numbered(nics: Sequence[Nic], gpus: Sequence[Gpu | Accelerator], distances: 
     by_name = sorted(nics, key=lambda nic: natural(nic.name))
     by_place = sorted(nics, key=lambda nic: (nic.pci_address or "", natural(nic.name)))
     placed = all(nic.pci_address and nic.path for nic in nics)
-    own_order = by_name != by_place and not all(_KERNEL_NAME.fullmatch(nic.name) for nic in nics)
+    own_order = by_name != by_place and not all(re.fullmatch(_KERNEL_NAME, nic.name) for nic in nics)
     if not placed or own_order:
         return {nic.name: rail for rail, nic in enumerate(by_name)}
     slots = _switch_slots(by_place, gpus, distances) or _numa_slots(by_place, gpus)

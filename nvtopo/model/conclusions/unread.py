@@ -20,12 +20,12 @@ _NVML: Final = "nvml"
 _LISTS: Final[Mapping[str, str]] = MappingProxyType(
     {"pci": "/sys/bus/pci/devices", "net": "/sys/class/net", "rdma": "/sys/class/infiniband"}
 )
-#: Source → the files without which it is not known that a device is there, or what it is.
-_IDENTITIES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
+#: Source → the files without which it is not known that a device is there, or what it is. Compiled by the first use.
+_IDENTITIES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "pci": re.compile(rf"{_LISTS['pci']}(/[^/]+/(class|vendor|physfn))?"),
-        "net": re.compile(rf"{_LISTS['net']}(/[^/]+/ifindex)?"),
-        "rdma": re.compile(rf"{_LISTS['rdma']}(/[^/]+(/ports)?)?"),
+        "pci": rf"{_LISTS['pci']}(/[^/]+/(class|vendor|physfn))?",
+        "net": rf"{_LISTS['net']}(/[^/]+/ifindex)?",
+        "rdma": rf"{_LISTS['rdma']}(/[^/]+(/ports)?)?",
     }
 )
 
@@ -56,4 +56,4 @@ def unidentified(node: NodeTopology) -> frozenset[str]:
 def hides_a_device(source: str, subject: str) -> bool:
     """Whether a problem with that file leaves it open that there is a device, or what it is."""
     pattern = _IDENTITIES.get(source)
-    return pattern is not None and pattern.fullmatch(subject) is not None
+    return pattern is not None and re.fullmatch(pattern, subject) is not None

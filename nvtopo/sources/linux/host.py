@@ -20,9 +20,7 @@ _PEERMEM = (
 _GPU_MODULES = ("gdrdrv", "nouveau", "nvidia", "nvidia_fs", "nvidia_uvm")
 _DMI = "/sys/class/dmi/id"
 #: How QEMU, VMware, Hyper-V and Xen call their machines, and clouds theirs; ``.metal`` of EC2 is none.
-_GUEST = re.compile(
-    r"\b(?:QEMU|KVM|VMware|Xen|OpenStack|Virtual Machine|Google Compute Engine)\b|Amazon EC2 (?!\S*\.metal)"
-)
+_GUEST = r"\b(?:QEMU|KVM|VMware|Xen|OpenStack|Virtual Machine|Google Compute Engine)\b|Amazon EC2 (?!\S*\.metal)"
 _POLICIES = "/sys/devices/system/cpu/cpufreq"
 #: A machine has a policy for each of hundreds of CPUs, and one governor is set for all.
 _MOST_GOVERNORS = 8
@@ -80,7 +78,7 @@ def _hypervisor(reader: SysfsReader) -> bool:
     if b"\nflags" in cpuinfo or cpuinfo.startswith(b"flags"):
         return b" hypervisor" in cpuinfo.partition(b"\n\n")[0]
     names = (reader.text(f"{_DMI}/{name}") or "" for name in ("sys_vendor", "product_name"))
-    return _GUEST.search(" ".join(names)) is not None
+    return re.search(_GUEST, " ".join(names)) is not None
 
 
 def _architecture(reader: SysfsReader) -> str:

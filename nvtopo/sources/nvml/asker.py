@@ -10,8 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import pynvml
-
+from nvtopo.sources.nvml.binding import pynvml
 from nvtopo.sources.nvml.field_values import Key, decode
 
 Json = dict[str, Any]

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import pynvml
-
 from nvtopo.sources.nvml.asker import ABSENT, LOST, Lost
+from nvtopo.sources.nvml.binding import pynvml
 
 
 class Calls:

@@ -7,9 +7,8 @@ as are those that sum up others.
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-import pynvml
-
 from nvtopo.sources.nvml.asker import ABSENT, LOST, NO_SUCH_FIELD, Lost
+from nvtopo.sources.nvml.binding import pynvml
 from nvtopo.sources.nvml.field_values import Key, decode
 
 

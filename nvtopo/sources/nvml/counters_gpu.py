@@ -3,11 +3,10 @@
 import time
 from typing import Any
 
-import pynvml
-
 from nvtopo.sources.nvml import counters_fields as fields
 from nvtopo.sources.nvml import counters_limits as limits
 from nvtopo.sources.nvml.asker import Json, present
+from nvtopo.sources.nvml.binding import pynvml
 from nvtopo.sources.nvml.counters_calls import Calls
 from nvtopo.sources.nvml.counters_fields import Family
 from nvtopo.sources.nvml.field_values import Key

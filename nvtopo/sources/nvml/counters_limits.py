@@ -7,9 +7,8 @@ which something happens: "T.Limit" of nvidia-smi, which may be negative.
 from types import MappingProxyType
 from typing import Final
 
-import pynvml
-
 from nvtopo.sources.nvml.asker import Json, present
+from nvtopo.sources.nvml.binding import pynvml
 from nvtopo.sources.nvml.counters_calls import Calls
 from nvtopo.sources.nvml.field_values import Key
 

@@ -7,9 +7,8 @@ ends, so it does not outlive the agent and keep the driver open. It imports pynv
 import sys
 from typing import Any
 
-import pynvml
-
 from nvtopo.sources.nvml.asker import Json, Lost, preload, say
+from nvtopo.sources.nvml.binding import pynvml
 from nvtopo.sources.nvml.counters_gpu import Gpu
 
 #: Failures that are named of one sample.

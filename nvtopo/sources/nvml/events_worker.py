@@ -12,9 +12,8 @@ import select
 import sys
 from typing import Any
 
-import pynvml
-
 from nvtopo.sources.nvml.asker import ABSENT, Json, preload, say
+from nvtopo.sources.nvml.binding import pynvml
 
 #: How long it may take to end.
 WAIT_MILLISECONDS = 500

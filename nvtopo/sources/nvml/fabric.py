@@ -3,9 +3,8 @@
 import ctypes
 from typing import Any
 
-import pynvml
-
 from nvtopo.sources.nvml.asker import ABSENT, LOST, Asker, Json, Lost, present
+from nvtopo.sources.nvml.binding import pynvml
 
 _FABRIC_STATES = {0: "not-supported", 1: "not-started", 2: "in-progress", 3: "completed"}
 #: The driver has no such function, or not for this struct, or no longer.

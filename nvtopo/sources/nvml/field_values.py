@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-import pynvml
+from nvtopo.sources.nvml.binding import pynvml
 
 Key = tuple[int, int]
 """Field and scope; a link's number, or 0 where the field is of the device."""

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import pynvml
-
 from nvtopo.sources.nvml.asker import LOST, Asker, Json, Lost, field_values, present, sysfs_address
+from nvtopo.sources.nvml.binding import pynvml
 from nvtopo.sources.nvml.field_values import Key
 from nvtopo.sources.nvml.repair import FIELDS, repair
 

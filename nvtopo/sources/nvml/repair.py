@@ -2,9 +2,8 @@
 
 from typing import Final
 
-import pynvml
-
 from nvtopo.sources.nvml.asker import Json
+from nvtopo.sources.nvml.binding import pynvml
 from nvtopo.sources.nvml.field_values import Key
 
 #: NVML_FI_DEV_GET_GPU_RECOVERY_ACTION: the oldest pynvml of setup.cfg has no name for it.

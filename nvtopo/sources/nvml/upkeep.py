@@ -6,10 +6,9 @@ No label follows from them, so what the driver refuses is no problem of the read
 from collections.abc import Callable
 from typing import Any, Final
 
-import pynvml
-
 from nvtopo.sources.nvml import counters_fields as fields
 from nvtopo.sources.nvml.asker import ABSENT, LOST, Json, Lost, present
+from nvtopo.sources.nvml.binding import pynvml
 from nvtopo.sources.nvml.field_values import Key
 
 _BIT_ERROR_RATIO: Final = pynvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_BER

@@ -12,9 +12,8 @@ import sys
 from functools import wraps
 from typing import Any
 
-import pynvml
-
 from nvtopo.sources.nvml.asker import Asker, Json, Lost, preload, present, say, sysfs_address
+from nvtopo.sources.nvml.binding import pynvml
 from nvtopo.sources.nvml.fabric import fabric, platform
 from nvtopo.sources.nvml.links import links
 
