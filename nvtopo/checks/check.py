@@ -53,6 +53,10 @@ class NodeLabels(NamedTuple):
     """Resource → how much of it there is, what is unhealthy included."""
     networks: tuple["Network", ...] = ()
     """The NetworkAttachmentDefinitions that are given beside the Nodes."""
+    cordoned: bool = False
+    """Whether it takes no new pods."""
+    ready: str | None = None
+    """Its condition ``Ready``: ``True``, ``False`` or ``Unknown``; None if it has none."""
 
 
 class UnknowableError(Exception):

@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
+from nvtopo.checks.capacity import DomainCapacity, Room
 from nvtopo.checks.check import NotKnown, Outcome
 from nvtopo.checks.cluster import Compared
 from nvtopo.checks.report import NodeReport, Verdict, worst, worst_first
@@ -13,6 +14,8 @@ from nvtopo.model.records.record import Record
 
 #: Nodes that were not compared: one alone, or a graph that an aggregator made.
 NOT_COMPARED: Final = Compared((), (), {})
+#: Nothing was asked about domains.
+NO_ROOM: Final = Room(NOT_COMPARED, ())
 
 
 class FleetReport(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -27,13 +30,18 @@ class FleetReport(Record, frozen=True, kw_only=True, omit_defaults=False):
     """What could not be compared, because some nodes do not show it."""
     checks: dict[str, Outcome] = {}
     """Id of each comparison of nodes → how it ended."""
+    capacity: tuple[DomainCapacity, ...] = ()
+    """What each domain of several nodes can hold while nobody uses it, closest tier first."""
 
 
 def of_fleet(
-    nodes: Mapping[str, NodeReport], findings: Iterable[Finding] = (), compared: Compared = NOT_COMPARED
+    nodes: Mapping[str, NodeReport],
+    findings: Iterable[Finding] = (),
+    compared: Compared = NOT_COMPARED,
+    room: Room = NO_ROOM,
 ) -> FleetReport:
     """The report on these nodes, by name."""
-    shared = worst_first((*findings, *compared.findings))
+    shared = worst_first((*findings, *compared.findings, *room.compared.findings))
     verdicts: list[Verdict] = [report.verdict for report in nodes.values()]
     if any(finding.severity == "critical" for finding in shared):
         verdicts.append("not-ready")
@@ -41,8 +49,9 @@ def of_fleet(
         verdict=worst(verdicts),
         nodes=dict(sorted(nodes.items())),
         findings=shared,
-        unknown=compared.unknown,
-        checks=compared.checks,
+        unknown=(*compared.unknown, *room.compared.unknown),
+        checks=compared.checks | room.compared.checks,
+        capacity=room.domains,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 import click
 
 if TYPE_CHECKING:
-    from nvtopo.checks.check import Machine
+    from nvtopo.checks.check import Machine, NodeLabels
     from nvtopo.checks.fleet import FleetReport
     from nvtopo.checks.report import NodeReport
     from nvtopo.cli.machine import Found
@@ -25,7 +25,7 @@ _MANY: Final = 50
 def examine(folder: Path, judge: "Judge") -> "FleetReport":
     """The report on every node below the folder."""
     from nvtopo.aggregator import fleet
-    from nvtopo.checks import cluster
+    from nvtopo.checks import cluster, seats
     from nvtopo.checks.fleet import of_fleet
     from nvtopo.checks.report import unreadable
     from nvtopo.cli.machine import Found
@@ -36,11 +36,14 @@ def examine(folder: Path, judge: "Judge") -> "FleetReport":
 
     reports: dict[str, NodeReport] = {}
     rows: dict[str, cluster.Row] = {}
+    objects: dict[str, NodeLabels] = {}
 
     def see(name: str, node: "NodeTopology", snapshot: "Snapshot | None") -> None:
         shown = printable(name)  # a file's name may be no text
         machine, reports[shown] = judge(Found(node, snapshot), name)
         rows[shown] = cluster.row(machine)
+        if machine.labels is not None:
+            objects[name] = machine.labels
 
     with _Bar() as bar:
         gathered = fleet.read(folder, see, bar.step)
@@ -48,7 +51,7 @@ def examine(folder: Path, judge: "Judge") -> "FleetReport":
     reports |= {printable(name): unreadable(printable(reason)) for name, reason in unread.items()}
     graph = build(fold(Inventory(), gathered.listed), None, gathered.readings)
     shared = [one.finding for one in (*graph.standing.shared, *at_once(graph))]
-    return of_fleet(reports, shared, cluster.compared(rows))
+    return of_fleet(reports, shared, cluster.compared(rows), seats.room(graph, objects))
 
 
 def shown(

@@ -28,9 +28,18 @@ class _Metadata(msgspec.Struct):
     annotations: dict[str, str] | None = None
 
 
+class _Condition(msgspec.Struct):
+    type: str = ""
+    status: str = ""
+
+
 class _Status(msgspec.Struct):
     allocatable: dict[str, str] | None = None
     capacity: dict[str, str] | None = None
+    conditions: list[_Condition] | None = None
+
+    def ready(self) -> str | None:
+        return next((one.status for one in self.conditions or () if one.type == "Ready"), None)
 
 
 class _Node(msgspec.Struct):
@@ -72,6 +81,8 @@ def parse(content: bytes, file: str) -> Mapping[str, NodeLabels]:
             node.status.allocatable if node.status else None,
             node.status.capacity if node.status else None,
             networks,
+            isinstance(node.spec, dict) and node.spec.get("unschedulable") is True,
+            node.status.ready() if node.status else None,
         )
         for node in nodes
         if node.metadata is not None and node.kind in ("Node", "")

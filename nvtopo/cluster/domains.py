@@ -6,7 +6,7 @@ far from all others count for nothing and are findings about that member.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from types import MappingProxyType
@@ -18,8 +18,10 @@ from nvtopo.cluster.position import Position
 
 #: The tiers whose nodes are in a few chassis.
 _IN_CHASSIS: Final = (NVLINK_DOMAIN, RACK)
-#: The most GPUs that NVLink joins, by product; the last one is for all others.
-_MOST_GPUS: Final[Mapping[str, int]] = MappingProxyType({"GB200": 72, "GB300": 72, "": 576})
+#: The most GPUs that NVLink joins, by product.
+_RACK_GPUS: Final[Mapping[str, int]] = MappingProxyType({"GB200": 72, "GB300": 72})
+#: Of any product.
+_MOST_GPUS: Final = 576
 _DIGITS: Final = re.compile(r"[0-9]+")
 
 
@@ -149,11 +151,15 @@ def _range(numbers: Sequence[int]) -> str:
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
+def rack_gpus(names: Iterable[str]) -> int | None:
+    """The most GPUs that NVLink joins of the product that most of them have; None if that product does not say."""
+    products = Counter(names)
+    product = min(products, key=lambda name: (-products[name], name), default="")
+    return next((most for word, most in _RACK_GPUS.items() if word in product), None)
+
+
 def _most(members: Sequence[Member]) -> int:
-    """By the product that most members have."""
-    products = Counter(member.product for member in members)
-    product = min(products, key=lambda name: (-products[name], name))
-    return next(most for word, most in _MOST_GPUS.items() if word in product)
+    return rack_gpus(member.product for member in members) or _MOST_GPUS
 
 
 def _late(members: Sequence[Member]) -> tuple[str, ...]:

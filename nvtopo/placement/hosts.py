@@ -7,6 +7,7 @@ GPU in MIG mode takes none either: the driver hides its NVLinks, so its groups a
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
+from typing import Final
 
 from nvtopo.cluster.claims import TIERS
 from nvtopo.cluster.domains import agreed
@@ -23,6 +24,15 @@ from nvtopo.placement.fleet import Fleet, Host, fleet
 from nvtopo.placement.result import Rank
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
+STALE: Final = "stale"
+NOT_READY: Final = "not ready"
+_NO_GPU: Final = "no GPU"
+_FOREIGN: Final = "none of its GPUs is the NVIDIA driver's"
+_NO_ANSWER: Final = "its GPUs do not answer"
+#: Of a host that has no GPU to give, whatever is mended.
+WITHOUT_GPUS: Final = frozenset((_NO_GPU, _FOREIGN))
+#: Why a host with GPUs is excluded that are known to be of no use now; any other reason means that it is not known.
+ILL: Final = frozenset((NOT_READY, _NO_ANSWER))
 ZONE_PREFIX = "nvtopo.io/zone."
 """Of a label that requests may ask for, though no Node has it: the zone of a kind in an operator's file."""
 
@@ -148,13 +158,13 @@ def _excluded(node: GraphNode, *, degraded: bool) -> str | None:
     if node.topology is None:
         return "its NodeTopology is not readable" if node.in_store else "it has no NodeTopology"
     if node.stale:
-        return "stale"
+        return STALE
     if not node.topology.gpus:
         return _without_gpus(node.topology, node.judged)
     if node.judged is None or node.judged.ready is None:
         return "nobody knows whether it is ready"
     if not node.judged.ready and not (degraded and node.judged.level == "degraded"):
-        return "not ready"
+        return NOT_READY
     return None
 
 
@@ -170,14 +180,10 @@ def _without_gpus(topology: NodeTopology, judged: NodeHealth | None) -> str:
     """Why there are none: the bus has none, they do not answer, or nobody knows."""
     codes = {reason.code for reason in judged.reasons} if judged is not None else set()
     if "no-gpu" in codes:
-        return "no GPU"
+        return _NO_GPU
     if "no-gpu-read" in codes:
-        return "none of its GPUs is the NVIDIA driver's"
-    return (
-        "its GPUs do not answer"
-        if nvlink.unanswered(topology) or "no-gpu-answers" in codes
-        else "its GPUs are not known"
-    )
+        return _FOREIGN
+    return _NO_ANSWER if nvlink.unanswered(topology) or "no-gpu-answers" in codes else "its GPUs are not known"
 
 
 def _all(topology: NodeTopology, groups: tuple[tuple[int, ...], ...]) -> Iterator[tuple[int, ...]]:

@@ -9,6 +9,7 @@ from html import escape
 from typing import Final, NamedTuple
 
 from nvtopo import __version__
+from nvtopo.checks.capacity import TIERS, DomainCapacity
 from nvtopo.checks.check import NotKnown
 from nvtopo.checks.fleet import FleetReport
 from nvtopo.checks.report import VERDICTS, NodeReport, Verdict
@@ -45,6 +46,7 @@ def render(report: FleetReport, pictures: Mapping[str, Pictures], measured: Mapp
         *_worst(report),
         *_findings("Several nodes", report.findings),
         *_unknown(report.unknown),
+        *_room(report.capacity),
         *(part for name, one in worst for part in _node(name, one)),
         *_measured(measured or {}),
         *(part for name, _ in worst[:MOST_PICTURES] if name in pictures for part in _pictures(name, pictures[name])),
@@ -111,6 +113,30 @@ def _unknown(unknown: tuple[NotKnown, ...]) -> Iterator[str]:
         )
         opened = " open" if unknown[0].decisive else ""
         yield f"<details{opened}><summary>{len(unknown)} not known</summary><table>{rows}</table></details>"
+
+
+def _room(domains: tuple[DomainCapacity, ...]) -> Iterator[str]:
+    if domains:
+        heads = "".join(
+            f"<th>{one}</th>" for one in ("Domain", "Nodes, whole", "GPUs, usable", "Not counted", "Not known")
+        )
+        rows = "".join(map(_room_row, domains))
+        head = f"<thead><tr>{heads}</tr></thead>"
+        yield f"<details><summary>Room in {len(domains)} domains</summary><table>{head}{rows}</table></details>"
+
+
+def _room_row(one: DomainCapacity) -> str:
+    gpus = f"{'?' if one.gpus is None else one.gpus}, {one.usable_gpus}"
+    cells = (
+        f"{TIERS[one.tier]} {one.domain}",
+        f"{one.nodes}, {one.whole_nodes}",
+        gpus,
+        *(
+            "; ".join(f"{', '.join(names)} ({why})" for why, names in part.items())
+            for part in (one.left_out, one.unknown)
+        ),
+    )
+    return f"<tr>{''.join(f'<td>{_said(cell)}</td>' for cell in cells)}</tr>"
 
 
 def _findings(heading: str, findings: Iterable[Finding]) -> Iterator[str]:

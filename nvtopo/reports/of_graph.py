@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from typing import Final
 
+from nvtopo.checks import capacity
+from nvtopo.checks.capacity import Place, Room, Seat
 from nvtopo.checks.check import NODE, NotKnown
 from nvtopo.checks.fleet import FleetReport, of_fleet
 from nvtopo.checks.report import NodeReport, worst_first
-from nvtopo.exporters.document import FindingEntry, GraphDocument, NodeEntry
+from nvtopo.exporters.document import DomainEntry, FindingEntry, GraphDocument, NodeEntry
 from nvtopo.findings.finding import Finding
 from nvtopo.model.conclusions import unread
+from nvtopo.model.conclusions.health_kinds import ILL, USABLE
 
 _OPEN: Final = ("unknown", "registering", "stale")
 #: A GPU that answers is called ``GPU0``. One that a guest has is called by its address, and stands in nobody's way.
@@ -20,7 +23,37 @@ def of_document(document: GraphDocument) -> FleetReport:
     """The report. A node whose health leaves anything open can't be known to be ready."""
     reports = {name: _node(entry) for name, entry in document.nodes.items()}
     shared = [_finding(one) for one in document.drift if one.severity is not None and len(one.nodes) != 1]
-    return of_fleet(reports, shared)
+    return of_fleet(reports, shared, room=_room(document))
+
+
+def _room(document: GraphDocument) -> Room:
+    seats = {name: seat for name, entry in document.nodes.items() if (seat := _seat(entry)) is not None}
+    return capacity.of((_place(name, entry) for name, entry in document.domains.items()), seats)
+
+
+def _seat(entry: NodeEntry) -> Seat | None:
+    """None if it has no GPU."""
+    if entry.gpus is None:
+        return Seat(None, why="it has no readable NodeTopology", is_known=False)
+    if not entry.health:
+        return None
+    there = {name: level for name, level in entry.health.items() if name.startswith(_ANSWERS)}
+    lost = sum(level in ILL for name, level in entry.health.items() if name not in there)
+    gpus = entry.gpus + lost
+    if entry.stale:
+        return Seat(gpus, why="stale", is_known=False)
+    bad = next((one.id for one in entry.problems if one.severity == "critical"), None)
+    if bad is not None:
+        return Seat(gpus, why=f"not ready: {bad}")
+    if any(level in _OPEN for level in there.values()):
+        return Seat(gpus, why="its health is not known", is_known=False)
+    usable = sum(level in USABLE and name not in entry.disputed for name, level in there.items())
+    return Seat(gpus, usable, None if usable == gpus else f"{gpus - usable} of {gpus} GPUs may not be used")
+
+
+def _place(name: str, entry: DomainEntry) -> Place:
+    silent = tuple(capacity.trays(one.first, one.last, one.chassis) for one in entry.silent)
+    return Place(entry.tier, name, entry.nodes, {capacity.NO_NODE: silent} if silent else {})
 
 
 def _node(entry: NodeEntry) -> NodeReport:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
+from nvtopo.checks.capacity import TIERS, DomainCapacity
 from nvtopo.checks.check import NotKnown
 from nvtopo.checks.fleet import FleetReport
 from nvtopo.checks.report import VERDICTS, NodeReport, Verdict
@@ -69,6 +70,7 @@ def fleet(report: FleetReport, style: Style = plain) -> str:
     lines = [f"{head} ({said or 'no node'})"]
     lines += _findings(report.findings, style)
     lines += _unknown(report.unknown, style)
+    lines += _room(report.capacity, style)
     lines += _kinds(report.nodes, style)
     ill = [(name, one) for name, one in report.nodes.items() if one.verdict != "ready"]
     ill.sort(key=lambda entry: (-VERDICTS.index(entry[1].verdict), entry[0]))
@@ -152,6 +154,20 @@ def _changes(changes: tuple[Change, ...] | None, style: Style) -> Iterator[str]:
         yield _cut(f"  {printable(change_words.text(change))}")
     if len(changes) > _MOST_CHANGES:
         yield style(f"  and {len(changes) - _MOST_CHANGES} more (--format json has all)", "quiet")
+
+
+def _room(domains: Iterable[DomainCapacity], style: Style) -> Iterator[str]:
+    """Of each tier, how many of its domains hold a gang on all their GPUs."""
+    tiers: dict[str, list[DomainCapacity]] = {}
+    for one in domains:
+        tiers.setdefault(one.tier, []).append(one)
+    said = [
+        f"{TIERS[tier]}s {sum(one.is_whole for one in found)} of {len(found)}"
+        f" (largest gang {max(one.usable_gpus for one in found)} GPUs)"
+        for tier, found in tiers.items()
+    ]
+    if said:
+        yield _cut(style(f"room for a gang on all GPUs: {', '.join(said)}", "quiet"))
 
 
 def _kinds(nodes: Mapping[str, NodeReport], style: Style) -> Iterator[str]:

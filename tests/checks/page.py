@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from nvtopo.checks import active, cluster, measured, table
+from nvtopo.checks import active, capacity, cluster, measured, table
 from nvtopo.checks.workload import MATTERS
 from nvtopo.findings import of_health
 from nvtopo.findings.finding import Check
@@ -94,6 +94,10 @@ _CLUSTER: Final = """
 With `--from DIRECTORY`, beside the findings of `nvtopo graph` and of docs/drift.md. A node that does not show a value
 is left out of the comparison and named under `unknown`.
 
+`capacity` in the JSON says of each NVLink domain, rack and leaf of several nodes how large a gang it can hold while
+nobody uses it, which nodes do not count, and why. Nodes count as for placement; with `--nodes`, those that are cordoned
+or whose kubelet is not ready do not. What is lost in a leaf or rack, and nodes that are only cordoned, are an info.
+
 """
 
 
@@ -103,7 +107,8 @@ def document() -> str:
         (of_health.check(code), _severity(code), of_health.reads(code), _unknown(code)) for code in of_health.codes()
     )
     node = ((one.check, one.check.severity, one.reads, one.unknown_when) for one in table.CHECKS)
-    many = ((one.check, one.check.severity, one.reads, "a node does not show it") for one in cluster.CHECKS)
+    many = [(one.check, one.check.severity, one.reads, "a node does not show it") for one in cluster.CHECKS]
+    many.append((capacity.CHECK, capacity.CHECK.severity, capacity.READS, capacity.UNKNOWN_WHEN))
     runs = ((one, one.severity, "the file", "the link's rate or the nodes are not known") for one in measured.CHECKS)
     probes = ((one, one.severity, "the network", _NOT_TRIED) for one in active.CHECKS)
     tables = ((_HEALTH, health), (_NODE, node), (_CLUSTER, many), (_MEASURED, runs), (_ACTIVE, probes))

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from nvtopo.checks import cluster, table
+from nvtopo.checks import capacity, cluster, table
 from nvtopo.findings import of_health
 from tests import golden
 from tests.checks.page import document
@@ -18,4 +18,5 @@ def test_the_table_is_what_the_code_declares() -> None:
 
 def test_every_id_is_one_check_s() -> None:
     ids = [*of_health.codes(), *(one.check.id for one in table.CHECKS), *(one.check.id for one in cluster.CHECKS)]
+    ids.append(capacity.CHECK.id)
     assert [name for name, count in Counter(ids).items() if count > 1] == []

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from nvtopo.cli import main
 from nvtopo.errors import ParseError
+from tests import golden
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ROOT / "fixtures" / "hosts"
@@ -69,6 +70,25 @@ def test_a_rack_has_a_verdict_for_each_node() -> None:
     code, report = as_json("--from", str(RACK))
     assert (code, report["verdict"], len(report["nodes"])) == (0, "ready", 18)
     assert {node["verdict"] for node in report["nodes"].values()} == {"ready"}
+
+
+def test_what_a_rack_with_a_bad_tray_and_a_silent_one_says_is_golden() -> None:
+    result = doctor("--from", str(RACK.with_name("gb200-nvl72-demo")))
+    assert result.return_value == 1
+    golden.check(result.stdout, Path(__file__).parent / "golden" / "doctor-rack.txt")
+
+
+def test_a_cordoned_node_does_not_count(tmp_path: Path) -> None:
+    names = [path.stem for path in RACK.glob("*.json")]
+    nodes = [
+        {"kind": "Node", "metadata": {"name": name}, "spec": {"unschedulable": name[-2:] == "07"}} for name in names
+    ]
+    file = tmp_path / "nodes.json"
+    file.write_bytes(msgspec.json.encode({"kind": "List", "items": nodes}))
+    code, report = as_json("--from", str(RACK), "--nodes", str(file))
+    (domain,) = report["capacity"]
+    assert (code, domain["wholeNodes"], domain["usableGpus"]) == (0, 17, 68)
+    assert domain["leftOut"] == {"cordoned": ["nvl72-r01-t07"]}
 
 
 def test_a_file_whose_name_is_no_text_is_a_node_that_is_unknown(tmp_path: Path) -> None:
