@@ -125,6 +125,30 @@ def test_hwloc_without_gpu_says_so() -> None:
     assert "no NVIDIA GPU" in reasons(read(text))
 
 
+def _second_gpu_unnamed(plugin: str) -> str:
+    text = samples.hwloc().decode().replace('name="nvml0"', f'name="{plugin}0"')
+    return text.replace('name="nvml1"', 'name="card1"')
+
+
+def test_hwloc_does_not_know_why_cuda_does_not_name_a_gpu() -> None:
+    """CUDA_VISIBLE_DEVICES hides it, or the release is too new for it: no fault of the driver follows."""
+    node = read(_second_gpu_unnamed("cuda"))
+    health = derive(node).health
+    assert (len(node.gpus), node.accelerators, "gpus" in node.unseen) == (1, (), True)
+    assert (health.ready, "driver-problem" in {reason.code for reason in health.reasons}) == (None, False)
+    assert "CUDA does not name" in reasons(node)
+
+
+def test_hwloc_knows_that_the_driver_does_not_answer_where_nvml_was_asked() -> None:
+    health = derive(read(_second_gpu_unnamed("nvml"))).health
+    assert (health.ready, "driver-problem" in {reason.code for reason in health.reasons}) == (False, True)
+
+
+def test_hwloc_with_all_gpus_named_by_cuda_hides_none() -> None:
+    node = read(samples.hwloc().decode().replace("nvml", "cuda"))
+    assert (len(node.gpus), "gpus" in node.unseen) == (2, False)
+
+
 @pytest.mark.parametrize("content", [samples.query(), samples.query_xml(), samples.table()])
 def test_query_numbers_gpus_in_its_order_and_leaves_nvlink_open(content: bytes) -> None:
     node = read(content)

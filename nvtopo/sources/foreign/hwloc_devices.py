@@ -1,7 +1,7 @@
 """The operating system's devices in an hwloc topology: GPUs, network and RDMA devices."""
 
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from nvtopo.model.records.facts import GpuFacts, NetDevice, NetFacts, PciDevice, RdmaDevice, RdmaFacts, RdmaPort
 from nvtopo.sources.foreign.given import Notes
@@ -12,6 +12,7 @@ _PORT_STATE = re.compile(r"Port([0-9]{1,3})State")
 #: ``enum ibv_port_state``.
 _STATES = {"1": "DOWN", "2": "INIT", "3": "ARMED", "4": "ACTIVE", "5": "ACTIVE_DEFER"}
 _LONGEST = 200
+Asked = Literal["nvml", "cuda"]
 
 
 class Function(NamedTuple):
@@ -26,18 +27,24 @@ def infos(element: Element) -> dict[str, str]:
     return {info.get("name"): info.get("value") for info in element.all("info")}
 
 
-def gpus(functions: list[Function], notes: Notes) -> list[GpuFacts]:
-    """The GPUs that a driver was asked about, by its number: NVML's where the plugin was there, else CUDA's."""
-    found: dict[str, dict[int, GpuFacts]] = {"nvml": {}, "cuda": {}}
+def gpus(functions: list[Function], notes: Notes) -> tuple[list[GpuFacts], Asked]:
+    """The GPUs by the driver's number, and who was asked: NVML where the plugin was there, else CUDA.
+
+    CUDA names no more than a program may see (``CUDA_VISIBLE_DEVICES``) and its release supports.
+    """
+    found: dict[Asked, dict[int, GpuFacts]] = {"nvml": {}, "cuda": {}}
     for function in functions:
         for device in function.devices:
             match = _GPU.fullmatch(device.get("name"))
-            if match is not None and int(match[2]) in found[match[1]]:
+            if match is None:
+                continue
+            asked: Asked = "nvml" if match[1] == "nvml" else "cuda"
+            if int(match[2]) in found[asked]:
                 notes.add(match[0], "two PCI functions have this name: the first was taken")
-            elif match is not None:
-                found[match[1]][int(match[2])] = _gpu(int(match[2]), function, device)
-    chosen = found["nvml"] or found["cuda"]
-    return [gpu for _, gpu in sorted(chosen.items())]
+            else:
+                found[asked][int(match[2])] = _gpu(int(match[2]), function, device)
+    chosen: Asked = "nvml" if found["nvml"] else "cuda"
+    return [gpu for _, gpu in sorted(found[chosen].items())], chosen
 
 
 def _gpu(index: int, function: Function, device: Element) -> GpuFacts:

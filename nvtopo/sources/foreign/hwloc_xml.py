@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from nvtopo.model.conclusions import presence
 from nvtopo.model.conclusions.assemble import assemble
 from nvtopo.model.formats.address import PciAddress, is_pci_address, parse_pci_address
 from nvtopo.model.records.facts import HostFacts, NumaFacts, NumaNode, NvmlFacts, PciDevice, PciFacts
 from nvtopo.model.records.node import NodeTopology
+from nvtopo.model.records.record import Problem
 from nvtopo.model.records.snapshot import Snapshot
 from nvtopo.sources.foreign import hwloc_devices, hwloc_nvlink, pci_gpus, xml_tree
 from nvtopo.sources.foreign.bitmask import cpulist, members
@@ -111,7 +113,8 @@ def _step(bridge: Element) -> str:
 def _node(root: Element, objects: list[Object], notes: Notes) -> NodeTopology:
     hosts = [found.element for found in objects if found.element.get("type") == "Bridge" and not found.path]
     functions = [function for found in objects if (function := _function(found, hosts, notes)) is not None]
-    gpus = hwloc_devices.gpus(functions, notes)[:MOST_DEVICES]
+    gpus, asked = hwloc_devices.gpus(functions, notes)
+    gpus = gpus[:MOST_DEVICES]
     links, shown = hwloc_nvlink.links(root, functions, gpus, notes)
     facts = Snapshot(
         host=_host(objects[0].element),
@@ -125,7 +128,20 @@ def _node(root: Element, objects: list[Object], notes: Notes) -> NodeTopology:
         return pci_gpus.node(facts, Notes(SOURCE))
     with_links = tuple(replace(gpu, nvlinks=links.get(gpu.index, ())) for gpu in gpus)
     node = assemble(replace(facts, nvml=NvmlFacts(gpus=with_links)))
-    return replace(node, nvlink_hidden=len(gpus) > 1 and not shown)
+    node = replace(node, nvlink_hidden=len(gpus) > 1 and not shown)
+    return node if asked == "nvml" else _without_silence(node)
+
+
+def _without_silence(node: NodeTopology) -> NodeTopology:
+    """A node of which CUDA alone was asked: a GPU that it does not name may be hidden, too old, or without a driver."""
+    silent = presence.of_state(node, "silent")
+    if not silent:
+        return node
+    said = "is a GPU on the PCI bus that CUDA does not name: whether the driver answers for it is not known"
+    problems = [problem for problem in node.problems if problem.source != "nvml"]
+    problems += [Problem(source=SOURCE, subject=device.name, reason=said) for device in silent]
+    kept = tuple(device for device in node.accelerators if device not in silent)
+    return replace(node, accelerators=kept, nvlink_hidden=True, unseen=("gpus",), problems=tuple(problems))
 
 
 def _host(machine: Element) -> HostFacts:
