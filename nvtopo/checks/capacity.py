@@ -47,7 +47,7 @@ class Seat(NamedTuple):
     """Whether it is known how many are usable."""
 
 
-class Place(NamedTuple):
+class DomainNodes(NamedTuple):
     """One domain."""
 
     tier: str
@@ -97,7 +97,7 @@ def trays(first: int, last: int, chassis: str) -> str:
     return f"{numbers} of chassis {chassis}"
 
 
-def of(places: Iterable[Place], seats: Mapping[str, Seat]) -> Room:
+def of(places: Iterable[DomainNodes], seats: Mapping[str, Seat]) -> Room:
     """What each domain holds. ``places`` are in the order of tiers, closest first.
 
     A node without a seat has no GPUs to give, and is not counted.
@@ -109,7 +109,7 @@ def of(places: Iterable[Place], seats: Mapping[str, Seat]) -> Room:
     return Room(Compared(findings, unknown, {CHECK.id: outcome}), domains)
 
 
-def _domains(places: Iterable[Place], seats: Mapping[str, Seat]) -> Iterator[DomainCapacity]:
+def _domains(places: Iterable[DomainNodes], seats: Mapping[str, Seat]) -> Iterator[DomainCapacity]:
     closer: set[frozenset[str]] = set()
     islands: list[tuple[frozenset[str], bool]] = []
     for place in places:
@@ -124,11 +124,11 @@ def _domains(places: Iterable[Place], seats: Mapping[str, Seat]) -> Iterator[Dom
         yield found
 
 
-def _is_shared(place: Place, names: frozenset[str]) -> bool:
+def _is_shared(place: DomainNodes, names: frozenset[str]) -> bool:
     return len(names) > 1 or (len(names) == 1 and bool(place.missing))
 
 
-def _domain(place: Place, inside: Mapping[str, Seat], islands: list[bool]) -> DomainCapacity:
+def _domain(place: DomainNodes, inside: Mapping[str, Seat], islands: list[bool]) -> DomainCapacity:
     gpus = [seat.gpus for seat in inside.values()]
     known = None if None in gpus else sum(count for count in gpus if count is not None)
     return DomainCapacity(

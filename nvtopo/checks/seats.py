@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from nvtopo.checks import capacity
-from nvtopo.checks.capacity import Place, Room, Seat
+from nvtopo.checks.capacity import DomainNodes, Room, Seat
 from nvtopo.checks.check import NodeLabels
 from nvtopo.cluster.claims import NVLINK_DOMAIN
 from nvtopo.cluster.domains import Domain, rack_gpus
@@ -74,12 +74,12 @@ def _barred(labels: NodeLabels | None) -> Seat | None:
     return Seat(None, why=capacity.CORDONED) if labels.cordoned else None
 
 
-def _place(domain: Domain, fabrics: Mapping[str, str]) -> Place:
+def _place(domain: Domain, fabrics: Mapping[str, str]) -> DomainNodes:
     trays = tuple(capacity.trays(one.first, one.last, one.chassis) for one in domain.silent)
     missing = {capacity.NO_NODE: trays} if trays else {}
     if not trays and domain.tier == NVLINK_DOMAIN and (why := fabrics.get(_fabric(domain.id))):
         missing = {why: ("other trays",)}
-    return Place(domain.tier, domain.id, domain.nodes, missing)
+    return DomainNodes(domain.tier, domain.id, domain.nodes, missing)
 
 
 def _fabrics(graph: ClusterGraph, seats: Mapping[str, Seat]) -> dict[str, str]:

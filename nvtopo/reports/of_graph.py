@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from nvtopo.checks import capacity
-from nvtopo.checks.capacity import Place, Room, Seat
+from nvtopo.checks.capacity import DomainNodes, Room, Seat
 from nvtopo.checks.check import NODE, NotKnown
 from nvtopo.checks.fleet import FleetReport, of_fleet
 from nvtopo.checks.report import NodeReport, worst_first
@@ -51,9 +51,9 @@ def _seat(entry: NodeEntry) -> Seat | None:
     return Seat(gpus, usable, None if usable == gpus else f"{gpus - usable} of {gpus} GPUs may not be used")
 
 
-def _place(name: str, entry: DomainEntry) -> Place:
+def _place(name: str, entry: DomainEntry) -> DomainNodes:
     silent = tuple(capacity.trays(one.first, one.last, one.chassis) for one in entry.silent)
-    return Place(entry.tier, name, entry.nodes, {capacity.NO_NODE: silent} if silent else {})
+    return DomainNodes(entry.tier, name, entry.nodes, {capacity.NO_NODE: silent} if silent else {})
 
 
 def _node(entry: NodeEntry) -> NodeReport:

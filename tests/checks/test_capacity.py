@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from nvtopo.checks import capacity, seats
-from nvtopo.checks.capacity import Place, Room, Seat
+from nvtopo.checks.capacity import DomainNodes, Room, Seat
 from nvtopo.checks.check import NodeLabels
 from nvtopo.checks.cluster import Compared
 from nvtopo.cluster.claims import Claim, Reading
@@ -170,9 +170,9 @@ def test_a_leaf_says_how_many_of_its_nvlink_domains_are_whole() -> None:
     well = Seat(4, 4)
     names = ("a", "b", "c", "d")
     places = (
-        Place("nvlinkDomain", "one", names[:2]),
-        Place("nvlinkDomain", "two", names[2:]),
-        Place("leaf", "l", names),
+        DomainNodes("nvlinkDomain", "one", names[:2]),
+        DomainNodes("nvlinkDomain", "two", names[2:]),
+        DomainNodes("leaf", "l", names),
     )
     room = capacity.of(places, dict.fromkeys(names, well) | {"d": Seat(4, 3, "1 of 4 GPUs may not be used")})
     leaf = room.domains[-1]
@@ -184,13 +184,17 @@ def test_a_leaf_says_how_many_of_its_nvlink_domains_are_whole() -> None:
 
 
 def test_a_domain_of_the_same_nodes_and_one_of_a_single_node_say_nothing() -> None:
-    places = (Place("nvlinkDomain", "one", ("a", "b")), Place("rack", "r", ("a", "b")), Place("leaf", "l", ("a",)))
+    places = (
+        DomainNodes("nvlinkDomain", "one", ("a", "b")),
+        DomainNodes("rack", "r", ("a", "b")),
+        DomainNodes("leaf", "l", ("a",)),
+    )
     room = capacity.of(places, {"a": Seat(4, 4), "b": Seat(4, 4)})
     assert [domain.tier for domain in room.domains] == ["nvlinkDomain"]
 
 
 def test_nodes_without_gpus_are_not_counted() -> None:
-    room = capacity.of((Place("leaf", "l", ("a", "b", "cpu")),), {"a": Seat(8, 8), "b": Seat(8, 8)})
+    room = capacity.of((DomainNodes("leaf", "l", ("a", "b", "cpu")),), {"a": Seat(8, 8), "b": Seat(8, 8)})
     assert room.domains[0].nodes == 2
     assert outcome(capacity.of((), {})) == "not-applicable"
 
