@@ -42,6 +42,15 @@
         {{- $_ := set . "interval" $values.monitoring.interval -}}
       {{- end -}}
     {{- end -}}
+    {{- with $values.monitoring.runbookURL -}}
+      {{- range $object.spec.groups -}}
+        {{- range .rules -}}
+          {{- if .alert -}}
+            {{- $_ := set .annotations "runbook_url" (printf "%s#%s" $values.monitoring.runbookURL (lower .alert)) -}}
+          {{- end -}}
+        {{- end -}}
+      {{- end -}}
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 

@@ -65,10 +65,11 @@ class Kustomize:
     program: Path
     folder: Path
 
-    def build(self, components: Sequence[str]) -> list[Json]:
-        """What an overlay with these components applies."""
+    def build(self, components: Sequence[str], more: Json | None = None) -> list[Json]:
+        """What an overlay with these components, and with more of a kustomization's fields, applies."""
         way = Path(os.path.relpath(DAEMONSET, self.folder.resolve()))
         overlay = {"resources": [str(way)], "components": [str(way / "components" / name) for name in components]}
+        overlay |= more or {}
         (self.folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
         command = (str(self.program), "build", str(self.folder))
         built = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)

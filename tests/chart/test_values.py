@@ -10,14 +10,17 @@ import pytest
 import yaml
 
 import nvtopo
-from tests.chart.programs import Helm
+from tests.chart.programs import Helm, Kustomize
 from tests.daemonset import shipped
 from tests.daemonset.shipped import DAEMONSET, Json
+from tests.monitoring.shipped import alerts
+from tests.test_docs import fenced
 
 pytestmark = pytest.mark.lab
 
 RESOURCES: Final = {"requests": {"cpu": "1", "memory": "1Gi"}}
 TOLERATIONS: Final = [{"key": "a", "operator": "Exists"}]
+RUNBOOKS: Final = "https://git.example.com/team/nvtopo/blob/main/docs/runbooks.md"
 AFFINITY: Final[Json] = {"nodeAffinity": {}}
 
 
@@ -119,6 +122,29 @@ def test_monitoring_says_how_the_operator_finds_and_scrapes(helm: Helm) -> None:
         assert [endpoint["interval"] for endpoint in monitor["spec"]["endpoints"]] == ["5m"]
 
 
+def test_alerts_open_the_runbooks_where_the_operator_has_them(helm: Helm, kustomize: Kustomize) -> None:
+    """By the chart's value, and by the overlay that monitoring/README.md shows; no other object changes."""
+    before = helm.template("components.prometheus-rule=true")
+    after = helm.template("components.prometheus-rule=true", f'monitoring.runbookURL="{RUNBOOKS}"')
+    expected = {alert["alert"]: f"{RUNBOOKS}#{alert['alert'].lower()}" for alert in alerts()}
+    assert _runbooks(after) == expected
+    assert [each["metadata"]["name"] for each in after if each not in before] == ["nvtopo-alerts"]
+    overlay = kustomize.build(["prometheus-rule"], yaml.safe_load(_shown_overlay()))
+    assert _runbooks(overlay) == expected
+    assert len(overlay) == len(kustomize.build(["prometheus-rule"]))
+
+
+def _shown_overlay() -> str:
+    (text,) = (text for _, text in fenced(DAEMONSET.parent / "monitoring/README.md") if "replacements:" in text)
+    return text
+
+
+def _runbooks(objects: list[Json]) -> dict[str, str]:
+    groups = [group for each in objects if each["kind"] == "PrometheusRule" for group in each["spec"]["groups"]]
+    rules = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    return {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules}
+
+
 def test_release_lives_in_its_own_namespace_whole(helm: Helm) -> None:
     objects = helm.template("components.node-feature=true", namespace="elsewhere")
     assert {each["metadata"]["namespace"] for each in objects if "namespace" in each["metadata"]} == {"elsewhere"}
@@ -139,6 +165,10 @@ def test_release_lives_in_its_own_namespace_whole(helm: Helm) -> None:
         ("aggregator.replicas=0", "at '/aggregator/replicas': minimum: got 0, want 1"),
         ('agent.extraArgs=["listen"]', "at '/agent/extraArgs/0': 'listen' does not match pattern '^--'"),
         ("monitoring.interval=15", "at '/monitoring/interval': got number, want null or string"),
+        (
+            'monitoring.runbookURL="docs/a.md"',
+            "at '/monitoring/runbookURL': 'docs/a.md' does not match pattern '^https?://[^#]+$'",
+        ),
         ('agent.resources={"request": {}}', "at '/agent/resources': additional properties 'request' not allowed"),
     ],
     ids=lambda text: text.partition("=")[0].replace(".", "-"),
