@@ -97,6 +97,8 @@ class Machine:
 
         Raises ``UnknowableError`` if it can't be known which those are.
         """
+        if "nics" in self.node.unseen:
+            raise UnknowableError("which NICs are rails is not known: the input does not show the NICs")
         hidden = (unread.sources(self.node) | unread.unidentified(self.node)) & _RAILS_FROM
         if hidden:
             raise UnknowableError(f"which NICs are rails is not known: {', '.join(sorted(hidden))} could not be read")

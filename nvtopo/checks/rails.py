@@ -55,9 +55,11 @@ def _alike(
 
 
 def _mtus(machine: Machine) -> Iterator[CheckResult]:
-    if any(nic.netdevs for nic in machine.rails):
+    """InfiniBand needs no netdev."""
+    due = {nic.name for nic in machine.rails if nic.netdevs or any(port.link_layer == _ETHERNET for port in nic.ports)}
+    if due:
         yield from _alike(
-            machine, lambda nic: nic.mtu_bytes, lambda value: f"an MTU of {value}", lambda nic: bool(nic.netdevs)
+            machine, lambda nic: nic.mtu_bytes, lambda value: f"an MTU of {value}", lambda nic: nic.name in due
         )
 
 

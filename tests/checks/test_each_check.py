@@ -208,7 +208,9 @@ def pods(*refused: int | None) -> Mutation:
     return lambda snapshot: replace(snapshot, memory=MemoryFacts(pods=made))
 
 
-def overlay(mtu_bytes: int, route: str | None = "enp42s0f0np0", name: str = "flannel.1", **facts: Any) -> Mutation:
+def overlay(
+    mtu_bytes: int | None, route: str | None = "enp42s0f0np0", name: str = "flannel.1", **facts: Any
+) -> Mutation:
     """A tunnel of the pod network on the device of the default route, whose MTU is 9000."""
 
     def mutate(snapshot: Snapshot) -> Snapshot:
@@ -751,3 +753,44 @@ _VXLAN: Final = {"kind": "vxlan", "lower": ("enp84s0np0",)}
 )
 def test_tunnels_need_room_for_their_headers(name: str, mtu_bytes: int, facts: dict[str, Any], outcome: str) -> None:
     assert report(overlay(mtu_bytes, name=name, **facts)).checks["overlay-mtu-large"] == outcome
+
+
+def _beside(tunnel: str, pods: str, mtu_bytes: int, route: str | None = "enp42s0f0np0") -> Mutation:
+    """A tunnel whose packets name their other end, and the device that has the MTU of the pods."""
+    return together(overlay(65000, name=tunnel, kind="geneve"), overlay(mtu_bytes, route, name=pods, kind=""))
+
+
+@pytest.mark.parametrize(
+    ("tunnel", "pods", "most"),
+    [
+        ("cilium_vxlan", "cilium_host", 9000),
+        ("cilium_geneve", "cilium_host", 9000),
+        ("genev_sys_6081", "ovn-k8s-mp0", 8942),
+        ("genev_sys_6081", "ovn0", 8942),
+        ("genev_sys_6081", "antrea-gw0", 8950),
+        ("vxlan_sys_4789", "antrea-gw0", 8950),
+        ("vxlan_sys_4789", "tun0", 8950),
+    ],
+)
+def test_pods_have_the_mtu_of_a_device_beside_the_tunnel(tunnel: str, pods: str, most: int) -> None:
+    name = "overlay-mtu-large"
+    assert report(_beside(tunnel, pods, most)).checks[name] == "passed"
+    too_large = report(_beside(tunnel, pods, most + 1))
+    assert [one.subject for one in too_large.findings if one.id == name] == [pods]
+    assert report(_beside(tunnel, pods, most, None)).checks[name] == "unknown"
+    assert report(overlay(65000, name=tunnel)).checks[name] == "unknown"
+
+
+def test_a_device_of_pods_without_a_tunnel_is_no_overlay() -> None:
+    assert report(overlay(9000, name="cilium_host", kind="")).checks["overlay-mtu-large"] == "not-applicable"
+
+
+def test_an_input_that_does_not_show_nics_leaves_the_rails_open() -> None:
+    snapshot = good()
+    machine = Machine(replace(assemble(snapshot), unseen=("nics",)), snapshot)
+    assert of_node(machine).checks["rail-mtus-differ"] == "unknown"
+
+
+def test_a_rail_of_ethernet_whose_netdev_is_elsewhere_is_not_compared_in_silence() -> None:
+    moved = together(without_netdev("enp84s0np0"), rdma(lambda device: replace(device, netdevs=()), "mlx5_0"))
+    assert report(moved).checks["rail-mtus-differ"] == "unknown"
