@@ -103,7 +103,7 @@ def of(places: Iterable[DomainNodes], seats: Mapping[str, Seat]) -> Room:
     A node without a seat has no GPUs to give, and is not counted.
     """
     domains = tuple(_domains(places, seats))
-    findings = tuple(_finding(one) for one in domains if one.left_out)
+    findings = tuple(_finding(one) for one in domains if one.left_out and one.nodes > 1)
     unknown = tuple(_not_known(one) for one in domains if one.unknown)
     outcome: Outcome = "failed" if findings else "unknown" if unknown else "passed" if domains else "not-applicable"
     return Room(Compared(findings, unknown, {CHECK.id: outcome}), domains)
@@ -166,10 +166,8 @@ def _said(one: DomainCapacity) -> str:
     of_all = "" if one.gpus is None else f" of {one.gpus}"
     islands = f", {one.whole_nvlink_domains} of {one.nvlink_domains} NVLink domains" if one.nvlink_domains > 1 else ""
     fits = "is known to fit" if one.unknown else "fits"
-    return (
-        f"no gang larger than {one.usable_gpus}{of_all} GPUs {fits}: "
-        f"{one.whole_nodes} of {one.nodes} nodes{islands} may be used whole"
-    )
+    larger = f"no gang larger than {one.usable_gpus}{of_all} GPUs" if one.usable_gpus else f"no gang{of_all} GPUs"
+    return f"{larger} {fits}: {one.whole_nodes} of {one.nodes} nodes{islands} may be used whole"
 
 
 def _not_known(one: DomainCapacity) -> NotKnown:

@@ -4,41 +4,19 @@ Nodes of one shape are compared in ``nvtopo.cluster.drift_fleet``. Here, too, th
 With no majority nobody is the odd one.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from nvtopo.checks import peers, qos
-from nvtopo.checks.check import Machine, NotKnown, Outcome, UnknowableError
+from nvtopo.checks import peers
+from nvtopo.checks.check import NotKnown, Outcome
+from nvtopo.checks.rows import Group, Row
 from nvtopo.findings.finding import Check, Finding, FindingDomain, Severity
-from nvtopo.model.conclusions.ports import is_up
 from nvtopo.model.formats.listing import listed
-from nvtopo.model.records.node import Nic
-from nvtopo.model.records.snapshot import Snapshot
 
 _ALIGN: Final = "Bring the named nodes to the version that most have, or all to a newer one."
 _MOST_NAMED: Final = 8
 #: With fewer nobody is odd.
 _LEAST_PEERS: Final = 3
-
-Group = tuple[str, ...]
-
-
-class Row(NamedTuple):
-    """What a node shows of itself that its peers can be compared by. None is not known; what it has not is left out."""
-
-    domain: str | None
-    """Its NVLink domain."""
-    driver: str | None
-    mtus: Mapping[Group, int | None]
-    """Link layer and rail → MTU."""
-    gids: Mapping[Group, int | None]
-    """Rail → GID index, of RoCE."""
-    firmware: Mapping[Group, str | None]
-    """Model of NIC → firmware, if all NICs of the model have one."""
-    pfc: Mapping[Group, str | None]
-    """Rail → priorities with PFC, of RoCE."""
-    imex: str | None
-    """A hash of the nodes that its IMEX daemon is told of; None if it has no daemon of its own."""
 
 
 class ClusterCheck(NamedTuple):
@@ -52,6 +30,8 @@ class ClusterCheck(NamedTuple):
     """Group → this node's value in it; None if the node does not show it."""
     tie: Severity = "info"
     """What it is if no value is common: two halves of a rail with two MTUs are as bad as one odd node."""
+    unseen: Callable[[Row], str | None] = lambda _: None
+    """Why it is not known whether this node is in any group; None if it is known."""
 
 
 class Compared(NamedTuple):
@@ -64,78 +44,21 @@ class Compared(NamedTuple):
     """Id of each check → how it ended."""
 
 
-def row(machine: Machine) -> Row:
-    """What is compared of one node."""
-    node, numbered = machine.node, machine.derived.rails if machine.known_rails else {}
-    up = [nic for nic in node.nics if nic.name in numbered and any(is_up(port) for port in nic.ports)]
-    return Row(
-        domain=machine.derived.nvlink_domain,
-        driver=node.host.driver_version or None,
-        mtus={(_layer(nic), str(numbered[nic.name])): nic.mtu_bytes for nic in up if nic.netdevs},
-        gids={
-            (str(numbered[nic.name]),): port.gid_index
-            for nic in up
-            for port in nic.ports
-            if port.link_layer == "Ethernet"
-        },
-        firmware=_firmware(machine.snapshot, up),
-        pfc=_pfc(machine),
-        imex=_imex(machine.snapshot),
-    )
-
-
-def _pfc(machine: Machine) -> dict[Group, str | None]:
-    found: dict[Group, str | None] = {}
-    try:
-        shown, rails = qos.of_rails(machine), qos.roce_rails(machine)
-    except UnknowableError:
-        return found
-    for nic in rails:
-        bits = shown[nic.name].pfc if nic.name in shown else None
-        found[str(machine.derived.rails[nic.name]),] = None if bits is None else qos.priorities(bits)
-    return found
-
-
-def _imex(snapshot: Snapshot | None) -> str | None:
-    facts = snapshot.imex if snapshot is not None else None
-    return facts.nodes_digest or None if facts is not None and facts.daemons else None
-
-
-def _layer(nic: Nic) -> str:
-    return next((port.link_layer for port in nic.ports if port.link_layer), "")
-
-
-def _firmware(snapshot: Snapshot | None, nics: Iterable[Nic]) -> dict[Group, str | None]:
-    """One version of each model; a model with several is left to the check of the node."""
-    devices = snapshot.rdma.devices if snapshot is not None and snapshot.rdma is not None else ()
-    versions = {device.name: device.firmware for device in devices}
-    found: dict[Group, set[str | None]] = {}
-    for nic in nics:
-        if nic.model:
-            found.setdefault((nic.model,), set()).add(versions.get(nic.name) or None)
-    return {model: seen.pop() for model, seen in found.items() if len(seen) == 1}
-
-
 def compared(rows: Mapping[str, Row]) -> Compared:
     """What differs among these nodes, and what can't be compared."""
     found: list[Finding] = []
     unknown: list[NotKnown] = []
     outcomes: dict[str, Outcome] = {}
     for one in CHECKS:
-        outcome: Outcome = "not-applicable"
-        for group, values in sorted(_groups(one, rows).items()):
-            shown = {name: value for name, value in values.items() if value is not None}
-            if len(values) == 1:
-                continue  # nobody to compare it with
-            differences = tuple(_differences(one, group, shown))
-            found += differences
-            if len(shown) < len(values):
-                unknown.append(_not_shown(one, group, sorted(values.keys() - shown.keys())))
-            if differences:
-                outcome = "failed"
-            elif outcome != "failed":
-                outcome = "unknown" if len(shown) < len(values) or outcome == "unknown" else "passed"
-        outcomes[one.check.id] = outcome
+        groups = _groups(one, rows)
+        shared = {group: values for group, values in groups.items() if len(values) > 1}  # else nobody to compare with
+        differences = [finding for group in sorted(shared) for finding in _differences(one, group, shared[group])]
+        open_ = [*_not_shown(one, shared), *_unseen(one, rows, groups)]
+        found += differences
+        unknown += open_
+        outcomes[one.check.id] = (
+            "failed" if differences else "unknown" if open_ else "passed" if shared else "not-applicable"
+        )
     return Compared(tuple(found), tuple(unknown), outcomes)
 
 
@@ -147,12 +70,32 @@ def _groups(one: ClusterCheck, rows: Mapping[str, Row]) -> dict[Group, dict[str,
     return groups
 
 
-def _not_shown(one: ClusterCheck, group: Group, names: list[str]) -> NotKnown:
+def _not_shown(one: ClusterCheck, groups: Mapping[Group, Mapping[str, object]]) -> Iterator[NotKnown]:
+    """Nodes that are in a group and do not show the value."""
+    for group, values in sorted(groups.items()):
+        if names := sorted(name for name, value in values.items() if value is None):
+            yield _not_known(one, names, f"{_where(group)}: not shown: {one.said.removeprefix('an ')}")
+
+
+def _unseen(
+    one: ClusterCheck, rows: Mapping[str, Row], groups: Mapping[Group, Mapping[str, object]]
+) -> Iterator[NotKnown]:
+    """Nodes of which it is not known whether they are in a group, if there is a node to compare them with."""
+    reasons: dict[str, list[str]] = {}
+    for name, entry in sorted(rows.items()):
+        if (why := one.unseen(entry)) is not None:
+            reasons.setdefault(why, []).append(name)
+    dark = {name for names in reasons.values() for name in names}
+    if len(dark.union(*groups.values())) > 1:
+        yield from (_not_known(one, names, why) for why, names in reasons.items())
+
+
+def _not_known(one: ClusterCheck, names: list[str], reason: str) -> NotKnown:
     return NotKnown(
         id=one.check.id,
         domain=one.check.domain,
         subject=listed(names, _MOST_NAMED),
-        reason=f"{_where(group)}: not shown: {one.said.removeprefix('an ')}",
+        reason=reason,
         remedy=f"Give captures of these nodes by root, outside of a container: it is in {one.reads}.",
     )
 
@@ -161,7 +104,8 @@ def _where(group: Group) -> str:
     return " ".join(filter(None, group))
 
 
-def _differences(one: ClusterCheck, group: Group, values: Mapping[str, object]) -> Iterator[Finding]:
+def _differences(one: ClusterCheck, group: Group, compared: Mapping[str, object]) -> Iterator[Finding]:
+    values = {name: value for name, value in compared.items() if value is not None}
     if len(set(values.values())) < 2:  # noqa: PLR2004 - all are alike
         return
     where = _where(group)
@@ -195,6 +139,7 @@ CHECKS: Final[tuple[ClusterCheck, ...]] = (
         "an MTU of",
         lambda entry: {("rail", number, layer): mtu for (layer, number), mtu in entry.mtus.items()},
         tie="warning",
+        unseen=lambda entry: entry.unseen_rails,
     ),
     ClusterCheck(
         _check(
@@ -207,6 +152,7 @@ CHECKS: Final[tuple[ClusterCheck, ...]] = (
         "/sys/class/infiniband/*/ports/*/gids",
         "GID index",
         lambda entry: {("rail", *rail): index for rail, index in entry.gids.items()},
+        unseen=lambda entry: entry.unseen_rails,
     ),
     ClusterCheck(
         _check("domain-driver-skew", "gpu-fabric", "warning", "one driver in an NVLink domain", _ALIGN),
@@ -233,6 +179,7 @@ CHECKS: Final[tuple[ClusterCheck, ...]] = (
         "/sys/class/infiniband/*/fw_ver",
         "firmware",
         lambda entry: {("NIC", *model): version for model, version in entry.firmware.items()},
+        unseen=lambda entry: entry.unseen_rails,
     ),
     ClusterCheck(
         _check(
@@ -246,5 +193,20 @@ CHECKS: Final[tuple[ClusterCheck, ...]] = (
         "PFC on priority",
         lambda entry: {("rail", *rail): bits for rail, bits in entry.pfc.items()},
         tie="warning",
+        unseen=lambda entry: entry.unseen_rails,
+    ),
+    ClusterCheck(
+        _check(
+            "overlay-mtu-skew",
+            "network-fabric",
+            "warning",
+            "one MTU of the pod network on all nodes",
+            "Set one MTU in the network plugin's configuration, then restart its pods and the jobs on the named nodes.",
+        ),
+        "/sys/class/net/*/mtu",
+        "an MTU of",
+        lambda entry: entry.overlays,
+        tie="warning",
+        unseen=lambda entry: entry.unseen_netdevs,
     ),
 )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nvtopo.checks.check import Machine, NodeLabels
     from nvtopo.checks.fleet import FleetReport
     from nvtopo.checks.report import NodeReport
+    from nvtopo.checks.rows import Row
     from nvtopo.cli.machine import Found
     from nvtopo.model.records.node import NodeTopology
     from nvtopo.model.records.snapshot import Snapshot
@@ -28,6 +29,7 @@ def examine(folder: Path, judge: "Judge") -> "FleetReport":
     from nvtopo.checks import cluster, seats
     from nvtopo.checks.fleet import of_fleet
     from nvtopo.checks.report import unreadable
+    from nvtopo.checks.rows import row
     from nvtopo.cli.machine import Found
     from nvtopo.cluster.drift_fleet import at_once
     from nvtopo.cluster.graph import build
@@ -35,13 +37,13 @@ def examine(folder: Path, judge: "Judge") -> "FleetReport":
     from nvtopo.model.formats.printable import printable
 
     reports: dict[str, NodeReport] = {}
-    rows: dict[str, cluster.Row] = {}
+    rows: dict[str, Row] = {}
     objects: dict[str, NodeLabels] = {}
 
     def see(name: str, node: "NodeTopology", snapshot: "Snapshot | None") -> None:
         shown = printable(name)  # a file's name may be no text
         machine, reports[shown] = judge(Found(node, snapshot), name)
-        rows[shown] = cluster.row(machine)
+        rows[shown] = row(machine)
         if machine.labels is not None:
             objects[name] = machine.labels
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from nvtopo.checks import cluster, denied, plan, policy
 from nvtopo.checks.check import Machine as Checked
 from nvtopo.checks.report import NodeReport, of_node
+from nvtopo.checks.rows import row
 from nvtopo.checks.table import CHECKS
 from nvtopo.findings import of_health
 from nvtopo.model.conclusions.assemble import assemble
@@ -159,7 +160,7 @@ def test_a_fleet_a_plan_and_a_policy_bear_it(machine: Recorded) -> None:
         versions=VersionExpectation(nic_firmware=(FirmwareExpectation(model="15b3:1021", version="1"),)),
     )
     for one in machine.machines:
-        cluster.compared({"a": cluster.row(one), "b": cluster.row(one)})
+        cluster.compared({"a": row(one), "b": row(one)})
         plan.of({"a": one})
         policy.unread(Checked(replace(one.node, expected=due), one.snapshot))
         labels = features(one.node, one.derived)

@@ -12,6 +12,7 @@ from nvtopo.checks import cluster, policy
 from nvtopo.checks.check import Machine
 from nvtopo.checks.fleet import of_fleet
 from nvtopo.checks.report import of_node
+from nvtopo.checks.rows import row
 from nvtopo.cli import dump
 from nvtopo.cli.machine import Found
 from nvtopo.cluster import nodes
@@ -53,9 +54,7 @@ def stages(node: NodeTopology) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "changes", lambda: changes(other, node, (derive(other), derived))
     machine = Machine(node)
     report = of_node(machine)
-    fleet = of_fleet(
-        {NAME: report}, (), cluster.compared({NAME: cluster.row(machine), OTHER: cluster.row(Machine(other))})
-    )
+    fleet = of_fleet({NAME: report}, (), cluster.compared({NAME: row(machine), OTHER: row(Machine(other))}))
     yield "doctor", lambda: of_node(Machine(node))
     yield "doctor's JSON", lambda: document_of_report.render(fleet)
     yield "doctor's text", lambda: (report_text.node(report, NAME), report_text.fleet(fleet))
