@@ -103,6 +103,9 @@ def _refused(machine: Machine) -> Iterator[CheckResult]:
     if facts is None or facts.pods is None:
         yield Unknown(NODE, "which pods hold devices, or their cgroups, is not shown")
         return
+    for checkpoint in ("kubelet_internal_checkpoint", "dra_manager_state"):
+        if (why := machine.unread("memory", checkpoint)) is not None:
+            yield Unknown(NODE, f"some pods with devices are not known: {checkpoint}: {why}")
     for pod in facts.pods:
         subject = f"pod {pod.uid}"
         if pod.refused is None:
@@ -160,9 +163,10 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "no pod with GPUs or NICs that was refused memory at its limit",
             "Raise the pod's memory limit: what CUDA, NCCL and RDMA pin counts there, and can't be reclaimed.",
         ),
-        "/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint, /sys/fs/cgroup/kubepods*/*/memory.{max,events}, "
+        "/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint, /var/lib/kubelet/dra_manager_state, "
+        "/sys/fs/cgroup/kubepods*/*/memory.{max,events}, "
         "/sys/fs/cgroup/kubepods*/*/*/memory.{max,events}",
-        "the kubelet's checkpoint of devices or the pods' cgroups (v2) can't be read",
+        "the kubelet's checkpoints of devices and claims or the pods' cgroups (v2) can't be read",
         _refused,
     ),
 )

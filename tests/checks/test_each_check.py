@@ -794,3 +794,10 @@ def test_an_input_that_does_not_show_nics_leaves_the_rails_open() -> None:
 def test_a_rail_of_ethernet_whose_netdev_is_elsewhere_is_not_compared_in_silence() -> None:
     moved = together(without_netdev("enp84s0np0"), rdma(lambda device: replace(device, netdevs=()), "mlx5_0"))
     assert report(moved).checks["rail-mtus-differ"] == "unknown"
+
+
+def test_pods_that_a_checkpoint_hides_are_not_known_to_have_memory_enough() -> None:
+    hidden = together(pods(0), unread("memory", "/var/lib/kubelet/dra_manager_state"))
+    assert report(hidden).checks["pod-memory-refused"] == "unknown"
+    refused = together(pods(1), unread("memory", "/var/lib/kubelet/dra_manager_state"))
+    assert report(refused).checks["pod-memory-refused"] == "failed"

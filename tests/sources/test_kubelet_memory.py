@@ -233,3 +233,37 @@ def test_pods_with_devices_are_those_of_the_checkpoint_that_have_a_cgroup(tmp_pa
 @pytest.mark.parametrize(("entries", "pods"), [(None, ()), ([], ()), ("x", None), ([{"PodUID": 7}], None)])
 def test_a_checkpoint_without_pods_is_not_one_that_can_t_be_read(tmp_path: Path, entries: Any, pods: Any) -> None:
     assert _pods(tmp_path, entries) == pods
+
+
+def _claims(key: str, *pods: str) -> str:
+    """The checkpoint of DRA, with one claim of these pods on a GPU and a NIC."""
+    claim = {
+        "ClaimUID": "067798be",
+        "PodUIDs": {pod: {} for pod in pods},
+        "DriverState": {"gpu.nvidia.com": {"Devices": [{"DeviceName": "gpu-1"}]}, "dra.net": {"Devices": []}},
+    }
+    return json.dumps({"Data": json.dumps({"kind": "DRACheckpoint", key: [claim]}), "Checksum": 1})
+
+
+def _with_claims(root: Path, text: str) -> None:
+    file = root / "var/lib/kubelet/dra_manager_state"
+    file.parent.mkdir(parents=True)
+    file.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("key", ["ClaimInfoStateList", "Entries"])
+def test_pods_whose_gpus_are_claims_are_those_of_the_checkpoint_of_dra(tmp_path: Path, key: str) -> None:
+    _with_claims(tmp_path, _claims(key, _OTHER_POD, _GONE))
+    mine, other = _pods(tmp_path, _ENTRIES) or ()
+    assert (mine.uid, mine.resources) == (_GPU_POD, ("nvidia.com/gpu", "rdma/hca"))
+    assert other == PodMemory(uid=_OTHER_POD, resources=("dra.net", "gpu.nvidia.com"), refused=7)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"Data": "x"}', '{"Data": "{\\"ClaimInfoStateList\\": [{\\"PodUIDs\\": 7}]}"}']
+)
+def test_a_checkpoint_of_dra_that_is_none_hides_no_pod_of_device_plugins(tmp_path: Path, text: str) -> None:
+    _with_claims(tmp_path, text)
+    assert [pod.uid for pod in _pods(tmp_path, _ENTRIES) or ()] == [_GPU_POD]
+    problems = memory.read(Machine(root=SysfsRoot(str(tmp_path)), nvml=NoNvml())).problems
+    assert [problem.subject.rpartition("/")[2] for problem in problems] == (["dra_manager_state"] if text else [])

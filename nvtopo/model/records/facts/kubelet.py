@@ -20,11 +20,11 @@ class NumaMemory(Record, frozen=True, kw_only=True):
 
 
 class PodMemory(Record, frozen=True, kw_only=True):
-    """A pod that holds devices of device plugins."""
+    """A pod that holds devices of device plugins, or by claims."""
 
     uid: Name
     resources: Annotated[tuple[Name, ...], Meta(max_length=limits.MOST_ATTRIBUTES)] = ()
-    """``nvidia.com/gpu``, ``rdma/hca``."""
+    """``nvidia.com/gpu``, ``rdma/hca``; of claims their drivers: ``gpu.nvidia.com``."""
     limit_bytes: Bytes | None = None
     """``memory.max`` of its cgroup; absent without a limit."""
     refused: Count | None = None
@@ -41,7 +41,7 @@ class MemoryFacts(Record, frozen=True, kw_only=True):
     due_bytes: Bytes | None = None
     """``kubeReserved`` + ``systemReserved`` + ``evictionHard`` of memory: what ``reservedMemory`` must add up to."""
     pods: Annotated[tuple[PodMemory, ...], Meta(max_length=1024)] | None = None
-    """By UID; absent if the kubelet's checkpoint or the cgroups can't be read."""
+    """By UID; absent if neither of the kubelet's checkpoints, or not the cgroups, can be read."""
 
 
 class DeviceHint(Record, frozen=True, kw_only=True):
