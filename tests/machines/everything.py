@@ -49,6 +49,7 @@ _POD: Final = "725ed1ac-7daa-45c3-87bb-ad7ae492482c"
 _CHECKPOINT: Final = json.dumps(
     {"Data": {"PodDeviceEntries": [{"PodUID": _POD, "ResourceName": "nvidia.com/gpu"}]}, "Checksum": 1}
 )
+_CLAIMS: Final = json.dumps({"Data": json.dumps({"kind": "DRACheckpoint", "ClaimInfoStateList": []}), "Checksum": 1})
 _COMMAND: Final = b"/usr/bin/kubelet\0--config=/var/lib/kubelet/config.yaml\0"
 _REPLACED: Final = ("/sys/devices/system/cpu/isolated ", "/proc/1/mounts ", "/proc/net/route ", "/proc/modules ")
 
@@ -79,6 +80,7 @@ def _lines(recorded: str) -> Iterator[str]:
         .strip()
         .splitlines()
     )
+    yield "/var/lib/kubelet/dra_manager_state = " + _CLAIMS.replace("\\", "\\\\")
     for path, code in functions:
         if code in ("0604", "0200", "0302"):
             yield f"{path}/config =x {(_CONFIG if code != '0604' else bytes(272)).hex()}"
