@@ -1,7 +1,7 @@
 """A policy is the operator's expectations: what a node of each shape should have. Applied here, and learned."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -9,11 +9,18 @@ from nvtopo.checks.check import NODE, Machine, NotKnown
 from nvtopo.findings.expectation import Expectations, Shape, ShapeExpectation
 from nvtopo.model.conclusions import presence, unmet
 from nvtopo.model.conclusions.expected import merged
+from nvtopo.model.conclusions.health_kinds import Code
 from nvtopo.model.conclusions.hierarchy import functions_of
 from nvtopo.model.conclusions.links import usable_links
 from nvtopo.model.conclusions.pcie import link_at
 from nvtopo.model.conclusions.ports import is_up
-from nvtopo.model.records.expected import Expectation, FirmwareExpectation, PcieExpectation, VersionExpectation
+from nvtopo.model.records.expected import (
+    Expectation,
+    Expected,
+    FirmwareExpectation,
+    PcieExpectation,
+    VersionExpectation,
+)
 from nvtopo.model.records.facts import PcieLink
 from nvtopo.model.records.node import Nic, NodeTopology
 from nvtopo.model.records.snapshot import Snapshot
@@ -41,29 +48,47 @@ def due(node: NodeTopology, snapshot: Snapshot | None, policy: Expectations) -> 
 
 def unread(machine: Machine) -> tuple[NotKnown, ...]:
     """What the policy states and this node does not show: it is neither met nor missed."""
-    due = machine.node.expected
-    if due is None:
-        return ()
-    ports = {f"{nic.name}/{port.number}": port for nic in machine.known_rails for port in nic.ports if is_up(port)}
-    found: list[tuple[str, str]] = []
-    if due.mtu_bytes is not None:
-        found += [(nic.name, "MTU") for nic in machine.known_rails if nic.mtu_bytes is None]
-    if due.rdma_mtu_bytes is not None:
-        found += [(name, "RDMA MTU") for name, port in ports.items() if port.active_mtu_bytes is None]
-    if due.pcie is not None:
-        found += [(gpu.key, "PCIe link") for gpu in machine.node.gpus if _hides(due.pcie, gpu.link)]
-        found += [(nic.name, "PCIe link") for nic in machine.known_rails if _hides_its_link(machine, nic, due.pcie)]
-    found += _versions_unread(machine, due.versions) if due.versions is not None else ()
     return tuple(
         NotKnown(
             id="policy-not-read",
             domain="host",
-            subject=subject,
-            reason=f"the policy states its {what}, which can't be read here",
+            subject=one.subject,
+            reason=f"the policy states its {one.what}, which can't be read here",
             remedy="Run doctor on the node itself, as root, with /dev/infiniband.",
         )
-        for subject, what in found
+        for one in hidden(machine)
     )
+
+
+class Hidden(NamedTuple):
+    """One value that is expected and not shown."""
+
+    code: Code
+    """The reason that it would be if it differed."""
+    subject: str
+    what: str
+
+
+def hidden(machine: Machine) -> tuple[Hidden, ...]:
+    """The values that are expected of this machine, and that it does not show."""
+    due = machine.node.expected
+    return () if due is None else tuple(_hidden(machine, due))
+
+
+def _hidden(machine: Machine, due: Expected) -> Iterator[Hidden]:
+    ports = {f"{nic.name}/{port.number}": port for nic in machine.known_rails for port in nic.ports if is_up(port)}
+    if due.mtu_bytes is not None:
+        yield from (Hidden("mtu-differs", nic.name, "MTU") for nic in machine.known_rails if nic.mtu_bytes is None)
+    if due.rdma_mtu_bytes is not None:
+        for name, port in ports.items():
+            if port.active_mtu_bytes is None:
+                yield Hidden("rdma-mtu-differs", name, "RDMA MTU")
+    if due.pcie is not None:
+        links = [gpu.key for gpu in machine.node.gpus if _hides(due.pcie, gpu.link)]
+        links += [nic.name for nic in machine.known_rails if _hides_its_link(machine, nic, due.pcie)]
+        yield from (Hidden("pcie-below-expected", name, "PCIe link") for name in links)
+    if due.versions is not None:
+        yield from (Hidden("version-differs", *one) for one in _versions_unread(machine, due.versions))
 
 
 def _hides(due: PcieExpectation, link: PcieLink | None) -> bool:

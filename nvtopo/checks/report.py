@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Final, Literal
 
-from nvtopo.checks import denied
+from nvtopo.checks import denied, shown
 from nvtopo.checks.check import NODE, CheckResult, Fits, Found, Machine, NodeCheck, NotKnown, Outcome, Unknown
 from nvtopo.checks.table import CHECKS
 from nvtopo.findings import of_health
@@ -106,8 +106,13 @@ def _of_health(
         else:
             found.append(of_health.finding(reason))
             outcomes[reason.code] = "failed"
-    for code in of_health.codes() if refused else ():
-        for answer in denied.unknown(of_health.reads(code), refused) if outcomes[code] == "passed" else ():
+    for code in of_health.codes():
+        if outcomes[code] != "passed":
+            continue
+        hidden = shown.of(machine, code)
+        if hidden == shown.ABSENT:
+            outcomes[code] = "not-applicable"
+        for answer in _hidden(code, hidden, refused):
             unknown.append(
                 _of_check(of_health.check(code), answer, f"Ask where it can be read: {of_health.reads(code)}.")
             )
@@ -116,6 +121,12 @@ def _of_health(
         unknown.append(_of_check(of_health.check(_LANES), answer, "Look at `lspci -vv` (LnkSta, LnkCap)."))
         outcomes[_LANES] = "unknown"
     return found, unknown, outcomes
+
+
+def _hidden(code: Code, hidden: shown.Shown, refused: Collection[Problem]) -> Iterable[Unknown]:
+    if hidden is None:
+        return denied.unknown(of_health.reads(code), refused)
+    return () if hidden == shown.ABSENT else (Unknown(NODE, hidden),)
 
 
 def _lanes_unknown(machine: Machine) -> Iterable[Unknown]:

@@ -123,7 +123,7 @@ def _severity(code: Code) -> str:
 
 
 def _unknown(code: Code) -> str:
-    return "it is found" if of_health.severity(code) is None else "another check of this table says so"
+    return "it is found" if of_health.severity(code) is None else "the node does not show it"
 
 
 def _table(rows: Iterable[tuple[Check, str, str, str]]) -> str:

@@ -73,8 +73,8 @@ def accounted(node: NodeTopology) -> int:
 
 
 def gone(node: NodeTopology) -> int:
-    """How many GPUs should be there and are not even on the bus."""
-    due = None if node.expected is None else node.expected.gpus
+    """How many GPUs should be there and are not even on the bus; 0 if the input does not show all GPUs."""
+    due = None if node.expected is None or "gpus" in node.unseen else node.expected.gpus
     return 0 if due is None else max(0, due - accounted(node))
 
 
