@@ -143,6 +143,20 @@ CHECKS: Final[tuple[ClusterCheck, ...]] = (
     ),
     ClusterCheck(
         _check(
+            "rail-rdma-mtu-skew",
+            "network-fabric",
+            "warning",
+            "one active MTU on all InfiniBand ports of a rail",
+            "Look at the MTU of the partition and of the switch's port: the subnet manager sets what both ends can do.",
+        ),
+        "ibv_query_port",
+        "an active MTU of",
+        lambda entry: {("rail", *rail): mtu for rail, mtu in entry.rdma_mtus.items()},
+        tie="warning",
+        unseen=lambda entry: entry.unseen_rails,
+    ),
+    ClusterCheck(
+        _check(
             "rail-gid-skew",
             "network-fabric",
             "info",

@@ -24,6 +24,8 @@ class Row(NamedTuple):
     driver: str | None
     mtus: Mapping[Group, int | None]
     """Link layer and rail → MTU."""
+    rdma_mtus: Mapping[Group, int | None]
+    """Rail → the active MTU of its ports, of InfiniBand; that of RoCE follows its netdev."""
     gids: Mapping[Group, int | None]
     """Rail → GID index, of RoCE."""
     firmware: Mapping[Group, str | None]
@@ -49,6 +51,12 @@ def row(machine: Machine) -> Row:
         domain=machine.derived.nvlink_domain,
         driver=node.host.driver_version or None,
         mtus={(_layer(nic), str(numbered[nic.name])): nic.mtu_bytes for nic in up if nic.netdevs},
+        rdma_mtus={
+            (str(numbered[nic.name]),): port.active_mtu_bytes
+            for nic in up
+            for port in nic.ports
+            if is_up(port) and port.link_layer == "InfiniBand"
+        },
         gids={
             (str(numbered[nic.name]),): port.gid_index
             for nic in up

@@ -35,11 +35,21 @@ def _no_driver(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, nvml=replace(snapshot.nvml, driver_version=""))
 
 
+def infiniband(mtu_bytes: int | None) -> Mutation:
+    """The last two rails are InfiniBand, with that active MTU."""
+    return ports(
+        lambda port: replace(port, link_layer="InfiniBand", gids=port.gids[:1], active_mtu_bytes=mtu_bytes),
+        "mlx5_6",
+        "mlx5_7",
+    )
+
+
 _ROCE: Final = "h100-sxm-8gpu-8cx7"
 _RACK: Final = "gb200-nvl72-tray"
 #: Check → a shape, and what hides from it what it compares.
 UNKNOWN: Final[dict[str, tuple[str, Mutation]]] = {
     "rail-mtu-skew": (_ROCE, mtu(None)),
+    "rail-rdma-mtu-skew": (_ROCE, infiniband(None)),
     "rail-gid-skew": (_ROCE, ports(lambda port: replace(port, gids=()))),
     "domain-driver-skew": (_RACK, _no_driver),
     "domain-imex-skew": (_RACK, without("imex")),
@@ -51,7 +61,7 @@ UNKNOWN: Final[dict[str, tuple[str, Mutation]]] = {
 
 def _machine(shape: str, mutation: Mutation | None = None) -> Machine:
     """A machine of the shape that shows all that is compared."""
-    snapshot = together(flow_control(), _imex("aa"))(snapshot_of(shape))
+    snapshot = together(flow_control(), _imex("aa"), infiniband(4096))(snapshot_of(shape))
     if mutation is None or "overlay" not in mutation.__qualname__:
         snapshot = overlay(8950)(snapshot)
     return machine_of(mutation(snapshot) if mutation else snapshot)
@@ -83,6 +93,7 @@ def found(shape: str, mutation: Mutation, *, good: int = 4, odd: int = 1) -> dic
         ("h100-sxm-8gpu-8cx7", flow_control(pfc=0), "rail-pfc-skew", "warning"),
         ("gb200-nvl72-tray", _imex("bb"), "domain-imex-skew", "warning"),
         ("h100-sxm-8gpu-8cx7", overlay(1450), "overlay-mtu-skew", "warning"),
+        ("h100-sxm-8gpu-8cx7", infiniband(2048), "rail-rdma-mtu-skew", "warning"),
     ],
 )
 def test_the_odd_node_is_named(shape: str, mutation: Mutation, name: str, severity: str) -> None:
@@ -105,7 +116,7 @@ def test_alike_passes_and_what_one_node_does_not_show_is_unknown(name: str) -> N
     assert compared.findings == ()
 
 
-_OF_RAILS: Final = ("rail-mtu-skew", "rail-gid-skew", "nic-firmware-skew", "rail-pfc-skew")
+_OF_RAILS: Final = ("rail-mtu-skew", "rail-rdma-mtu-skew", "rail-gid-skew", "nic-firmware-skew", "rail-pfc-skew")
 
 
 def _held(snapshot: Snapshot) -> Snapshot:
@@ -180,8 +191,8 @@ def test_what_a_node_does_not_show_is_not_odd() -> None:
 
 
 def test_another_shape_is_no_peer() -> None:
-    rows = {f"n{number}": row(_machine("h100-sxm-8gpu-8cx7")) for number in range(3)}
-    rows["other"] = row(_machine("hgx-h200-8gpu"))
+    rows = {f"n{number}": row(machine_of(snapshot_of(_ROCE))) for number in range(3)}
+    rows["other"] = row(machine_of(snapshot_of("hgx-h200-8gpu")))
     assert cluster.compared(rows).findings == ()
 
 
