@@ -58,7 +58,7 @@ def test_a_nodes_matrix_and_cables_are_shown_and_what_changes_joins_its_history(
     node = host(1, 2)
     page.tab.open(f"{page.url}#node/{node}")
     page.tab.wait(f"document.querySelector('#facts .matrix') && {PICTURE}")
-    page.tab.wait(f"{FACTS}.includes('No change is recorded.')")
+    page.tab.wait(f"{FACTS}.includes('No changes recorded.')")
     assert "should be on sw-k1-r0" in page.tab.find(FACTS)
     assert page.tab.find("document.querySelector('.matrix tbody tr').innerText").split() == ["0", "X", *["NV18"] * 3]
     states = "[...document.querySelectorAll('.cable:not([data-state=there])')].map((one) => one.dataset.state)"

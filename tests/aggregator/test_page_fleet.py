@@ -97,6 +97,8 @@ def test_a_fault_is_on_the_first_screen_and_one_click_away(page: Page, width: in
     tab.find(f"{link}.click()")
     tab.wait(f"{_SEEN}(document.querySelector('.tray.held'))")
     assert tab.find("document.querySelector('.tray.held').dataset.node") == ILL
+    tab.wait("document.querySelector('#facts .problems')")
+    assert tab.find(f"{_SEEN}(document.querySelector('#facts .problems'))"), "its problem stands first"
     assert tab.find(_DRAWN) < RACKS / 2
 
 

@@ -130,7 +130,7 @@ SYMPTOMS: Final[Mapping[str, Symptom | RackSymptom]] = {
     "A link is down, or a job is slow": _LINK_DOWN,
     "A label vanished": _NO_DRIVER,
     "A node is not ready": Symptom("h100-gpu-lost", driver(_gpu_lost), well=driver(_no_gpu_lost)),
-    "A node has GPUs and nvtopo shows none": _NO_DRIVER,
+    "A node has GPUs, but nvtopo shows none": _NO_DRIVER,
     "A GPU is missing": Symptom("h100-sxm-8gpu-8cx7", _gpu_off_the_bus),
     "A node is in no NVLink domain": Symptom("gb200-nvl72-tray", driver(_refused_by_the_fabric)),
     "A PCIe link is slow": Symptom("t4-single-edge", _lanes(8), well=_lanes(16)),

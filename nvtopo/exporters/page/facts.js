@@ -80,6 +80,10 @@ function* drawn(name, node, { own: itself, pairs, history }) {
   const domain = node.tiers.nvlinkDomain;
   yield element("h2", {}, name);
   yield element("p", { class: "sub" }, domain === undefined ? "in no NVLink domain" : graph.domains[domain]?.name ?? domain);
+  if (node.problems.length) {
+    yield element("ul", { class: "list problems", "aria-label": "Problems" }, ...node.problems.map((problem) =>
+      element("li", {}, problem.reason, element("small", {}, `${problem.source} · ${problem.subject}`))));
+  }
   yield table([
     ["fabric", node.fabric],
     ["chassis", node.position.chassis],
@@ -91,20 +95,16 @@ function* drawn(name, node, { own: itself, pairs, history }) {
     ...(own?.spec ? said(own.spec) : []),
   ]);
   if (node.gpus === null) {
-    const why = node.problems.length ? "Its object cannot be read." : "Only other sources name it; no agent of it was heard from.";
+    const why = node.problems.length ? "Its NodeTopology can't be read." : "Only other sources name this node; its agent has not reported.";
     yield element("p", { class: "note" }, why);
   }
   const models = new Map((own?.spec?.gpus ?? []).map((gpu) => [`GPU${gpu.index}`, gpu.name ?? ""]));
   yield element("ul", { class: "list", "aria-label": "GPUs" }, ...Object.entries(node.health).map(([gpu, health]) =>
     element("li", {}, square(health), [gpu, health, models.get(gpu)].filter(Boolean).join(" · "))));
-  if (node.problems.length) {
-    yield element("ul", { class: "list problems", "aria-label": "Problems" }, ...node.problems.map((problem) =>
-      element("li", {}, problem.reason, element("small", {}, `${problem.source} · ${problem.subject}`))));
-  }
   if (node.rails.length) yield element("ul", { class: "list cables", "aria-label": "Cables" }, ...node.rails.map(cabled));
   yield* section("GPU pairs", pairs, (document) => matrixOf(document.pairs));
   yield* section("History", history, historyOf);
-  yield element("a", { href: `/v1/nodes/${encodeURIComponent(name)}` }, "everything as JSON");
+  yield element("a", { href: `/v1/nodes/${encodeURIComponent(name)}` }, "show as JSON");
 }
 
 function cabled({ rail, plane, nic, leaf, port, expected }) {

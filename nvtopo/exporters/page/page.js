@@ -16,6 +16,7 @@ import { beside } from "./walk.js";
 const LINK = "#node/";
 const MOST_FINDINGS = 200;
 const MOST_ILL = 12;
+const MOST_LINKS = 8; // of one finding
 const FIGURES = {
   domains: ["NVLink domain", "NVLink domains"],
   nodes: ["node", "nodes"],
@@ -87,13 +88,20 @@ function drawList(list, members, make) {
   }));
 }
 
+// The reason with the nodes that it names as links, and then the others; at most MOST_LINKS.
+function worded({ reason, nodes }) {
+  const open = new Set(nodes.slice(0, MOST_LINKS));
+  const words = reason.split(/([\s,:;]+)/).map((word) => (open.delete(word) ? linkTo(word) : word));
+  return [...words, ...[...open].flatMap((name) => [" ", linkTo(name)])];
+}
+
 function drawFindings() {
   const count = graph.drift.length;
   $("drift").hidden = count === 0;
   $("drift-count").textContent = count.toLocaleString();
   drawList($("findings"), graph.drift.slice(0, MOST_FINDINGS), (drift) => element("li", {},
     element("span", { class: "kind" }, drift.kind),
-    element("span", {}, drift.reason, ...drift.nodes.slice(0, 8).flatMap((name) => [" ", linkTo(name)]))));
+    element("span", {}, ...worded(drift))));
   write($("drift-left"), count > MOST_FINDINGS ? `The first ${MOST_FINDINGS} are shown; nvtopo graph --drift prints all.` : "");
 }
 
