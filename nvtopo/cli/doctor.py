@@ -11,13 +11,15 @@ from nvtopo.cli.machine import begin_node, file_or_folder_option, folder_in, hos
 from nvtopo.errors import NvtopoError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nvtopo.checks.check import Machine, NodeLabels
     from nvtopo.checks.fleet import FleetReport
     from nvtopo.checks.report import NodeReport, Verdict
     from nvtopo.cli.machine import Found
     from nvtopo.findings.expectation import Expectations
+    from nvtopo.model.conclusions.derive import Derived
+    from nvtopo.model.records.node import NodeTopology
     from nvtopo.model.samples.measured import Measured
 
 R = TypeVar("R", "NodeReport", "FleetReport")
@@ -183,15 +185,18 @@ def _with_measured(report: "R", due: _Due, machines: "Mapping[str, Machine]") ->
     return with_measured(report, due.measured, machines)
 
 
-def _judged(found: "Found", due: _Due, name: str) -> "tuple[Machine, NodeReport]":
-    """The node as its policy sees it, and the report."""
+def _judged(
+    found: "Found", due: _Due, name: str, derive: "Callable[[NodeTopology], Derived] | None" = None
+) -> "tuple[Machine, NodeReport]":
+    """The node as its policy sees it, and the report; ``derive`` if what follows from alike nodes is remembered."""
     from nvtopo.checks import policy, workload
     from nvtopo.checks.check import Machine, NodeLabels
     from nvtopo.checks.report import of_node
 
     node = found.node if due.policy is None else policy.due(found.node, found.snapshot, due.policy)
     labels = None if due.labels is None else due.labels.get(name, NodeLabels(None))
-    machine = Machine(node or found.node, found.snapshot, labels=labels)
+    judged = node or found.node
+    machine = Machine(judged, found.snapshot, None if derive is None else derive(judged), labels)
     report = of_node(machine, policy.unread(machine) if node is not None else (policy.NO_SHAPE,))
     return machine, report if due.policy is None else workload.raised(report, due.policy.workload_of(found.node))
 
@@ -239,13 +244,14 @@ def _shown(form: str, report: "NodeReport", name: str, machine: "Machine", due: 
 
 def _many(folder: Path, output: Output, due: _Due, against: Path | None) -> int:
     from nvtopo.cli import doctor_fleet
+    from nvtopo.cluster.judging import derived_of
 
     if against is not None and not against.is_dir():
         raise UsageError("--against: expected a folder, since --from is one")
     machines: dict[str, Machine] = {}
 
     def judge(found: "Found", name: str) -> "tuple[Machine, NodeReport]":
-        machine, report = _judged(found, due, name)
+        machine, report = _judged(found, due, name, derived_of)
         if against is not None:
             report = _changed(report, machine, against, name)
         if output.form == "html" or due.measured is not None:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from nvtopo.model.conclusions import fabric, health, rails, unread
+from nvtopo.model.conclusions.derive import Derived, derive
 from nvtopo.model.conclusions.distance import Distances
 from nvtopo.model.conclusions.fabric import Verdict
 from nvtopo.model.conclusions.health import NodeHealth
@@ -41,6 +42,14 @@ def judge(topology: NodeTopology) -> Judged:
         return _judge(topology)
     alike = without_identifiers(topology)
     return _remembered(_Kind(msgspec.msgpack.encode(alike), alike))
+
+
+def derived_of(topology: NodeTopology) -> Derived:
+    """All that follows from the node, remembered in the same way; it is shared, and not to be changed."""
+    if _names_a_uuid(topology):
+        return derive(topology)
+    alike = without_identifiers(topology)
+    return _derived(_Kind(msgspec.msgpack.encode(alike), alike))
 
 
 def without_identifiers(topology: NodeTopology) -> NodeTopology:
@@ -81,6 +90,11 @@ class _Kind:
 @lru_cache(_MOST_KINDS)
 def _remembered(kind: _Kind) -> Judged:
     return _judge(kind.topology)
+
+
+@lru_cache(_MOST_KINDS)
+def _derived(kind: _Kind) -> Derived:
+    return derive(kind.topology)
 
 
 def _judge(topology: NodeTopology) -> Judged:

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from nvtopo.cluster import judging
-from nvtopo.cluster.judging import judge, without_identifiers
+from nvtopo.cluster.judging import derived_of, judge, without_identifiers
 from nvtopo.model.conclusions import fabric, health, rails
 from nvtopo.model.conclusions.assemble import assemble
+from nvtopo.model.conclusions.derive import derive
 from nvtopo.model.conclusions.distance import Distances
 from nvtopo.model.records.facts import GpuPlatform
 from nvtopo.model.records.node import NodeTopology
@@ -27,6 +28,7 @@ SUBJECTS = st.sampled_from(["GPU1", "GPU0-GPU1", "mlx5_0", "nvml", "pci", "uuid"
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
     judging._remembered.cache_clear()
+    judging._derived.cache_clear()
 
 
 def by_itself(topology: NodeTopology) -> judging.Judged:
@@ -45,6 +47,7 @@ def test_a_recorded_machine_and_its_like_get_the_verdict_of_one_alone(path: Path
         attributes={"other": {"serial": "1"}},
     )
     assert judge(like) == by_itself(like)
+    assert (derived_of(topology), derived_of(like)) == (derive(topology), derive(like))
 
 
 @given(NODES, st.lists(st.tuples(st.sampled_from(["nvml", "pci", "siblings"]), SUBJECTS), max_size=3))
@@ -58,6 +61,7 @@ def test_problems_reach_the_device_that_they_name(topology: NodeTopology, proble
         ),
     )
     assert judge(ill) == by_itself(ill)
+    assert derived_of(ill) == derive(ill)
     assert judge(topology) == by_itself(topology)
 
 
