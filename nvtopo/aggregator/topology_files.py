@@ -21,6 +21,7 @@ from nvtopo.fabrics.fabric import NOTHING, Known
 from nvtopo.fabrics.recognise import NEEDS_NODES, Given, Recognised
 from nvtopo.fabrics.refused import Refused
 from nvtopo.model.formats.printable import printable
+from nvtopo.wire import packed
 from nvtopo.wire.files import read_file
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class _File:
     """Why it could not be read at all."""
     good: tuple[Recognised, ...] = ()
     """What it held when it was last good."""
+    bytes_unpacked: int = 0
+    """Of what it holds now."""
 
 
 class TopologyFiles:
@@ -127,12 +130,19 @@ class TopologyFiles:
 
     def _read(self, name: str, before: _File) -> _File:
         try:
-            text = recognise.text_of(read_file(self._folder / name, MOST_BYTES))
+            path = self._folder / name
+            content = packed.opened(read_file(path, MOST_BYTES), str(path), min(MOST_BYTES, self._room(name)))
+            text = recognise.text_of(content)
             parts = tuple(recognise.parts(Given(printable(name), text)))
         except Exception as error:  # noqa: BLE001 - whatever one file causes stays with it
             reason = str(error) if isinstance(error, ReadError) else reason_of(error)
-            return replace(before, parts=(), unusable=reason.removeprefix(f"{self._folder / name}: "))
-        return replace(before, parts=parts, unusable=None if parts else _unknown(text))
+            reason = reason.removeprefix(f"{self._folder / name}: ")
+            return replace(before, parts=(), unusable=reason, bytes_unpacked=0)
+        return replace(before, parts=parts, unusable=None if parts else _unknown(text), bytes_unpacked=len(content))
+
+    def _room(self, name: str) -> int:
+        """Bytes that one file may unpack to, besides what all others hold."""
+        return MOST_BYTES_IN_ALL - sum(file.bytes_unpacked for other, file in self._files.items() if other != name)
 
     def _needs_nodes(self) -> bool:
         held = chain.from_iterable((*file.parts, *file.good) for file in self._files.values())
@@ -142,9 +152,12 @@ class TopologyFiles:
         """What the files say, each by its last good version."""
         findings: list[NodeFinding] = []
         in_force: list[Recognised] = []
+        beside = recognise.with_neighbours(
+            [part for file in self._files.values() for part in file.parts], known or NOTHING
+        )
         for name, file in sorted(self._files.items()):
             parts = _waiting(file.parts, known)
-            reason = file.unusable or _refusal(parts, known or NOTHING)
+            reason = file.unusable or _refusal(parts, beside)
             if reason is None:
                 if len(parts) == len(file.parts):
                     self._files[name] = replace(file, good=file.parts)

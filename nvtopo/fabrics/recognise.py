@@ -112,9 +112,7 @@ def read(found: Sequence[Recognised], known: Known = NOTHING) -> dict[str, Readi
     for part in found:
         by_kind.setdefault(part.kind, []).append(part)
     should = [*by_kind.pop("expected", []), *by_kind.pop("topo file", [])]
-    known = known._replace(guids={**known.guids, **_guids(by_kind.get("own file", []))})
-    if "hypernode" in by_kind:
-        known = known._replace(labels=_labels_of(by_kind.get("node", [])))
+    known = with_neighbours(found, known)
     readings: dict[str, Reading] = {}
     for kind, several in by_kind.items():
         together = _TOGETHER.get(kind)
@@ -127,6 +125,15 @@ def read(found: Sequence[Recognised], known: Known = NOTHING) -> dict[str, Readi
             except Refused as error:
                 readings[part.name] = Reading(refused=str(error))
     return readings | _expected(should, readings)
+
+
+def with_neighbours(found: Sequence[Recognised], known: Known) -> Known:
+    """``known``, and what these parts say of hosts to each other: GUIDs, and the labels that HyperNodes choose by."""
+    guids = _guids([part for part in found if part.kind == "own file"])
+    nodes = [part for part in found if part.kind == "node"]
+    chosen = nodes and any(part.kind == "hypernode" for part in found)
+    labels_ = _labels_of(nodes) if chosen else {}
+    return known._replace(guids={**known.guids, **guids}, labels={**known.labels, **labels_})
 
 
 def _labels_of(several: Sequence[Recognised]) -> dict[str, Mapping[str, str]]:
@@ -208,9 +215,9 @@ def _volcano(several: Sequence[Recognised], known: Known) -> dict[str, Reading]:
         return {several[0].name: Reading(refused=str(error))}
 
 
-def _labels(several: Sequence[Recognised], _known: Known) -> dict[str, Reading]:
+def _labels(several: Sequence[Recognised], known: Known) -> dict[str, Reading]:
     found = labels.read([part.content for part in several])
-    if found:
+    if found or known.labels:  # HyperNodes choose by other labels than those of tiers
         return dict(found)
     refused = f"expected labels of tiers on nodes, found none on {len(several)}"
     return {several[0].name: Reading(refused=refused)}

@@ -1,3 +1,5 @@
+import gzip
+import json
 import os
 import shutil
 from pathlib import Path
@@ -110,6 +112,34 @@ def test_a_folder_that_can_not_be_read_takes_nothing_back(folder: Folder) -> Non
     assert folder.claimed() == before
     [refused] = [reading.refused for reading in folder.look().values() if reading.refused is not None]
     assert refused == "No such file or directory; what its last good version said stays in force"
+
+
+def test_a_file_may_be_packed_and_what_all_unpack_to_is_bounded(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = OWN.format(zone="hall-1").encode()
+    monkeypatch.setattr(topology_files, "MOST_BYTES_IN_ALL", 2 * len(text) + 1000)
+    (folder.path / "a.yaml.gz").write_bytes(gzip.compress(text))
+    assert ("node-0", "zone", "hall-1") in folder.claimed()
+    (folder.path / "b.yaml.gz").write_bytes(gzip.compress(text + b"#" * 10_000))
+    [(subject, reason)] = folder.complaints()
+    assert subject == "b.yaml.gz"
+    assert "unpacked, got more" in reason
+    assert ("node-0", "zone", "hall-1") in folder.claimed()
+
+
+@pytest.mark.parametrize("labels", [{"rack": "r1"}, {"rack": "r1", "topology.kubernetes.io/zone": "z"}])
+def test_hypernodes_choose_by_the_labels_of_nodes_in_another_file(folder: Folder, labels: dict[str, str]) -> None:
+    folder.known = Known({}, frozenset())
+    members = [{"type": "Node", "selector": {"labelMatch": {"matchLabels": {"rack": "r1"}}}}]
+    hyper = {"apiVersion": "topology.volcano.sh/v1alpha1", "kind": "HyperNode", "metadata": {"name": "s1"}}
+    folder.write("hyper.json", json.dumps(hyper | {"spec": {"tier": 1, "members": members}}))
+    [(subject, _reason)] = folder.complaints()
+    assert subject == "hyper.json"
+    nodes = {"kind": "List", "items": [{"kind": "Node", "metadata": {"name": "node-0", "labels": labels}}]}
+    folder.write("nodes.json", json.dumps(nodes))
+    assert folder.complaints() == []
+    assert ("node-0", "leaf", "s1") in folder.claimed()
 
 
 @pytest.mark.parametrize("bound", ["MOST_FILES", "MOST_BYTES_IN_ALL"])
