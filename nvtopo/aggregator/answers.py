@@ -1,6 +1,7 @@
 """Answers: a document as the client takes it, piece by piece; JSON; 304; a refusal in one line."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -70,6 +71,20 @@ def tagged(request: Request, body: bytes, tag: str) -> Response:
     if len(body) < _WORTH_GZIP_BYTES or not _takes_gzip(request.headers.get("accept-encoding", "")):
         return Response(body, media_type=openapi.JSON, headers={**headers, "Vary": "Accept-Encoding"})
     return either(request, made("", 0, body), openapi.JSON, headers=headers)
+
+
+async def made_json(request: Request, make: Callable[[], bytes]) -> Response:
+    """JSON made in a thread for this request alone, never cached; as gzip if the client takes that and it is long."""
+    takes_gzip = _takes_gzip(request.headers.get("accept-encoding", ""))
+    headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+
+    def answer() -> Response:
+        body = make()
+        if takes_gzip and len(body) >= _WORTH_GZIP_BYTES:
+            return either(request, made("", 0, body), openapi.JSON, headers=headers)
+        return _Pieces((body,), openapi.JSON, headers)
+
+    return await asyncio.to_thread(answer)
 
 
 def as_json(body: bytes) -> Response:

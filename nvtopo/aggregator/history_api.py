@@ -8,7 +8,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from nvtopo.aggregator.answers import as_json
+from nvtopo.aggregator import openapi
+from nvtopo.aggregator.answers import either
+from nvtopo.aggregator.documents import Document, made
 from nvtopo.aggregator.loop import Aggregator
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.exporters import history_document
@@ -30,8 +32,8 @@ class HistoryApi:
     def __init__(self, aggregator: Aggregator) -> None:
         self._aggregator = aggregator
         #: Name → what it was made of, and the document; those asked for last.
-        self._made: dict[str | None, tuple[_Of, bytes]] = {}
-        self._making: dict[tuple[str | None, _Of], asyncio.Task[bytes]] = {}
+        self._made: dict[str | None, tuple[_Of, Document]] = {}
+        self._making: dict[tuple[str | None, _Of], asyncio.Task[Document]] = {}
 
     async def history(self, request: Request) -> Response:
         """``?node=NAME`` or ``?rack=NAME``; without either, of all nodes."""
@@ -43,15 +45,16 @@ class HistoryApi:
         of = (graph.generation, version)
         known = self._made.get(name)
         if known is not None and known[0] == of:
-            return as_json(known[1])
+            return either(request, known[1], openapi.JSON)
         making = self._making.get((name, of))
         if making is None:
             making = self._making[name, of] = asyncio.create_task(self._make(name, graph, of))
-        return as_json(await asyncio.shield(making))  # goes on for the others if this reader leaves
+        document = await asyncio.shield(making)  # goes on for the others if this reader leaves
+        return either(request, document, openapi.JSON)
 
-    async def _make(self, name: str | None, graph: ClusterGraph, of: _Of) -> bytes:
+    async def _make(self, name: str | None, graph: ClusterGraph, of: _Of) -> Document:
         try:
-            document = await asyncio.to_thread(self._document, name, graph)
+            document = await asyncio.to_thread(lambda: made(PATH, graph.generation, self._document(name, graph)))
         finally:
             del self._making[name, of]
         self._made.pop(name, None)

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from nvtopo.aggregator import queries
 from nvtopo.aggregator.access import Access
-from nvtopo.aggregator.answers import as_json
+from nvtopo.aggregator.answers import made_json
 from nvtopo.aggregator.entrance import admitted
 from nvtopo.aggregator.heat_watch import HeatWatch
 from nvtopo.aggregator.loop import Aggregator
@@ -54,7 +54,7 @@ class Jobs:
     async def _list(self, request: Request) -> Response:
         await self._allowed(request, JobRight("list"))
         pods = self._followed()
-        return as_json(await asyncio.to_thread(lambda: msgspec.json.encode(job_document.jobs(pods()))))
+        return await made_json(request, lambda: msgspec.json.encode(job_document.jobs(pods())))
 
     async def _one(self, request: Request) -> Response:
         namespace, name = request.path_params["namespace"], request.path_params["name"]
@@ -70,8 +70,8 @@ class Jobs:
         if self._heat is not None:
             told = await self._heat.told(found.nodes)
             heated = partial(job_heat.heated, found, told, graph, self._guarded)
-            return as_json(await asyncio.to_thread(lambda: msgspec.json.encode(heated())))
-        return as_json(msgspec.json.encode(found))
+            return await made_json(request, lambda: msgspec.json.encode(heated()))
+        return await made_json(request, lambda: msgspec.json.encode(found))
 
     def _guarded(self, node: GraphNode, work: Callable[[], T]) -> T | None:
         found = self._aggregator.guard.call(node, "job", work)

@@ -1,5 +1,6 @@
 """``/v1/jobs`` over HTTP: a right of its own, and never for everybody but on loopback."""
 
+import gzip
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -50,6 +51,16 @@ def test_the_right_is_asked_for_by_namespace_and_name() -> None:
         assert ask(server, "/v1/jobs/team/other").status == 403
         assert ask(server, "/v1/jobs").status == 403
         assert ask(server, token="other").status == 401  # noqa: S106
+
+
+def test_a_long_answer_travels_as_gzip_if_the_client_takes_it() -> None:
+    with served(JobRight("get", "team", "train")) as server:
+        plain = ask(server)
+        assert len(plain.body) > 1024
+        packed = get(server, PATH, {"Authorization": "Bearer good", "Accept-Encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["cache-control"] == "no-store"
+    assert gzip.decompress(packed.body) == plain.body
 
 
 def test_the_list_takes_the_right_to_all() -> None:
