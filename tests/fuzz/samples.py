@@ -226,6 +226,8 @@ def kubelet_files() -> Iterable[bytes]:
             b'{"kubeReserved":{"memory":"1Gi"},"evictionHard":{"memory.available":"5%"},'
             b'"reservedMemory":[{"numaNode":0,"limits":{"memory":"1.5Gi"}}]}'
         ),
+        b'{"Data":{"PodDeviceEntries":[{"PodUID":"a","ResourceName":"nvidia.com/gpu"}]},"Checksum":1}',
+        b'{"Data":"{\\"ClaimInfoStateList\\":[{\\"PodUIDs\\":{\\"a\\":{}},\\"DriverState\\":{\\"gpu\\":{}}}]}","Checksum":1}',
     )
 
 
