@@ -71,7 +71,12 @@ class Verbs(click.Group):
             near = get_close_matches(typed.lower(), VERBS)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             ctx.fail(f"No such command '{typed}'.{hint}")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and command is not None and not ctx.resilient_parsing:
+            from nvtopo.cli.habits import warn_of_variables
+
+            warn_of_variables(command, name, VERBS)
+        return name, command, rest
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs from the table, without importing them."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from nvtopo.cli.common_options import kubeconfig_option
+from nvtopo.cli.object_names import NAMESPACE
 from nvtopo.errors import ApiError, Conflict, NotFound, UsageError
 from nvtopo.kube.timestamps import rfc3339_of
 
@@ -34,7 +35,9 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 @click.option("--reason", default="", metavar="TEXT", help="Why, for those who read it later.")
 @click.option("--revoke", is_flag=True, help="Accept nothing of these nodes any more.")
 @click.option("--list", "listed", is_flag=True, help="Show what is accepted.")
-@click.option("--namespace", envvar="POD_NAMESPACE", default="nvtopo", show_default=True, help="The aggregator's.")
+@click.option(
+    "--namespace", type=NAMESPACE, envvar="POD_NAMESPACE", default="nvtopo", show_default=True, help="The aggregator's."
+)
 @kubeconfig_option
 def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     nodes: tuple[str, ...],

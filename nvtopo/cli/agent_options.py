@@ -8,7 +8,9 @@ import click
 from nvtopo.agent.parts.rdma import RdmaOptions
 from nvtopo.agent.parts.sampler_policy import Pace
 from nvtopo.cli.common_options import kubeconfig_option
+from nvtopo.cli.object_names import NAMESPACE
 from nvtopo.cli.option_group import option_group
+from nvtopo.cli.paths import FilePath
 from nvtopo.model.conclusions.training import BOOT_GRACE_SECONDS
 from nvtopo.sources.nvml.topology import DEADLINE_SECONDS
 
@@ -64,7 +66,7 @@ sink_options = option_group(
     SinkOptions,
     click.option(
         "--features-dir",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=FilePath(file_okay=False, path_type=Path),
         default=_SINKS.features_dir,
         show_default=True,
         help="Directory from which NFD's worker reads feature files.",
@@ -100,6 +102,7 @@ sink_options = option_group(
     ),
     click.option(
         "--node-feature-namespace",
+        type=NAMESPACE,
         envvar="POD_NAMESPACE",
         default=_SINKS.node_feature_namespace,
         show_default=True,
@@ -113,7 +116,7 @@ sink_options = option_group(
     ),
     click.option(
         "--dranet-socket",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FilePath(dir_okay=False, path_type=Path),
         help="Unix socket on which dranet, as its webhook provider, is told each NIC's rail, plane, leaf and complex.",
     ),
     kubeconfig_option,
@@ -139,12 +142,12 @@ loop_options = option_group(
     ),
     click.option(
         "--expect",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FilePath(dir_okay=False, path_type=Path),
         help="File that says what machines of each shape should have (YAML or JSON); read again when it changes.",
     ),
     click.option(
         "--expectations",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FilePath(dir_okay=False, path_type=Path),
         default=_LOOP.expectations,
         show_default=True,
         help="The same, from the ConfigMap nvtopo-expectations if it is mounted; --expect is before it.",

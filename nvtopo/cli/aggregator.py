@@ -19,6 +19,7 @@ from nvtopo.cli.common_options import kubeconfig_option
 from nvtopo.cli.export_keeping import ApplyOptions, apply_options, kept_applied
 from nvtopo.cli.listen import parse_listen
 from nvtopo.cli.load_queries import LoadOptions, asked, serving_options
+from nvtopo.cli.object_names import NAME, NAMESPACE
 from nvtopo.cli.page import audience_option, tls_of, tls_options
 from nvtopo.cli.placing import PlacingOptions, placing_options
 from nvtopo.cli.placing import placing as placing_of
@@ -46,6 +47,7 @@ logger = logging.getLogger(__name__)
 )
 @click.option(
     "--namespace",
+    type=NAMESPACE,
     envvar="POD_NAMESPACE",
     default="nvtopo",
     show_default=True,
@@ -98,6 +100,7 @@ logger = logging.getLogger(__name__)
     "--admission-policy",
     "policies",
     multiple=True,
+    type=NAME,
     metavar="NAME",
     help="Report also if this admission policy is not in force, as those of the agents. May be repeated.",
 )

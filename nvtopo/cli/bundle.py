@@ -8,13 +8,14 @@ import click
 from nvtopo.cli import cluster_source
 from nvtopo.cli.cluster_source import ClusterSource
 from nvtopo.cli.machine import live_options
+from nvtopo.cli.paths import FilePath
 
 if TYPE_CHECKING:
     from nvtopo.cli.bundle_parts import Gathered
 
 
 @click.command("bundle")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=FilePath(dir_okay=False, path_type=Path))
 @click.argument("nodes", metavar="[NODE]...", nargs=-1)
 @cluster_source.options
 @click.option("--unscrubbed", is_flag=True, help="Leave names, serial numbers and addresses as they are.")

@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from nvtopo.cli.machine import begin, live_options
+from nvtopo.cli.paths import FilePath
 
 
 @click.command("capture")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@click.argument("file", type=FilePath(dir_okay=False, path_type=Path, allow_dash=True))
 @live_options
 def command(file: Path, root: str, nvml: str | None, node_name: str | None) -> None:
     """Write this node's facts to FILE ('-' is standard output)."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from nvtopo.cli.common_options import kubeconfig_option
+from nvtopo.cli.paths import FilePath
 from nvtopo.errors import ReadError, UsageError
 from nvtopo.model.formats.elapsed import elapsed
 
@@ -23,13 +24,13 @@ _AGE = re.compile("[0-9]{1,9}")
 _FROM = click.option(
     "--from",
     "directory",
-    type=click.Path(path_type=Path),
+    type=FilePath(exists=True, path_type=Path),
     help="Read a file, or a folder and its folders: captures, resources, other tools' output, files of the network.",
 )
 _SERVER = click.option("--server", metavar="URL", help="Ask an aggregator, such as http://127.0.0.1:8080.")
 _TOKEN_FILE = click.option(
     "--token-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, path_type=Path),
     help="File with the bearer token for --server, from `kubectl create token ACCOUNT --audience nvtopo`.",
 )
 

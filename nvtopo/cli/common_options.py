@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from nvtopo.cli.paths import FilePath
+
 kubeconfig_option = click.option(
     "--kubeconfig",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     help="Kubeconfig file. By default the pod's service account; outside a pod, $KUBECONFIG.",
 )
 

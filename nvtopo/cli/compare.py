@@ -9,6 +9,7 @@ import click
 from nvtopo.cli import cluster_source
 from nvtopo.cli.cluster_source import ClusterSource
 from nvtopo.cli.common_options import text_or_json_option
+from nvtopo.cli.paths import FilePath
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _SHOWN = 8
 @click.option("--selector", metavar="LABELS", help="The canary nodes, by labels of their Node objects: canary=true.")
 @click.option(
     "--labels",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, path_type=Path),
     help="File with the Node objects for --selector, from `kubectl get nodes -o json`. By default the API server's.",
 )
 @click.option("--nodes", metavar="A,B", help="The canary nodes, by name.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nvtopo.cli.machine import found_in, host_option
+from nvtopo.cli.paths import FilePath
 
 if TYPE_CHECKING:
     from nvtopo.model.conclusions.derive import Derived
@@ -22,7 +23,7 @@ The policy requires only what FILE states. '-' is standard input.
 
 
 @click.command("convert", help=_HELP)
-@click.argument("file", type=click.Path(exists=False, dir_okay=False, allow_dash=True))
+@click.argument("file", type=FilePath(exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "--to",
     "--format",

@@ -7,12 +7,13 @@ import click
 
 from nvtopo.cli.common_options import text_or_json_option
 from nvtopo.cli.machine import found_in
+from nvtopo.cli.paths import FilePath
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
     from nvtopo.model.changes.change import Change
 
-_FILE = click.Path(exists=False, dir_okay=False, allow_dash=True)
+_FILE = FilePath(exists=True, dir_okay=False, allow_dash=True)
 _DIFFERS = 1
 _EQUAL = 0
 

@@ -8,6 +8,7 @@ import click
 from nvtopo.cli.doctor_output import Output
 from nvtopo.cli.doctor_probes import Probes, probe_options
 from nvtopo.cli.machine import begin_node, file_or_folder_option, folder_in, host_option, live_options
+from nvtopo.cli.paths import FilePath
 from nvtopo.errors import NvtopoError, UsageError
 
 if TYPE_CHECKING:
@@ -47,25 +48,25 @@ With --from a folder, every node in it. Exits 0 if all are ready, 1 if one is no
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True, help="Output format.")
 @click.option(
     "--policy",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, path_type=Path),
     help="Expectations by hardware shape, in YAML or JSON, as for `agent --expect`.",
 )
 @click.option("--write-policy", is_flag=True, help="Print what this node has as a policy, if it is ready.")
 @click.option(
     "--against",
-    type=click.Path(path_type=Path),
+    type=FilePath(exists=True, path_type=Path),
     help="A capture or resource of before, or a folder of them: say what changed since.",
 )
 @click.option(
     "--nodes",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     help="Compare with labels and resources of the Nodes in this file, which `kubectl get nodes -o json` wrote; with"
     " `kubectl get nodes,net-attach-def -A -o json` also with networks. '-' is standard input.",
 )
 @click.option(
     "--measured",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, path_type=Path),
     help="Output of nccl-tests, nvbandwidth, perftest, gdsio, fio or dcgmi diag (JSON): compare it with what the links"
     " carry. May be given again.",
 )
@@ -74,14 +75,14 @@ With --from a folder, every node in it. Exits 0 if all are ready, 1 if one is no
     "--sign",
     nargs=2,
     metavar="KEY FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     help="Sign what is printed with a private key (PEM, EC P-256 or Ed25519); the signature goes to FILE, in base64.",
 )
 @probe_options
 @click.option("--server", metavar="URL", help="Ask an aggregator about its cluster, such as http://127.0.0.1:8080.")
 @click.option(
     "--token-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, path_type=Path),
     help="File with the bearer token for --server.",
 )
 @host_option

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nvtopo.cli.common_options import kubeconfig_option
+from nvtopo.cli.paths import FilePath
 from nvtopo.errors import UsageError
 
 _BUG: int = 70
@@ -16,7 +17,7 @@ _BUG: int = 70
 @click.option("--node-name", envvar="NODE_NAME", help="Name of the node; by default the host name.")
 @click.option(
     "--plugins-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     default=Path("/var/lib/kubelet/plugins_registry"),
     show_default=True,
     help="Where the kubelet looks for plugins.",

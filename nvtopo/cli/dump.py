@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nvtopo.cli.machine import begin_node, folder_in, from_folder_option, host_option, live_options
+from nvtopo.cli.paths import FilePath
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +64,12 @@ _HELP = """Show the topology of this node: GPUs, NVLinks, NICs, NVMe, CPUs, NUMA
 @click.option(
     "--format", "form", type=click.Choice(_FORMATS), help="Output format.  [default: of --output's name, or matrix]"
 )
-@click.option("--output", metavar="FILE", help="File to write instead of standard output, such as topology.svg.")
+@click.option(
+    "--output",
+    type=FilePath(dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="File to write instead of standard output, such as topology.svg.",
+)
 @click.option(
     "--nvme/--no-nvme",
     default=None,

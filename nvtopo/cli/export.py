@@ -7,6 +7,8 @@ import click
 
 from nvtopo.cli import cluster_source, export_inputs
 from nvtopo.cli.cluster_source import ClusterSource
+from nvtopo.cli.object_names import NAME, NAMESPACE
+from nvtopo.cli.paths import FilePath
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,23 +54,25 @@ _KEEP_PLACES = ("slurm-tree", "slurm-block", "slurm-yaml", "slinky")
 @click.command("export")
 @click.argument("kind", metavar="KIND", type=click.Choice(KINDS, case_sensitive=False))
 @cluster_source.options
-@click.option("--name", default="nvtopo", show_default=True, help="Name of the objects, or the start of their names.")
-@click.option("--namespace", default="nvtopo", show_default=True, help="Namespace of NodeFeatures.")
+@click.option(
+    "--name", type=NAME, default="nvtopo", show_default=True, help="Name of the objects, or the start of their names."
+)
+@click.option("--namespace", type=NAMESPACE, default="nvtopo", show_default=True, help="Namespace of NodeFeatures.")
 @export_inputs.gangs_option
 @click.option("--block-sizes", metavar="N,N,…", help="Slurm's BlockSizes; by default the smallest block, doubled.")
 @click.option(
     "--slurm-names",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, path_type=Path),
     help="File with a line NODE NAME for each node that Slurm has, or `kubectl get pods -o json` of slurmd's pods.",
 )
 @click.option(
     "--previous",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, path_type=Path),
     help="Topology of Slurm whose blocks and powered-down nodes keep their places.  [default: what --output has]",
 )
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     help="File to write; it is left alone if nothing changed. By default standard output.",
 )
 @click.option(

@@ -1,11 +1,13 @@
 """What all verbs have alike: ``-o`` for ``--format``, choices in any case, options from the environment, examples."""
 
 import os
+from collections.abc import Collection
 from typing import Final
 
 import click
 
-from nvtopo.cli import colour
+from nvtopo.cli import colour, variables
+from nvtopo.model.formats.printable import printable
 
 #: Verbs that colour what they print.
 COLOURED: Final = frozenset({"dump", "doctor", "why", "graph", "standalone"})
@@ -99,7 +101,6 @@ EXAMPLES: Final = {
     ),
 }
 
-_ENVIRONMENT: Final = "NVTOPO_"
 #: Columns of a help text beside its margin.
 _WIDTH: Final = 76
 
@@ -115,8 +116,6 @@ def shared(command: click.Command, verb: str) -> click.Command:
     for option in command.params:
         if isinstance(option.type, click.Choice):
             option.type.case_sensitive = False
-        if isinstance(option.type, click.Path):
-            option.type.readable = False  # who reads it says so, with the exit code of what can't be read
         if isinstance(option, click.Option):
             _share(option, verb)
     if verb in EXAMPLES and command.epilog is None:
@@ -127,7 +126,14 @@ def shared(command: click.Command, verb: str) -> click.Command:
 def environment_of(option: click.Option, verb: str) -> str:
     """The variable that gives this option: ``NVTOPO_DUMP_FORMAT``."""
     longest = max(option.opts, key=len)
-    return f"{_ENVIRONMENT}{verb}_{longest.lstrip('-')}".replace("-", "_").upper()
+    return f"{variables.prefix_of(verb)}{longest.lstrip('-')}".replace("-", "_").upper()
+
+
+def warn_of_variables(command: click.Command, verb: str, verbs: Collection[str]) -> None:
+    """Say on standard error which variables look like options of the verb and are none."""
+    known = {name for option in command.params for name in option.envvar or ()}
+    for line in variables.misspelt(os.environ, verb, verbs, known):
+        click.echo(f"nvtopo: {printable(line)}", err=True)
 
 
 def _share(option: click.Option, verb: str) -> None:

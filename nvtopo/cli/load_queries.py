@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from nvtopo.cli.option_group import Decorator, option_group
+from nvtopo.cli.paths import FilePath
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def _server(what: str) -> tuple[Decorator, ...]:
         click.option("--prometheus", metavar="URL", default="", help=f"Ask this Prometheus {what}: http://HOST:9090."),
         click.option(
             "--prometheus-token-file",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            type=FilePath(exists=True, dir_okay=False, path_type=Path),
             help="File with the bearer token for --prometheus.",
         ),
     )

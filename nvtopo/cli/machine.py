@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from nvtopo.errors import ParseError, UsageError
+from nvtopo.cli.paths import FilePath
+from nvtopo.errors import ParseError, ReadError, UsageError
 
 if TYPE_CHECKING:
     from nvtopo.model.records.node import NodeTopology
@@ -18,9 +19,15 @@ if TYPE_CHECKING:
     from nvtopo.sources.machine import Machine
     from nvtopo.sources.nvml.topology import NvmlWorker
 
-_FILE = click.Path(exists=False, dir_okay=False, allow_dash=True)
-_FILE_OR_FOLDER = click.Path(exists=False, allow_dash=True)
-_DIRECTORY = click.Path(exists=True, file_okay=False)
+_FILE = FilePath(exists=True, dir_okay=False, allow_dash=True)
+_FILE_OR_FOLDER = FilePath(exists=True, allow_dash=True)
+_DIRECTORY = FilePath(exists=True, file_okay=False)
+
+
+def _root(_context: click.Context, _option: click.Parameter, root: str) -> str:
+    if not any(os.path.isdir(f"{root}/{folder}") for folder in ("sys", "proc")):  # noqa: PTH112 - pathlib costs the start
+        raise ReadError(f"--root {root}: expected a directory with the machine's sys and proc, found neither")
+    return root
 
 
 def live_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,6 +44,7 @@ def live_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--root",
             type=_DIRECTORY,
             default="/",
+            callback=_root,
             help="Directory that holds the machine's sys and proc.",
             show_default=True,
         ),
@@ -135,11 +143,25 @@ def begin(root: str, nvml: str | None, node_name: str | None, *, everything: boo
 
     With ``everything``, also what no label and no matrix is made of: for a capture, and for ``doctor``.
     The driver answers meanwhile, so callers import what they need between the two.
+
+    Raises:
+        ReadError: a library was named that can't be loaded.
     """
     asking = _asking(root, nvml, upkeep=everything)
+    if asking is not None and nvml:
+        _load(nvml)
     if asking is not None:
         asking.begin()
     return partial(_read, root, node_name, asking, everything=everything)
+
+
+def _load(library: str) -> None:
+    """Refuse a library that was named and can't be loaded. The usual one is not there if there is no driver."""
+    from nvtopo.sources.nvml.topology import why_absent
+
+    why = why_absent(library)
+    if why is not None:
+        raise ReadError(f"--nvml {library}: expected the NVML library, or 'none': {why}")
 
 
 def machine_of(root: str, nvml: str | None, node_name: str | None, deadline_seconds: float | None = None) -> "Machine":

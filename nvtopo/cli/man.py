@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from nvtopo import __version__
+from nvtopo.cli.paths import FilePath
 
 _EXITS: Final = (
     ("0", "success"),
@@ -22,7 +23,7 @@ _ENVIRONMENT: Final = "Each option can be given in the environment too, by the n
 @click.argument("verb", required=False)
 @click.option(
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     help="Folder to write the pages of all verbs to, such as /usr/local/share/man/man1.",
 )
 @click.pass_context

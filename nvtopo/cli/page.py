@@ -10,6 +10,7 @@ from nvtopo.auth.hosts import is_loopback
 from nvtopo.auth.rights import AUDIENCE
 from nvtopo.cli.listen import parse_listen
 from nvtopo.cli.option_group import option_group
+from nvtopo.cli.paths import FilePath
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from nvtopo.kube.client import Client
     from nvtopo.tls import TlsFiles
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE = FilePath(dir_okay=False, path_type=Path)
 
 
 def tls_options(function: Callable[..., Any]) -> Callable[..., Any]:

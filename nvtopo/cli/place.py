@@ -8,6 +8,7 @@ import click
 from nvtopo.cli import cluster_source
 from nvtopo.cli.cluster_source import ClusterSource
 from nvtopo.cli.load_queries import LoadOptions, load_options, node_loads
+from nvtopo.cli.paths import FilePath
 from nvtopo.errors import ReadError, UsageError
 
 if TYPE_CHECKING:
@@ -30,18 +31,18 @@ TOPOLOGY = "nvtopo"
 @click.option(
     "--request",
     "request_file",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     help="PlacementRequest in YAML or JSON; - for standard input.",
 )
 @click.option(
     "--deployment",
     "deployment_file",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     help="InferenceDeployment in YAML or JSON: its replicas, and room for maxReplicas.",
 )
 @click.option(
     "--running",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
     help="With --deployment: Assignment (JSON) of a replica that runs; repeatable.",
 )
@@ -62,7 +63,7 @@ TOPOLOGY = "nvtopo"
 @click.option(
     "--measured",
     "runs",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     multiple=True,
     help="Output of nccl-tests or nvbandwidth on nodes of the cluster, instead of the given links; repeatable.",
 )

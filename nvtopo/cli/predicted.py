@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
+from nvtopo.cli.paths import FilePath
 from nvtopo.errors import UsageError
 
 _MOST_ANSWERS = 10_000
-_FILES = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+_FILES = FilePath(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
 @click.command("predicted")

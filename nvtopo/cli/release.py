@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nvtopo.cli.common_options import kubeconfig_option
+from nvtopo.cli.object_names import NAMESPACE
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ NONE_WAITED = 1
 
 @click.command("release")
 @click.argument("gangs", metavar="[GANG]...", nargs=-1)
-@click.option("--namespace", "-n", metavar="NAME", help="Of these gangs. By default all namespaces.")
+@click.option("--namespace", "-n", type=NAMESPACE, metavar="NAME", help="Of these gangs. By default all namespaces.")
 @click.option("--all", "every", is_flag=True, help="Every gang.")
 @kubeconfig_option
 def command(gangs: tuple[str, ...], namespace: str | None, every: bool, kubeconfig: Path | None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from nvtopo.cli.common_options import text_or_json_option
+from nvtopo.cli.paths import FilePath
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,11 +35,13 @@ class _Shape(NamedTuple):
 @click.option(
     "--trace",
     "trace_file",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     required=True,
     help="CSV of gangs: arrival, duration, and gpus or pods and gpus_per_pod; or a public trace (docs/simulation.md).",
 )
-@click.option("--from", "directory", type=click.Path(path_type=Path), help="Read the cluster from a file or a folder.")
+@click.option(
+    "--from", "directory", type=FilePath(exists=True, path_type=Path), help="Read the cluster from a file or a folder."
+)
 @click.option("--racks", type=_COUNT, default=8, show_default=True, help="Racks of a made cluster: NVLink domains.")
 @click.option("--trays", type=_COUNT, default=18, show_default=True, help="Nodes of a rack.")
 @click.option("--gpus", type=click.IntRange(1, 64), default=4, show_default=True, help="GPUs of a node.")
@@ -63,13 +66,13 @@ class _Shape(NamedTuple):
 @click.option(
     "--links",
     "links_file",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     help="What links really give, as `nvtopo predicted --format links` writes it.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything that is drawn.")
 @text_or_json_option
 @click.option("--json", "as_json", is_flag=True, hidden=True, help="The same as --format json.")
-@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Write a plot to this file.")
+@click.option("--svg", type=FilePath(dir_okay=False, path_type=Path), help="Write a plot to this file.")
 def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     trace_file: Path,
     directory: Path | None,

@@ -7,6 +7,7 @@ import click
 
 from nvtopo.cli import logs
 from nvtopo.cli.machine import live_options, machine_of
+from nvtopo.cli.paths import FilePath
 from nvtopo.cli.tier_sources import topology_option
 from nvtopo.runtime.gc_tuning import freeze_startup
 from nvtopo.runtime.stop_signals import stopping
@@ -21,7 +22,7 @@ _LARGEST_PROVENANCE_BYTES = 1 << 16
 @click.command("standalone")
 @click.option(
     "--fleet",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FilePath(exists=True, file_okay=False, path_type=Path),
     help="Directory of captures: recorded nodes to show beside this machine.",
 )
 @click.option(

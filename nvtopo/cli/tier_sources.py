@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from nvtopo.cli.option_group import option_group
+from nvtopo.cli.paths import FilePath
 
 if TYPE_CHECKING:
     from nvtopo.aggregator.followed_slices import FollowedSlices
@@ -19,7 +20,7 @@ Loop = Callable[[threading.Event], None]
 
 topology_option = click.option(
     "--topology",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     help="Folder of topology files (as `graph --from` reads them), read again when one changes.",
 )
 

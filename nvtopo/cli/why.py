@@ -7,6 +7,7 @@ import click
 
 from nvtopo.cli.common_options import text_or_json_option
 from nvtopo.cli.machine import begin_node, from_option, live_options
+from nvtopo.cli.paths import FilePath
 from nvtopo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,18 +33,19 @@ Exit codes: 0 all is as it should be, 1 it is not, 3 it can't be known.
 @click.option("--label", "labels", multiple=True, metavar="NAME", help="Only this label; nvtopo.io/ may be left out.")
 @click.option(
     "--pod",
+    type=FilePath(exists=True, dir_okay=False, allow_dash=True),
     metavar="FILE",
     help="Only this pod: whether the node's labels are what its nodeSelector and required affinity ask for. A Pod, Job"
     " or other object with a pod's template, in YAML or JSON. '-' is standard input.",
 )
 @click.option(
     "--features-dir",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     help="Directory of the feature file.  [default: NFD's, below --root; with --from none]",
 )
 @click.option(
     "--kubeconfig",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     help="Kubeconfig file for NODE. By default the pod's service account; outside a pod, $KUBECONFIG.",
 )
 @text_or_json_option

@@ -74,7 +74,7 @@ def test_canary_nodes_by_label(fleet: Path, tmp_path: Path) -> None:
         (("--nodes", ""), "expected nodes on both sides, got 0 canary and 6 others"),
         (("--selector", "a b"), "expected labels such as canary=true"),
         (("--selector", "a=b"), "--selector with --from needs --labels"),
-        (("--nodes", "n0", "--labels", "x"), "--labels needs --selector"),
+        (("--nodes", "n0", "--labels", "/dev/null"), "--labels needs --selector"),
     ],
 )
 def test_wrong_usage_is_said_in_one_line(fleet: Path, arguments: tuple[str, ...], says: str) -> None:

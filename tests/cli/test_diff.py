@@ -78,7 +78,7 @@ def test_a_foreign_file_is_compared_by_conclusions(degraded: Path) -> None:
     ("arguments", "code", "says"),
     [
         (["-", "-"], 2, "standard input can be read only once"),
-        (["x.json"], 2, "Missing argument"),
+        (["/dev/null"], 2, "Missing argument"),
         (["/nowhere/a.json", "/nowhere/b.json"], 3, "/nowhere/a.json: No such file"),
     ],
 )

@@ -13,7 +13,8 @@ import click
 import pytest
 
 from nvtopo import __version__, cli
-from nvtopo.cli import colour, habits
+from nvtopo.cli import colour, habits, variables
+from nvtopo.cli.paths import FilePath
 from tests.hosts.recorded import FIXTURES
 
 CAPTURE = FIXTURES / "hosts" / "h100-one-link-down" / "capture.json"
@@ -51,10 +52,10 @@ def test_format_is_o_too_and_choices_have_no_case(verb: str) -> None:
 
 
 @VERBS
-def test_a_file_that_may_not_be_read_is_left_to_who_reads_it(verb: str) -> None:
-    """Click's own check would end with 2, wrong usage."""
-    paths = [option.type for option in command_of(verb).params if isinstance(option.type, click.Path)]
-    assert [path for path in paths if path.readable] == []
+def test_a_path_is_of_the_type_that_refuses_with_3(verb: str) -> None:
+    """Click's own would end with 2, wrong usage."""
+    types = {type(option.type) for option in command_of(verb).params if isinstance(option.type, click.Path)}
+    assert types <= {FilePath}
 
 
 @VERBS
@@ -93,6 +94,9 @@ def test_the_examples_of_the_help_are_commands_that_exist(
         ours = next(part for part in re.split(r"[|>]|\$\(|\)", line) if "nvtopo " in part.replace("ntopo ", ""))
         words = shlex.split(ours.replace('"', "").removeprefix("eval "))
         assert words[:2] == ["nvtopo", verb]
+        for word in words[2:]:
+            if re.fullmatch(r"[\w-]+\.(json|yaml|csv|txt)", word):
+                Path(word).touch()
         command_of(verb).make_context(verb, words[2:])
 
 
@@ -163,6 +167,41 @@ def test_options_come_from_the_environment_and_the_command_line_wins() -> None:
     assert labels.startswith("gpu.nvlink.group=G0\n")
     assert run("dump", "-o", "json", NVTOPO_DUMP_FORMAT="labels", NVTOPO_DUMP_FROM=str(CAPTURE)).stdout[0] == "{"
     assert "NVTOPO_DUMP_FORMAT" in run("dump", NVTOPO_DUMP_FORMAT="poem", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("NVTOPO_DUMP_FROMAT", "no option reads this variable. Did you mean NVTOPO_DUMP_FORMAT?"),
+        ("NVTOPO_DMUP_FORMAT", "no option reads this variable. Did you mean NVTOPO_DUMP_FORMAT?"),
+        ("NVTOPO_FORMAT", "no option reads this variable. Did you mean NVTOPO_DUMP_FORMAT?"),
+        ("nvtopo_dump_format", "no option reads this variable. Did you mean NVTOPO_DUMP_FORMAT?"),
+        ("NVTOPO_NVLM", "no option reads this variable. Did you mean NVTOPO_NVML?"),
+        ("NVTOPO_DUMP_COLOUR", "no option reads this variable. Did you mean NVTOPO_DUMP_COLOR?"),
+        ("NVTOPO_DUMP_POEM", "dump has no such option"),
+        ("NVTOPO_DUMP_FORMAT", None),
+        ("NVTOPO_NVML", None),
+        ("NVTOPO_DOCTOR_POLICY", None),  # of another verb
+        ("NVTOPO_HOME", None),  # of a script
+        ("NVTOPO_DUMP_PORT", None),  # of a Service named nvtopo-dump
+        ("NVTOPO_DUMP_PORT_8080_TCP_ADDR", None),
+        ("NVTOPO_SERVICE_HOST", None),
+    ],
+)
+def test_a_variable_that_no_option_reads_is_named(name: str, line: str | None) -> None:
+    known = {name for option in options_of("dump") for name in option.envvar or ()}
+    assert list(variables.misspelt([name], "dump", cli.VERBS, known)) == ([f"{name}: {line}"] if line else [])
+
+
+@pytest.mark.slow
+def test_a_misspelt_variable_is_a_warning_and_completion_gives_none() -> None:
+    shown = run("dump", "--from", str(CAPTURE), NVTOPO_DUMP_FROMAT="tree")
+    said = "nvtopo: NVTOPO_DUMP_FROMAT: no option reads this variable. Did you mean NVTOPO_DUMP_FORMAT?\n"
+    assert shown.stderr == said
+    assert run("dump", "--from", str(CAPTURE)).stdout == shown.stdout
+    words = {"COMP_WORDS": "nvtopo dump --outp", "COMP_CWORD": "2"}
+    completed = run(code=0, _NVTOPO_COMPLETE="bash_complete", NVTOPO_DUMP_FROMAT="tree", **words)
+    assert (completed.stdout, completed.stderr) == ("plain,--output\n", "")
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from nvtopo.cluster.taints import Target
 from nvtopo.exporters.document import DomainEntry, Edge, GraphDocument, NodeEntry, PositionEntry, of
 from nvtopo.exporters.schedulers import view
 from nvtopo.exporters.schedulers.kinds import Export
-from nvtopo.exporters.schedulers.names import is_node
+from nvtopo.model.formats.object_name import is_subdomain
 from nvtopo.model.records.node import NodeTopology
 from tests.cluster import machines
 
@@ -62,7 +62,7 @@ def _export(nodes: Mapping[str, NodeTopology], reading: Reading = _SILENT) -> Ex
     graph = build(fold(Inventory(), Listed(nodes, {})), None, {"file": reading})
     document = of(graph)
     degraded = (
-        {Target("gpu.nvidia.com", min(nodes), "gpu-1"): "nvlinks-missing"} if nodes and is_node(min(nodes)) else {}
+        {Target("gpu.nvidia.com", min(nodes), "gpu-1"): "nvlinks-missing"} if nodes and is_subdomain(min(nodes)) else {}
     )
     return Export(view.of(document), document, nodes=graph.nodes, taints=degraded)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import pytest
 
 from nvtopo.exporters.schedulers import kinds
-from nvtopo.exporters.schedulers.names import is_node
 from nvtopo.fabrics import slurm_lines
+from nvtopo.model.formats.object_name import is_subdomain
 from tests.exporters.odd import LONG, ODD
 
 
@@ -26,7 +26,7 @@ def test_objects_have_names_of_their_own_that_kubernetes_takes(name: str) -> Non
         for of in {document["kind"] for document in kinds.OBJECTS[kind](ODD[name]())}:
             names = [one["metadata"]["name"] for one in kinds.OBJECTS[kind](ODD[name]()) if one["kind"] == of]
             assert len({*names}) == len(names), kind
-            assert [one for one in names if not is_node(one)] == [], kind
+            assert [one for one in names if not is_subdomain(one)] == [], kind
 
 
 def _below(lines: Iterable[slurm_lines.Line]) -> list[str]:

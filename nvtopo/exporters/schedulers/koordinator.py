@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from nvtopo.cluster.nodes import GraphNode
-from nvtopo.exporters.schedulers.names import is_node
 from nvtopo.exporters.schedulers.view import LABELS, View
 from nvtopo.model.conclusions.health_kinds import USABLE
 from nvtopo.model.conclusions.ports import is_up
+from nvtopo.model.formats.object_name import is_subdomain
 from nvtopo.model.records.node import Gpu, Nic
 
 _LAYERS: Final[Mapping[str, str]] = MappingProxyType(
@@ -60,7 +60,7 @@ def devices(nodes: Mapping[str, GraphNode]) -> list[dict[str, Any]]:
             "spec": {"devices": list(_devices(node))},
         }
         for name, node in nodes.items()
-        if node.topology is not None and node.topology.gpus and is_node(name)
+        if node.topology is not None and node.topology.gpus and is_subdomain(name)
     ]
 
 

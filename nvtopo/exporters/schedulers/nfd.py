@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nvtopo.exporters.schedulers.names import is_node, object_name
+from nvtopo.exporters.schedulers.names import object_name
 from nvtopo.exporters.schedulers.view import LABELS, LEVELS_LABEL, View, levels
 from nvtopo.model.conclusions.features import is_legal
+from nvtopo.model.formats.object_name import is_subdomain
 
 
 def labels(view: View, node: str) -> dict[str, str]:
@@ -37,5 +38,5 @@ def node_features(prefix: str, namespace: str, labelled: Mapping[str, Mapping[st
             "spec": {"labels": dict(found)},
         }
         for node, found in labelled.items()
-        if found and is_node(node) and is_legal(node)
+        if found and is_subdomain(node) and is_legal(node)
     ]

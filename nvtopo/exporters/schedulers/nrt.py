@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nvtopo.cluster.nodes import GraphNode
-from nvtopo.exporters.schedulers.names import is_node
 from nvtopo.model.conclusions.health_kinds import USABLE
 from nvtopo.model.formats.cpulist import count
+from nvtopo.model.formats.object_name import is_subdomain
 from nvtopo.model.records.facts import NumaNode
 from nvtopo.model.records.node import NodeTopology
 
@@ -20,7 +20,7 @@ def documents(nodes: Mapping[str, GraphNode]) -> list[dict[str, Any]]:
     return [
         _document(node.name, node.topology, node)
         for node in nodes.values()
-        if node.topology and node.topology.numa and is_node(node.name)
+        if node.topology and node.topology.numa and is_subdomain(node.name)
     ]
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from nvtopo.exporters.schedulers.names import is_node, object_name
+from nvtopo.exporters.schedulers.names import object_name
 from nvtopo.exporters.schedulers.view import Branch, View, branches
+from nvtopo.model.formats.object_name import is_subdomain
 
 Key = tuple[str, str]
 """Tier and name of a domain."""
@@ -25,10 +26,10 @@ def documents(view: View, name: str) -> list[dict[str, Any]]:
 def _of_nodes(view: View) -> View:
     """Without what can't be a Node: Volcano refuses a HyperNode that names one."""
     places = {
-        tier: tuple(replace(place, nodes=tuple(filter(is_node, place.nodes))) for place in found)
+        tier: tuple(replace(place, nodes=tuple(filter(is_subdomain, place.nodes))) for place in found)
         for tier, found in view.places.items()
     }
-    return replace(view, nodes=tuple(filter(is_node, view.nodes)), places=places)
+    return replace(view, nodes=tuple(filter(is_subdomain, view.nodes)), places=places)
 
 
 def hyper_nodes(view: View, name: str) -> dict[Key, str]:

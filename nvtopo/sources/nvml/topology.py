@@ -33,13 +33,18 @@ def read(machine: "Machine") -> "Reading":
 
 def library_present(library: str = LIBRARY) -> bool:
     """Whether the dynamic linker finds NVML. Nothing in it is called here."""
+    return why_absent(library) is None
+
+
+def why_absent(library: str) -> str | None:
+    """Why the dynamic linker does not load this library, in its words; None if it does."""
     from _ctypes import dlopen  # what ctypes.CDLL calls: ctypes itself would cost a dump a twentieth of its start
 
     try:
         dlopen(library, os.RTLD_NOW)
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        return str(error)
+    return None
 
 
 class NvmlWorker:

@@ -19,6 +19,7 @@ from nvtopo.sources.nvml.links import links
 
 #: NVML's errors of a driver that is not ready → what an operator should do.
 _NOT_READY = {
+    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "the library was loaded, but is not libnvidia-ml.so.1",
     pynvml.NVML_ERROR_NO_PERMISSION: "no permission for /dev/nvidiactl: run as root, or with the devices mapped in",
     pynvml.NVML_ERROR_DRIVER_NOT_LOADED: (
         "kernel module not loaded yet: `modprobe nvidia`, or wait for the driver container"
@@ -44,8 +45,7 @@ def _facts(problems: list[Json], *, whole: bool) -> Json | None:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        if error.value != pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:
-            Asker("driver", problems).problem(_NOT_READY.get(error.value, f"nvmlInit: {error}"))
+        Asker("driver", problems).problem(_NOT_READY.get(error.value, f"nvmlInit: {error}"))
         return None
     asker = Asker("driver", problems)
     count = _count(asker)
