@@ -23,6 +23,7 @@ from nvtopo.aggregator.topology_files import TopologyFiles
 from nvtopo.cluster.graph import ClusterGraph
 from nvtopo.errors import ReadError, UsageError
 from nvtopo.kube.memory import MemoryStore
+from nvtopo.model.formats.near import hint
 from nvtopo.model.formats.printable import printable
 from nvtopo.model.observation import Observation
 from nvtopo.sinks.publish.resource import ResourceSink
@@ -66,7 +67,8 @@ def running(  # noqa: PLR0913 - what the command line has
         store.apply(name, node)
     for name in stale:
         if name not in recorded:
-            raise UsageError(f"--stale {printable(name)}: expected a recorded node of --fleet")
+            near = hint(name, recorded)
+            raise UsageError(f"--stale {printable(name)}: expected a recorded node of --fleet{printable(near)}")
     agent = Agent(machine, [ResourceSink(store, host.name_of(machine))])
     observation = agent.step()
     with ExitStack() as stack:

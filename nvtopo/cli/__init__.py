@@ -60,17 +60,24 @@ class Verbs(click.Group):
         assert isinstance(command, click.Command)
         return shared(command, cmd_name)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; an option of a verb that stands before it is refused with where it belongs."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.possibilities:
+                raise
+            ctx.fail(f"No such option '{error.option_name}'. Options of a command come after it: nvtopo dump -o tree")
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does; a verb that does not exist is refused with those that look like it."""
         typed = args[0]
         if typed not in VERBS and not typed.startswith("-"):
-            from difflib import get_close_matches
+            from nvtopo.model.formats.near import hint
 
-            near = get_close_matches(typed.lower(), VERBS)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            ctx.fail(f"No such command '{typed}'.{hint}")
+            ctx.fail(f"No such command '{typed}'{hint(typed, VERBS) or '.'}")
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and command is not None and not ctx.resilient_parsing:
             from nvtopo.cli.habits import warn_of_variables

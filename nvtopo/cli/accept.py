@@ -12,6 +12,7 @@ from nvtopo.cli.common_options import kubeconfig_option
 from nvtopo.cli.object_names import NAMESPACE
 from nvtopo.errors import ApiError, Conflict, NotFound, UsageError
 from nvtopo.kube.timestamps import rfc3339_of
+from nvtopo.model.formats.near import hint
 
 if TYPE_CHECKING:
     from nvtopo.cluster.accepted import Act
@@ -132,6 +133,7 @@ def _chosen(graph: "ClusterGraph", nodes: Iterable[str], shape: str | None) -> l
     if unknown:
         raise UsageError(
             f"accept: expected nodes with a NodeTopology that can be read, got {', '.join(unknown[:_SHOWN])}"
+            f"{hint(unknown[0], readable)}"
         )
     chosen = named or [name for name, one in readable.items() if shape is None or one.host.product == shape]
     if not chosen:

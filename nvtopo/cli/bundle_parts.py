@@ -12,6 +12,7 @@ import msgspec
 from nvtopo import __version__
 from nvtopo.cli import cluster_source
 from nvtopo.errors import NvtopoError, ReadError, UsageError
+from nvtopo.model.formats.near import hint
 from nvtopo.wire.documents import ANY
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Gathered:
 
         unknown = sorted(self._wanted - self.nodes.keys() - self.names)
         if unknown:
-            raise UsageError(f"bundle: no such node: {', '.join(unknown)}")
+            near = hint(unknown[0], {*self.nodes, *self.names})
+            raise UsageError(f"bundle: no such node: {', '.join(unknown)}{near}")
         if self.problems and not self.nodes and len(self.documents) == 1:
             raise ReadError(self.problems[0])
         return Contents(self.documents, self.nodes, self.names, self.problems)

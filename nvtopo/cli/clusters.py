@@ -59,7 +59,8 @@ def asked(clusters: Sequence[Cluster], wanted: Selection) -> ClustersDocument:
     """What all of them answer: of each the part that is wanted.
 
     Raises:
-        ReadError: none answers, or none has such a part.
+        ReadError: none answers.
+        UsageError: none has such a part.
     """
     with ThreadPoolExecutor(min(_AT_ONCE, len(clusters))) as threads:
         answers = dict(zip(clusters, threads.map(_answer, clusters), strict=True))
@@ -68,7 +69,7 @@ def asked(clusters: Sequence[Cluster], wanted: Selection) -> ClustersDocument:
         raise ReadError("; ".join(f"{one.name}: {answer}" for one, answer in answers.items()))
     lacking = {one: reason for one, graph in graphs.items() if (reason := _lacks(graph, wanted)) is not None}
     if len(lacking) == len(graphs):
-        raise ReadError("; ".join(f"{one.name}: {reason}" for one, reason in lacking.items()))
+        raise UsageError("; ".join(f"{one.name}: {reason}" for one, reason in lacking.items()))
     return ClustersDocument(clusters={one.name: _entry(one, answer, wanted) for one, answer in answers.items()})
 
 
@@ -85,7 +86,7 @@ def _answer(one: Cluster) -> Dated | str:
 def _lacks(graph: GraphDocument, wanted: Selection) -> str | None:
     try:
         selection.resolved(graph, wanted)
-    except ReadError as error:
+    except UsageError as error:
         return str(error)
     return None
 

@@ -11,6 +11,7 @@ from nvtopo.cli.cluster_source import ClusterSource
 from nvtopo.cli.common_options import text_or_json_option
 from nvtopo.cli.paths import FilePath
 from nvtopo.errors import UsageError
+from nvtopo.model.formats.near import hint
 
 if TYPE_CHECKING:
     from nvtopo.cluster.canaries import Comparison, Difference
@@ -67,7 +68,8 @@ def _listed(option: str, names: str | None, known: Collection[str]) -> list[str]
     listed = sorted({name.strip() for name in (names or "").split(",") if name.strip()})
     unknown = [name for name in listed if name not in known]
     if unknown:
-        raise UsageError(f"{option}: expected nodes of the cluster, got {', '.join(unknown[:_SHOWN])}")
+        near = hint(unknown[0], known)
+        raise UsageError(f"{option}: expected nodes of the cluster, got {', '.join(unknown[:_SHOWN])}{near}")
     return listed
 
 

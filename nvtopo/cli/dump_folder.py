@@ -7,6 +7,7 @@ import click
 
 from nvtopo.cli.machine import Found, found_in
 from nvtopo.errors import UsageError
+from nvtopo.model.formats.near import hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,7 @@ def read(path: str, host: str | None) -> Folder:
     _say_refused(gathered.readings, unreadable)
     if host is not None:
         if host not in kept:
-            raise UsageError(f"--host {host}: expected one of {_named(lines)}, in {path}")
+            raise UsageError(f"--host {host}: expected one of {_named(lines)}, in {path}{hint(host, lines)}")
         return Folder(kept[host])
     if len(lines) == 1 and not unreadable:
         return Folder(next(iter(kept.values())))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from nvtopo.cli import cluster_source, export_inputs
 from nvtopo.cli.cluster_source import ClusterSource
@@ -49,6 +50,12 @@ KINDS = (
 """Both are here as well, so that ``--help`` imports no exporter; a test holds them together."""
 _DRAWN = frozenset(("json", "graphml", "dot"))
 _KEEP_PLACES = ("slurm-tree", "slurm-block", "slurm-yaml", "slinky")
+_READ_BY = {
+    "block_sizes": ("slurm-block", "slurm-yaml", "slinky"),
+    "slurm_names": (*_KEEP_PLACES, "slurm-gres"),
+    "previous": _KEEP_PLACES,
+}
+"""Parameter → the kinds that it is for."""
 
 
 @click.command("export")
@@ -110,6 +117,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """
     from nvtopo.exporters.schedulers import kinds
 
+    _check_options(kind)
     if prune:
         _prune(source, kind, namespace, name)
         return
@@ -126,6 +134,14 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         _check(output, text)
     else:
         _write(output, text)
+
+
+def _check_options(kind: str) -> None:
+    """Refuse options on the command line that this kind does not read; the environment's are for those that do."""
+    context = click.get_current_context()
+    for name, kinds in _READ_BY.items():
+        if kind not in kinds and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"export: --{name.replace('_', '-')} is for {', '.join(kinds)}, and not for {kind}")
 
 
 def _prune(source: ClusterSource, kind: str, namespace: str, name: str) -> None:

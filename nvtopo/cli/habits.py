@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from nvtopo.cli import colour, variables
-from nvtopo.model.formats.printable import printable
+from nvtopo.cli import colour
 
 #: Verbs that colour what they print.
 COLOURED: Final = frozenset({"dump", "doctor", "why", "graph", "standalone"})
@@ -101,8 +100,23 @@ EXAMPLES: Final = {
     ),
 }
 
+PREFIX: Final = "NVTOPO_"
+"""Of the environment's variables that are options."""
 #: Columns of a help text beside its margin.
 _WIDTH: Final = 76
+
+
+class Choices(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2
+    """As click's, and a word that is nearly one of them is answered with that one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The choice as it is spelt here."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            from nvtopo.model.formats.near import hint
+
+            self.fail(error.message.removesuffix(".") + (hint(str(value), self.choices) or "."), param, ctx)
 
 
 def shared(command: click.Command, verb: str) -> click.Command:
@@ -115,7 +129,7 @@ def shared(command: click.Command, verb: str) -> click.Command:
         command.params += logs.options(verb)
     for option in command.params:
         if isinstance(option.type, click.Choice):
-            option.type.case_sensitive = False
+            option.type = Choices(option.type.choices, case_sensitive=False)
         if isinstance(option, click.Option):
             _share(option, verb)
     if verb in EXAMPLES and command.epilog is None:
@@ -126,13 +140,18 @@ def shared(command: click.Command, verb: str) -> click.Command:
 def environment_of(option: click.Option, verb: str) -> str:
     """The variable that gives this option: ``NVTOPO_DUMP_FORMAT``."""
     longest = max(option.opts, key=len)
-    return f"{variables.prefix_of(verb)}{longest.lstrip('-')}".replace("-", "_").upper()
+    return f"{PREFIX}{verb}_{longest.lstrip('-')}".replace("-", "_").upper()
 
 
 def warn_of_variables(command: click.Command, verb: str, verbs: Collection[str]) -> None:
     """Say on standard error which variables look like options of the verb and are none."""
+    if not any(name.upper().startswith(PREFIX) for name in os.environ):
+        return
+    from nvtopo.cli.variables import misspelt
+    from nvtopo.model.formats.printable import printable
+
     known = {name for option in command.params for name in option.envvar or ()}
-    for line in variables.misspelt(os.environ, verb, verbs, known):
+    for line in misspelt(os.environ, verb, verbs, known):
         click.echo(f"nvtopo: {printable(line)}", err=True)
 
 

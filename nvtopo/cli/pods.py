@@ -9,6 +9,7 @@ import click
 from nvtopo.cli.common_options import kubeconfig_option, text_or_json_option
 from nvtopo.cli.load_queries import HeatOptions, heat_asker, heat_options
 from nvtopo.errors import NotFound, ReadError, UsageError
+from nvtopo.model.formats.near import hint
 
 if TYPE_CHECKING:
     from nvtopo.aggregator.heat_asker import HeatAsker
@@ -53,7 +54,8 @@ def command(names: tuple[str, ...], job: str | None, heat: HeatOptions, kubeconf
             ) from None
     unknown = [name for name in names if name not in topologies and name not in held]
     if unknown:
-        raise UsageError(f"pods: expected nodes of the cluster, got {', '.join(unknown)}")
+        near = hint(unknown[0], {*topologies, *held})
+        raise UsageError(f"pods: expected nodes of the cluster, got {', '.join(unknown)}{near}")
     found = {name: _audited(name, topologies, held) for name in sorted(names or {*topologies, *held})}
     if form == "json":
         _print_json(pods.document(found))

@@ -4,7 +4,8 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Final
 
-PREFIX: Final = "NVTOPO_"
+from nvtopo.cli.habits import PREFIX
+
 #: What Kubernetes gives every pod beside a Service whose name begins with nvtopo.
 _OF_A_SERVICE: Final = r"(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)"
 #: How alike two whole names are, from 0 to 1: one slip of the fingers, and not a word less.

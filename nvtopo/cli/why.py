@@ -86,19 +86,17 @@ def _name(label: str) -> str:
     Raises:
         UsageError: no node has such a label.
     """
-    from difflib import get_close_matches
-
     from nvtopo.checks.label_path import NFD_PREFIX
     from nvtopo.model.conclusions.features import PREFIX
     from nvtopo.model.conclusions.label_table import LABELS, PRODUCT_LABELS, row_of
+    from nvtopo.model.formats.near import hint
 
     for name in (label.removeprefix(NFD_PREFIX), PREFIX + label):
         if row_of(name) is not None:
             return name
-    known = {row.name.removeprefix(PREFIX): row.name for row in (*LABELS, *PRODUCT_LABELS)}
-    near = get_close_matches(label.removeprefix(PREFIX), known, n=1)
-    hint = f"; did you mean {known[near[0]]}?" if near else "; docs/labels.md has them all"
-    raise UsageError(f"--label {label}: nvtopo makes no label of that name{hint}")
+    known = [row.name.removeprefix(PREFIX) for row in (*LABELS, *PRODUCT_LABELS)]
+    near = hint(label.removeprefix(PREFIX), known) or "; docs/labels.md has them all"
+    raise UsageError(f"--label {label}: nvtopo makes no label of that name{near}")
 
 
 def _of_machine(

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from nvtopo.cluster.claims import TIERS
 from nvtopo.cluster.graph import ClusterGraph
-from nvtopo.errors import ReadError
+from nvtopo.errors import UsageError
 from nvtopo.exporters import document
 from nvtopo.exporters.document import GraphDocument
+from nvtopo.model.formats.near import hint
 
 _RANK: Final[Mapping[str, int]] = {tier: rank for rank, tier in enumerate(TIERS)}
 
@@ -163,14 +164,15 @@ def resolved(whole: GraphDocument, selection: Selection) -> Selection:
     """With the domain's ID, if it was given by its short name or identifier; of several tiers the closest.
 
     Raises:
-        ReadError: the graph has no such domain or node.
+        UsageError: the graph has no such domain or node.
     """
     if selection.node is not None and selection.node not in whole.nodes:
-        raise ReadError(f"no node {selection.node!r} in the graph")
+        raise UsageError(f"no node {selection.node!r} in the graph{hint(selection.node, whole.nodes)}")
     if selection.domain is None or selection.domain in whole.domains:
         return selection
     called = (one for one, entry in whole.domains.items() if selection.domain in {entry.name, entry.identifier})
     identifier = next(called, None)
     if identifier is None:
-        raise ReadError(f"no domain {selection.domain!r} in the graph")
+        names = [name for one, entry in whole.domains.items() for name in (entry.name, one)]
+        raise UsageError(f"no domain {selection.domain!r} in the graph{hint(selection.domain, names)}")
     return selection._replace(domain=identifier)

@@ -130,7 +130,7 @@ def test_a_part_of_an_aggregators_graph() -> None:
             assert len(msgspec.json.decode(by_id)["nodes"]) == 18
             assert len(graph("--server", server.url, "--tier", "nvlinkDomain").splitlines()) == 3
             for option in ("--domain", "--node"):
-                with pytest.raises(ReadError, match=r"no .* 'x' in the graph"):
+                with pytest.raises(UsageError, match=r"no .* 'x' in the graph"):
                     graph("--server", server.url, option, "x")
 
 

@@ -119,7 +119,7 @@ def test_a_filter_holds_for_all_and_one_of_them_must_have_it() -> None:
         given = [f"--cluster=east={east}", f"--cluster=west={west}", "--format=json"]
         found = msgspec.json.decode(graph(*given, "--node", "hgx-7"))["clusters"]
         assert [list(found[name]["graph"]["nodes"]) for name in ("east", "west")] == [[], ["hgx-7"]]
-        with pytest.raises(ReadError, match="east: no node 'nobody' in the graph; west: no node"):
+        with pytest.raises(UsageError, match="east: no node 'nobody' in the graph; west: no node"):
             graph(*given, "--node", "nobody")
 
 

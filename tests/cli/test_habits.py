@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from nvtopo import __version__, cli
+from nvtopo import __main__, __version__, cli
 from nvtopo.cli import colour, habits, variables
 from nvtopo.cli.paths import FilePath
 from tests.hosts.recorded import FIXTURES
@@ -216,6 +216,32 @@ def test_version_and_help_in_each_spelling() -> None:
 @pytest.mark.parametrize("arguments", [("dmup",), ("help", "dmup"), ("Dump",)])
 def test_a_verb_that_is_nearly_right_is_named(arguments: tuple[str, ...]) -> None:
     assert "Did you mean dump?" in run(*arguments, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("dump", "-o", "tre"), "'metrics'. Did you mean tree?"),
+        (("dump", "-o", "poem"), "'metrics'."),
+        (("export", "kuee"), "Did you mean kueue?"),
+        (("completion", "fsh"), "Did you mean fish or zsh?"),
+        (("-o", "json", "dump"), "No such option '-o'. Options of a command come after it: nvtopo dump -o tree"),
+        (("--hlep",), "--help"),
+        (("dump", "--frmo", "x"), "--from"),
+        (("export", "kueue", "--previous", str(CAPTURE)), "--previous is for slurm-tree,"),
+        (("graph", "--from", str(CAPTURE), "--node", "h100-one-linkdown"), "Did you mean h100-one-link-down?"),
+        (("graph", "--from", str(CAPTURE), "--domain", "x"), "no domain 'x' in the graph"),
+        (("bundle", "/dev/null", "h100", "--from", str(CAPTURE)), "no such node: h100"),
+        (("compare", "--from", str(CAPTURE), "--nodes", "h100-one-link"), "Did you mean h100-one-link-down?"),
+        (("why", "--label", "gpu.cont"), "Did you mean gpu.count or"),
+    ],
+)
+def test_what_is_nearly_right_is_wrong_usage_with_a_hint(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["nvtopo", *arguments])
+    assert __main__._run() == __main__.EXIT_USAGE
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.slow

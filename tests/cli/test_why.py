@@ -117,7 +117,7 @@ def test_a_node_fits_the_affinity_that_is_made_of_it(host: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--label", "nvlink.domian"), "did you mean nvtopo.io/nvlink.domain?"),
+        (("--label", "nvlink.domian"), "Did you mean nvlink.domain or "),
         (("--label", "gpu.count", "--pod", "-"), "one of them"),
         (("node-1", "--from", "/dev/null"), "without it"),
         (("--kubeconfig", "file"), "needs NODE"),
