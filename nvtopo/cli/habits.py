@@ -106,6 +106,16 @@ PREFIX: Final = "NVTOPO_"
 _WIDTH: Final = 76
 
 
+def _verbs(_context: click.Context, _argument: click.Parameter, incomplete: str) -> list[str]:
+    from nvtopo.cli import VERBS
+
+    return [verb for verb in VERBS if verb.startswith(incomplete)]
+
+
+verb_argument: Final = click.argument("verb", required=False, shell_complete=_verbs)
+"""A verb, for the verbs that are about others."""
+
+
 class Choices(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2
     """As click's, and a word that is nearly one of them is answered with that one."""
 

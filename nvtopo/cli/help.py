@@ -2,9 +2,11 @@
 
 import click
 
+from nvtopo.cli.habits import verb_argument
+
 
 @click.command("help")
-@click.argument("verb", required=False)
+@verb_argument
 @click.pass_context
 def command(context: click.Context, verb: str | None) -> None:
     """Print the help of VERB, or of nvtopo."""

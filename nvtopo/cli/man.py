@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from nvtopo import __version__
+from nvtopo.cli.habits import verb_argument
 from nvtopo.cli.paths import FilePath
 
 _EXITS: Final = (
@@ -20,7 +21,7 @@ _ENVIRONMENT: Final = "Each option can be given in the environment too, by the n
 
 
 @click.command("man")
-@click.argument("verb", required=False)
+@verb_argument
 @click.option(
     "--output",
     type=FilePath(file_okay=False, path_type=Path),

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from nvtopo import __main__, __version__, cli
-from nvtopo.cli import colour, habits, variables
+from nvtopo.cli import colour, habits, kubectl_completion, variables
 from nvtopo.cli.paths import FilePath
 from tests.hosts.recorded import FIXTURES
 
@@ -260,7 +260,7 @@ def test_bash_completes_verbs_and_options(tmp_path: Path) -> None:
         'eval "$(nvtopo completion bash)"; COMP_WORDS=($1); COMP_CWORD=$2; '
         '_nvtopo_completion nvtopo; echo "${COMPREPLY[@]}"'
     )
-    for words, replies in (("nvtopo dum", "dump"), ("nvtopo dump --outp", "--output")):
+    for words, replies in (("nvtopo dum", "dump"), ("nvtopo dump --outp", "--output"), ("nvtopo help dum", "dump")):
         completed = subprocess.run(
             ["bash", "-c", program, "bash", words, str(len(words.split()) - 1)],
             check=True,
@@ -269,6 +269,23 @@ def test_bash_completes_verbs_and_options(tmp_path: Path) -> None:
             env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
         )
         assert completed.stdout.strip() == replies
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        (["wh"], "why\tSay why a node is not ready, why a label...\n:4\n"),
+        (["dump", "--format", "t"], "tree\n:4\n"),
+        (["man", "dum"], "dump\n:4\n"),
+        (["dump", "--from", ""], ":0\n"),
+    ],
+)
+def test_kubectl_completes_its_plugin(
+    words: list[str], printed: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["kubectl_complete-nvtopo", *words])
+    kubectl_completion.run()
+    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.slow
