@@ -31,10 +31,10 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 @click.option("--shape", metavar="PRODUCT", help="All nodes of this product, as `nvtopo dump` names it.")
 @click.option("--all", "every", is_flag=True, help="All nodes.")
 @click.option(
-    "--until", metavar="TIME", help="When it ends: 12h, 7d, or 2027-01-31T12:00:00Z. By default when revoked."
+    "--until", metavar="TIME", help="When it ends: 12h, 7d, or 2027-01-31T12:00:00Z. By default it lasts until revoked."
 )
 @click.option("--reason", default="", metavar="TEXT", help="Why, for those who read it later.")
-@click.option("--revoke", is_flag=True, help="Accept nothing of these nodes any more.")
+@click.option("--revoke", is_flag=True, help="Withdraw what was accepted for these nodes.")
 @click.option("--list", "listed", is_flag=True, help="Show what is accepted.")
 @click.option(
     "--namespace", type=NAMESPACE, envvar="POD_NAMESPACE", default="nvtopo", show_default=True, help="The aggregator's."
@@ -54,7 +54,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """Accept what is observed of nodes as what is expected of them.
 
     The aggregator writes it into status.expected.accepted of each node. Versions are accepted as well, so revoke or let
-    it end before the next rollout. It takes the role nvtopo-acceptor, and nvtopo-reader.
+    it end before the next rollout. Needs the roles nvtopo-acceptor and nvtopo-reader.
     """
     now = datetime.now(UTC)
     ends = None if until is None else end_of(until, now)

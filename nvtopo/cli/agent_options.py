@@ -112,12 +112,12 @@ sink_options = option_group(
         "--allocations/--no-allocations",
         default=_SINKS.allocations,
         show_default=True,
-        help="Write the NodeAllocation resource: which pods hold which GPUs and NICs. This takes the kubelet's socket.",
+        help="Write the NodeAllocation resource: which pods hold which GPUs and NICs. Needs the kubelet's socket.",
     ),
     click.option(
         "--dranet-socket",
         type=FilePath(dir_okay=False, path_type=Path),
-        help="Unix socket on which dranet, as its webhook provider, is told each NIC's rail, plane, leaf and complex.",
+        help="Unix socket on which dranet, as its webhook provider, gets each NIC's rail, plane, leaf and complex.",
     ),
     kubeconfig_option,
     click.option(
@@ -150,7 +150,7 @@ loop_options = option_group(
         type=FilePath(dir_okay=False, path_type=Path),
         default=_LOOP.expectations,
         show_default=True,
-        help="The same, from the ConfigMap nvtopo-expectations if it is mounted; --expect is before it.",
+        help="The same, from the ConfigMap nvtopo-expectations if it is mounted; --expect takes precedence.",
     ),
     click.option(
         "--boot-grace",
@@ -168,14 +168,14 @@ lldp_options = option_group(
         "--lldp/--no-lldp",
         default=False,
         show_default=True,
-        help="Hear by LLDP which switch each port is cabled to. This takes CAP_NET_RAW and the host's network.",
+        help="Learn by LLDP which switch each port is cabled to. Needs CAP_NET_RAW and the host's network.",
     ),
     click.option(
         "--lldp-port",
         "lldp_ports",
         metavar="NAME",
         multiple=True,
-        help="Hear this network device alone. May be repeated. By default every one that is hardware.",
+        help="Listen only on this network device. May be repeated. By default on every physical one.",
     ),
 )
 

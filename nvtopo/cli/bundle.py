@@ -31,9 +31,10 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
 ) -> None:
     """Write what a maintainer needs into FILE, a .tar.gz that --from reads.
 
-    Of this node its capture. With --kubeconfig the graph, history, objects and Events of a cluster, with --server graph
-    and history, with --from graph and captures of a folder; of the NODEs named, or of all. Names of nodes, serial
-    numbers, UUIDs and addresses are replaced by numbered ones, and secrets taken out. Look before you send it.
+    Without options that is the capture of this node. With --kubeconfig the graph, history, objects and Events of a
+    cluster, with --server graph and history, with --from graph and captures of a folder; of the NODEs named, or of all.
+    Names of nodes, serial numbers, UUIDs and addresses are replaced by numbered ones, and secrets removed. Read it
+    before you send it.
     """
     source = source.checked("bundle")
     from nvtopo import __version__

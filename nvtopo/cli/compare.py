@@ -36,8 +36,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
 ) -> None:
     """Compare canary nodes with the other nodes of their shape: versions, links, rates, MTUs, counts.
 
-    Exits 1 if the canary nodes have less than the others, or something works on fewer of them. Another version is
-    shown and is no reason to stop.
+    Exits 1 if the canary nodes have less than the others, or something works on fewer of them. Other versions
+    are shown, but do not count.
     """
     source = source.checked("compare")
     if source.server:

@@ -55,7 +55,7 @@ With --from a folder, every node in it. Exits 0 if all are ready, 1 if one is no
 @click.option(
     "--against",
     type=FilePath(exists=True, path_type=Path),
-    help="A capture or resource of before, or a folder of them: say what changed since.",
+    help="An earlier capture or resource, or a folder of them: say what changed since.",
 )
 @click.option(
     "--nodes",
@@ -70,7 +70,7 @@ With --from a folder, every node in it. Exits 0 if all are ready, 1 if one is no
     help="Output of nccl-tests, nvbandwidth, perftest, gdsio, fio or dcgmi diag (JSON): compare it with what the links"
     " carry. May be given again.",
 )
-@click.option("--plan", is_flag=True, help="Print what to run to measure the links, and judge nothing. Runs nothing.")
+@click.option("--plan", is_flag=True, help="Print what to run to measure the links. Runs and checks nothing.")
 @click.option(
     "--sign",
     nargs=2,

@@ -33,8 +33,8 @@ _BUG: int = 70
 def command(node_name: str | None, plugins_dir: Path, instance: str, kubeconfig: Path | None, remove: bool) -> None:
     """Publish which GPUs and NICs of this node belong together, for claims (Dynamic Resource Allocation).
 
-    Registers with the kubelet as the DRA driver topo.nvtopo.io and keeps its ResourceSlices as the node's NodeTopology
-    says. Nothing is prepared for containers. Ends at SIGTERM; the kubelet deletes the slices 30 seconds later.
+    Registers with the kubelet as the DRA driver topo.nvtopo.io and keeps its ResourceSlices in step with the node's
+    NodeTopology. It prepares nothing for containers. Ends at SIGTERM; the kubelet deletes the slices 30 seconds later.
     """
     from nvtopo.kube.client import connect
 

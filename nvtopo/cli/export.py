@@ -58,7 +58,23 @@ _READ_BY = {
 """Parameter → the kinds that it is for."""
 
 
-@click.command("export")
+_HELP = """Write the cluster's topology in the form that a scheduler reads.
+
+\b
+  kueue, volcano, kai, grove, koordinator, slinky   objects of these schedulers
+  nfd                        NodeFeatures with the labels that those objects name
+  topograph, topograph-old   labels as topograph 1.0 and 0.5 write them
+  koordinator-device, nrt    a Device or NodeResourceTopology for each node
+  dra                        DeviceClasses and claim templates
+  dra-domains, dra-taints    ResourceSlices of NVLink domains, taints of bad GPUs
+  podgroup                   an example PodGroup for each tier
+  slurm-tree, slurm-block    topology.conf
+  slurm-yaml, slurm-gres     topology.yaml and gres.conf
+  json, graphml, dot         the graph itself
+"""
+
+
+@click.command("export", help=_HELP)
 @click.argument("kind", metavar="KIND", type=click.Choice(KINDS, case_sensitive=False))
 @cluster_source.options
 @click.option(
@@ -101,20 +117,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     prune: bool,
     check: bool,
 ) -> None:
-    r"""Write the cluster's topology in the form that a scheduler reads.
-
-    \b
-    kueue, volcano, kai, grove, koordinator, slinky   objects of these schedulers
-    nfd                        NodeFeatures with the labels that those objects name
-    topograph, topograph-old   labels as topograph 1.0 and 0.5 write them
-    koordinator-device, nrt    a Device or NodeResourceTopology for each node
-    dra                        DeviceClasses and claim templates
-    dra-domains, dra-taints    ResourceSlices of NVLink domains, taints of bad GPUs
-    podgroup                   an example PodGroup for each tier
-    slurm-tree, slurm-block    topology.conf
-    slurm-yaml, slurm-gres     topology.yaml and gres.conf
-    json, graphml, dot         the graph itself
-    """
+    """Read the cluster, write the export or compare it with what is there."""
     from nvtopo.exporters.schedulers import kinds
 
     _check_options(kind)

@@ -16,7 +16,7 @@ _TIERS = ("nvlinkDomain", "rack", "leaf", "spine", "core", "zone")
 @click.option("--domain", metavar="ID", help="Only this domain, by its ID, short name or identifier.")
 @click.option("--node", metavar="NAME", help="Only this node, and the domains that it is in.")
 @click.option("--tier", type=click.Choice(_TIERS), help="Only the domains of this tier, and the nodes in them.")
-@click.option("--drift", is_flag=True, help="Only what does not fit, and the nodes that it is about.")
+@click.option("--drift", is_flag=True, help="Only findings, and the nodes that they are about.")
 @click.option(
     "--format",
     "form",
@@ -29,7 +29,7 @@ _TIERS = ("nvlinkDomain", "rack", "leaf", "spine", "core", "zone")
     "clusters",
     metavar="NAME=URL",
     multiple=True,
-    help="Ask the aggregator of this cluster; of several, each is shown, also one that is not reached.",
+    help="Ask the aggregator of this cluster; with several, all are shown, even one that can't be reached.",
 )
 @click.option(
     "--cluster-token",

@@ -35,7 +35,7 @@ def options(verb: str) -> list[click.Option]:
             show_default=True,
             expose_value=False,
             callback=_keep,
-            help="The least that is logged.",
+            help="The lowest level that is logged.",
         ),
     ]
 

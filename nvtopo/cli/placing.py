@@ -60,23 +60,22 @@ placing_options = option_group(
         "--gangs/--no-gangs",
         default=PlacingOptions().gangs,
         show_default=True,
-        help="Place gangs of gated pods, and count the GPUs of all pods."
-        " This takes the right to follow and patch pods.",
+        help="Place gangs of gated pods, and count the GPUs of all pods. Needs the right to watch and patch pods.",
     ),
     click.option(
         "--gang-claims/--no-gang-claims",
         default=PlacingOptions().gang_claims,
         show_default=True,
-        help="Beside --gangs: make the ResourceClaims of pods that ask for GPUs by claim, of exactly those GPUs that"
-        " were chosen, and hold each gang until all of its pods have theirs.",
+        help="With --gangs: create the ResourceClaims of pods that ask for GPUs by claim, for exactly the chosen GPUs,"
+        " and hold each gang until all of its pods have theirs.",
     ),
     click.option(
         "--gang-holders",
         default=PlacingOptions().gang_holders,
         metavar="IMAGE",
-        help="Beside --gang-claims, where the API server has no binding conditions or a node has no plugin of ours:"
-        " hold each gang by small pods of this image in its namespace, such as registry.k8s.io/pause:3.10."
-        " This takes the right to make and delete pods. By default none are made.",
+        help="With --gang-claims, if the API server has no binding conditions or a node does not run nvtopo's plugin:"
+        " hold each gang with small pods of this image in its namespace, such as registry.k8s.io/pause:3.10."
+        " Needs the right to create and delete pods. By default there are none.",
     ),
 )
 

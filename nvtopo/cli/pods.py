@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def command(names: tuple[str, ...], job: str | None, heat: HeatOptions, kubeconfig: Path | None, form: str) -> None:
     """Show which GPUs and NICs each pod holds: of all nodes, or of those named.
 
-    Agents with --allocations write it (daemonset/components/allocations).
+    Needs agents that run with --allocations (daemonset/components/allocations).
     """
     asker = heat_asker("pods", *heat)
     if job is not None:

@@ -25,10 +25,10 @@ def command(gangs: tuple[str, ...], namespace: str | None, every: bool, kubeconf
     """Lift the gates of gangs that wait for a place, without giving them one.
 
     Pods that ask for GPUs by claims get claims of any GPUs, and those that wait for the rest of their gang start
-    without it. This is what to do before nvtopo is uninstalled, and when its aggregator is gone. It takes the right to
-    list and patch pods, and for claims to list, create and delete resourceclaims and to patch their status, and where
-    pods of ours were to hold claims, to delete pods. --all also deletes the device that held gangs; that takes the
-    right to delete resourceslices and deviceclasses. Exits 1 if no pod waited.
+    without it. Use it before you uninstall nvtopo, and if its aggregator is gone. It needs the right to list and patch
+    pods; for claims, to list, create and delete resourceclaims and to patch their status; for holder pods, to delete
+    pods. --all also deletes the device that held gangs, which needs the right to delete resourceslices and
+    deviceclasses. Exits 1 if no pod waited.
     """
     if bool(gangs) == every:
         raise UsageError("release: expected names of gangs, or --all")

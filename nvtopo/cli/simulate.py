@@ -39,10 +39,10 @@ class _Shape(NamedTuple):
     required=True,
     help="CSV of gangs: arrival, duration, and gpus or pods and gpus_per_pod; or a public trace (docs/simulation.md).",
 )
+@click.option("--from", "directory", type=click.Path(path_type=Path), help="Read the cluster from a file or a folder.")
 @click.option(
-    "--from", "directory", type=FilePath(exists=True, path_type=Path), help="Read the cluster from a file or a folder."
+    "--racks", type=_COUNT, default=8, show_default=True, help="Racks of a synthetic cluster; each is an NVLink domain."
 )
-@click.option("--racks", type=_COUNT, default=8, show_default=True, help="Racks of a made cluster: NVLink domains.")
 @click.option("--trays", type=_COUNT, default=18, show_default=True, help="Nodes of a rack.")
 @click.option("--gpus", type=click.IntRange(1, 64), default=4, show_default=True, help="GPUs of a node.")
 @click.option("--racks-per-leaf", type=click.IntRange(0, 100_000), default=0, help="Racks that share leaves; 0: one.")
@@ -56,7 +56,7 @@ class _Shape(NamedTuple):
     type=click.FloatRange(0, 1e9, min_open=True),
     default=1.0,
     show_default=True,
-    help="Gangs arrive so many times as fast.",
+    help="How many times as fast gangs arrive.",
 )
 @click.option("--message-bytes", type=click.IntRange(1, 1 << 50), default=2_000_000, show_default=True)
 @click.option(
@@ -67,9 +67,9 @@ class _Shape(NamedTuple):
     "--links",
     "links_file",
     type=FilePath(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    help="What links really give, as `nvtopo predicted --format links` writes it.",
+    help="What links really achieve, as `nvtopo predicted --format links` writes it.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of everything that is drawn.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random numbers.")
 @text_or_json_option
 @click.option("--json", "as_json", is_flag=True, hidden=True, help="The same as --format json.")
 @click.option("--svg", type=FilePath(dir_okay=False, path_type=Path), help="Write a plot to this file.")
@@ -93,7 +93,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     as_json: bool,
     svg: Path | None,
 ) -> None:
-    """Replay a trace of gangs, and compare what they wait and how they are scattered under several policies."""
+    """Replay a trace of gangs, and compare how long they wait and how scattered they are under several policies."""
     from nvtopo.placement import document, simulate, trace
     from nvtopo.placement.policies import POLICIES
     from nvtopo.reports import simulation, simulation_plot

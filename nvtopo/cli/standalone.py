@@ -23,7 +23,7 @@ _LARGEST_PROVENANCE_BYTES = 1 << 16
 @click.option(
     "--fleet",
     type=FilePath(exists=True, file_okay=False, path_type=Path),
-    help="Directory of captures: recorded nodes to show beside this machine.",
+    help="Directory of captures: recorded nodes to show next to this machine.",
 )
 @click.option(
     "--stale", multiple=True, metavar="NODE", help="Show this recorded node as not heard from. May be repeated."

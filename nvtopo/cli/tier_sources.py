@@ -41,14 +41,13 @@ source_options = option_group(
         "--node-labels/--no-node-labels",
         default=Sources().node_labels,
         show_default=True,
-        help="Follow the labels of Nodes that say where they are. This takes the right to list and watch Nodes.",
+        help="Watch the labels of Nodes that say where they are. Needs the right to list and watch Nodes.",
     ),
     click.option(
         "--resource-slices/--no-resource-slices",
         default=Sources().resource_slices,
         show_default=True,
-        help="Compare what DRA drivers publish with what nodes see."
-        " This takes the right to list and watch ResourceSlices.",
+        help="Compare what DRA drivers publish with what nodes see. Needs the right to list and watch ResourceSlices.",
     ),
 )
 

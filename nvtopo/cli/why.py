@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _NO: Final = 1
 _CANNOT_KNOW: Final = 3
 
-_HELP = """Say why a node is not ready, why a label is not there, or why a pod does not fit.
+_HELP = """Explain why a node is not ready, why a label is missing, or why a pod does not fit.
 
-With NODE, asks the API server, and follows each label along its whole way: the facts of the node's agent, NFD's
+With NODE, asks the API server, and follows each label along its whole path: the facts of the node's agent, NFD's
 NodeFeature objects, the Node. Without NODE, reads this machine and its feature file, or the file of --from.
 
 \b

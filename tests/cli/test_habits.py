@@ -100,6 +100,11 @@ def test_the_examples_of_the_help_are_commands_that_exist(
         command_of(verb).make_context(verb, words[2:])
 
 
+@VERBS
+def test_no_help_shows_its_markup(verb: str) -> None:
+    assert "\\" not in command_of(verb).get_help(click.Context(command_of(verb), info_name=verb))
+
+
 def test_only_the_verbs_that_just_print_have_no_example() -> None:
     assert set(cli.VERBS) - set(habits.EXAMPLES) <= {"version", "help"}
 
