@@ -53,7 +53,7 @@ class GangClaimer:
             self.policy.unready = f"{_NOT_YET}: {error}"
             return
         if held != self.held and not held:
-            who = "pods of ours hold their claims" if self._image else "no barrier holds gangs"
+            who = "holder pods hold their claims" if self._image else "no barrier holds gangs"
             said = f"the API server does not know binding conditions: {who} until they are whole"
             logger.warning("%s", said, extra={"gates": "DRADeviceBindingConditions, DRAConsumableCapacity"})
         self.held, self.policy.unready = held, ""

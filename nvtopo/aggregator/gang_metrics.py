@@ -48,7 +48,7 @@ HELD = gauge(
 GIVEN_BACK = counter(
     "nvtopo_aggregator_gangs_given_back_total",
     "Number of times that this replica gave all GPUs of a gang back, since one went to another claim or not all came in"
-    " time. The gang is placed anew.",
+    " time. The gang is placed again.",
     source="the claims of their pods",
     absent=_NO_CLAIMS,
 )

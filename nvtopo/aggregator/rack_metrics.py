@@ -40,7 +40,7 @@ NODE_GPUS = gauge(
 )
 STALE = gauge(
     "nvtopo_node_stale",
-    "1 for a node whose agent is not heard any more.",
+    "1 for a node whose agent is not heard from.",
     ("node",),
     source="the Ready condition of the agents' pods",
     absent="the node's agent is heard, or the agents' pods can't be followed",

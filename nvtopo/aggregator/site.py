@@ -14,7 +14,7 @@ INFO = gauge(
 )
 AWAY = gauge(
     "nvtopo_aggregator_api_server_away_seconds",
-    "For how long the API server has told nothing of the NodeTopologies, in seconds; 0 while they are followed.",
+    "For how many seconds the API server has reported nothing about the NodeTopologies; 0 while they are watched.",
     source="the watch",
 )
 SERIES = declared(globals())

@@ -8,7 +8,7 @@ from nvtopo.findings.finding import Check
 from nvtopo.model.conclusions import presence
 from nvtopo.model.records.facts import CdiSpec, RuntimeFacts
 
-_NOT_SEEN: Final = "the host's processes and files can't be seen: a container, or the input is no capture"
+_NOT_SEEN: Final = "the host's processes and files can't be seen: a container, or the input is not a capture"
 _GPU_KIND: Final = "nvidia.com/gpu"
 _UUID: Final = "GPU-"
 

@@ -119,7 +119,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "Update the GPUs' firmware alike; boards that were exchanged often come with another.",
         ),
         "nvmlDeviceGetVbiosVersion",
-        "the input is no capture, or the driver does not say",
+        "the input is not a capture, or the driver does not say",
         _vbios,
     ),
     NodeCheck(

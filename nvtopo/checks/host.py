@@ -142,7 +142,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "sysctl kernel.numa_balancing=0",
         ),
         "/proc/sys/kernel/numa_balancing",
-        "the input is no capture, or one of an older release",
+        "the input is not a capture, or one of an older release",
         _balancing,
     ),
     NodeCheck(
@@ -154,7 +154,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "cpupower frequency-set -g performance, or the tuned profile throughput-performance.",
         ),
         "/sys/devices/system/cpu/cpufreq/policy*/scaling_governor",
-        "the kernel shows none, or the input is no capture",
+        "the kernel shows none, or the input is not a capture",
         _governor,
     ),
     NodeCheck(

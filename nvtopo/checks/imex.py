@@ -36,7 +36,7 @@ def _daemons(machine: Machine) -> Iterator[CheckResult]:
     if facts.nodes and not facts.daemons:
         yield Found(NODE, f"{listed}, and no nvidia-imex runs")
     elif facts.daemons > 1 and facts.nodes:
-        yield Found(NODE, f"{listed}, and {facts.daemons} nvidia-imex run: the host's own beside a pod's")
+        yield Found(NODE, f"{listed}, and {facts.daemons} nvidia-imex run: the host's own and a pod's")
     else:
         yield Fits()
 
@@ -51,7 +51,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "Look at `modinfo -p nvidia` and at NVreg_ImexChannelCount: 0 turns IMEX off.",
         ),
         "/proc/devices",
-        "the input is no capture",
+        "the input is not a capture",
         _channels,
     ),
     NodeCheck(
@@ -59,11 +59,11 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "imex-daemon-amiss",
             "warning",
             "gpu-fabric",
-            "one IMEX daemon where the host lists its peers, and none of the host's beside those of the DRA driver",
+            "one IMEX daemon if the host lists its peers, and none of the host if the DRA driver runs its own",
             "`systemctl enable --now nvidia-imex`; with ComputeDomains of the DRA driver `systemctl disable --now` it.",
         ),
         "/etc/nvidia-imex/nodes_config.cfg, /proc/*/comm",
-        "the host's processes can't be seen: a container without hostPID, or the input is no capture",
+        "the host's processes can't be seen: a container without hostPID, or the input is not a capture",
         _daemons,
     ),
 )

@@ -102,7 +102,7 @@ _REMEDIES: Final[Mapping[LabelStage, str]] = {
         " extraLabelNs)."
     ),
 }
-_LEFT_OVER: Final = "Nobody of ours wrote it: look who set it (kubectl get node NODE -o yaml --show-managed-fields)."
+_LEFT_OVER: Final = "nvtopo did not write it. See who did: kubectl get node NODE -o yaml --show-managed-fields."
 _MISSING: Final = "there is no such label"
 
 

@@ -78,7 +78,7 @@ def _left(machine: Machine, facts: MemoryFacts) -> Iterator[CheckResult]:
 def _adds_up(machine: Machine, facts: MemoryFacts) -> Iterator[CheckResult]:
     """A kubelet whose sums differ ends at its start; one that runs was started before its files were changed."""
     if facts.reserved_bytes is None or facts.due_bytes is None:
-        yield Unknown(NODE, "what the kubelet is told to reserve is not known")
+        yield Unknown(NODE, "what the kubelet should reserve is not known")
         return
     total = sum(facts.reserved_bytes.values())
     known = {str(numa.index) for numa in machine.node.numa}

@@ -107,7 +107,7 @@ def _mtus(machine: Machine, given: NodeLabels) -> Iterator[CheckResult]:
             yield Fits()
 
 
-_READS: Final = "NetworkAttachmentDefinitions beside the Nodes (--nodes)"
+_READS: Final = "NetworkAttachmentDefinitions with the Nodes (--nodes)"
 CHECKS: Final[tuple[NodeCheck, ...]] = (
     NodeCheck(
         Check(

@@ -84,7 +84,7 @@ def _of_tunnel(device: NetDevice, net: NetFacts, shown: Mapping[str, int | None]
     overhead = known.overhead_bytes if known is not None else _KINDS.get(device.kind) if device.lower else None
     if overhead is None or flows:
         if device.kind in _KINDS or flows:
-            yield Unknown(device.name, "no device that is known to have the MTU of the pods is shown beside it")
+            yield Unknown(device.name, "no other device is known to have the MTU of the pods")
         return
     route = net.default_route_ipv6 if known is not None and known.is_ipv6 else net.default_route
     yield _judged(device, device.lower[0] if device.lower else route, overhead, shown)
@@ -119,7 +119,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "Lower the MTU in the network plugin's configuration, or raise it on the device below.",
         ),
         "/sys/class/net/*/{mtu,uevent,operstate}, /proc/net/route, /proc/net/ipv6_route",
-        "the tunnel's MTU or the device below is not shown, or no device beside it has the MTU of the pods",
+        "the tunnel's MTU or the device below is not shown, or no other device has the MTU of the pods",
         _tunnels,
     ),
 )

@@ -14,7 +14,7 @@ _ETHERNET: Final = "Ethernet"
 _VLAN: Final = "vlan"
 _DCB: Final = "netlink (DCB_CMD_IEEE_GET)"
 _NOT_SHOWN: Final = "neither the kernel nor the driver shows it"
-_NO_DCB: Final = "the input is no capture, or the NIC's driver has no data center bridging"
+_NO_DCB: Final = "the input is not a capture, or the NIC's driver has no data center bridging"
 
 
 def roce_rails(machine: Machine) -> tuple[Nic, ...]:
@@ -161,7 +161,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "Set it alike in /sys/class/net/NETDEV/ecn/roce_{np,rp}/enable, or by ROCE_CC_PRIO_MASK_P1 in `mlxconfig`.",
         ),
         "/sys/class/net/*/ecn/roce_{np,rp}/enable",
-        "the input is no capture, or the driver is not NVIDIA's package: the kernel's own shows it to debugfs only",
+        "the input is not a capture, or the driver is not NVIDIA's package: the kernel's own shows it to debugfs only",
         _alike(
             lambda one: None if one.ecn_notify is None or one.ecn_react is None else (one.ecn_notify, one.ecn_react),
             lambda one: f"ECN: notifies on {priorities(one.ecn_notify)}; reacts on {priorities(one.ecn_react)}",

@@ -224,7 +224,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "Flash the NICs alike (`mlxfwmanager`), then reset them or reboot.",
         ),
         "/sys/class/infiniband/*/fw_ver",
-        "the input is no capture",
+        "the input is not a capture",
         _firmware,
     ),
     NodeCheck(

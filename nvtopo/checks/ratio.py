@@ -15,7 +15,7 @@ RATIO: Final = Check(
     "warning",
     "gpu-fabric",
     f"the ratio of two collectives of one size within a factor of {FACTOR:g} of that of their slowest links",
-    "Look at each of the two beside its own link: NCCL_DEBUG=INFO says which transport it took.",
+    "Compare each of the two with its own link: NCCL_DEBUG=INFO says which transport it used.",
 )
 
 

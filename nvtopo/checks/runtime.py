@@ -71,11 +71,11 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "nouveau-loaded",
             "warning",
             "runtime",
-            "no nouveau beside NVIDIA's driver",
+            "NVIDIA's driver without nouveau",
             "Blacklist nouveau, rebuild the initramfs, reboot.",
         ),
         "/sys/module",
-        "the input is no capture, or one of an older release",
+        "the input is not a capture, or one of an older release",
         _nouveau,
     ),
     NodeCheck(

@@ -69,7 +69,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "Look at `dmesg` and at sriov_drivers_autoprobe; the device plugin offers only functions with a driver.",
         ),
         "/sys/bus/pci/devices/*/driver",
-        "the input is no capture",
+        "the input is not a capture",
         _drivers,
     ),
 )

@@ -171,7 +171,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "`systemctl enable --now nvidia-persistenced`, or `nvidia-smi -pm 1`.",
         ),
         "nvmlDeviceGetPersistenceMode",
-        "the input is no capture, or the driver does not answer",
+        "the input is not a capture, or the driver does not answer",
         _persistence,
     ),
     NodeCheck(
@@ -183,7 +183,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "Set it alike (`nvidia-smi -e 1`), then reset the GPU: memory that is not checked gives wrong results.",
         ),
         "nvmlDeviceGetEccMode",
-        "the input is no capture, or the driver does not answer",
+        "the input is not a capture, or the driver does not answer",
         _ecc_modes,
     ),
     NodeCheck(
@@ -195,7 +195,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "Look for XIDs 48, 63, 64, 94 and 95 in the kernel's log; reset the GPU, and watch its counters.",
         ),
         "nvmlDeviceGetTotalEccErrors",
-        "the input is no capture, or the driver does not answer",
+        "the input is not a capture, or the driver does not answer",
         _ecc_errors,
     ),
     NodeCheck(
@@ -207,7 +207,7 @@ CHECKS: Final[tuple[NodeCheck, ...]] = (
             "Compare two runs of `nvidia-smi nvlink -e`; reseat the bridge, board or cable if a link keeps counting.",
         ),
         "NVML fields 161 to 163, 206 to 214, 219 to 221",
-        "the input is no capture, or the driver has no such counter",
+        "the input is not a capture, or the driver has no such counter",
         _link_errors,
     ),
     NodeCheck(

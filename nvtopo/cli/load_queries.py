@@ -85,7 +85,7 @@ def heat_asker(verb: str, server: str, token_file: Path | None) -> "HeatAsker | 
 
     if not server:
         if token_file:
-            raise UsageError(f"{verb}: expected --prometheus URL beside its token")
+            raise UsageError(f"{verb}: expected --prometheus URL with its token")
         return None
     return HeatAsker(_checked(verb, server), partial(token, token_file))
 
@@ -114,7 +114,7 @@ def node_loads(verb: str, asked: LoadOptions, *, needed: bool = True) -> "NodeLo
 
     if not asked.prometheus:
         if asked.queue_depth_query or asked.cache_hit_query or asked.prometheus_token_file:
-            raise UsageError(f"{verb}: expected --prometheus URL beside its queries and its token")
+            raise UsageError(f"{verb}: expected --prometheus URL with its queries and its token")
         return None
     server = _checked(verb, asked.prometheus)
     if not (asked.queue_depth_query or asked.cache_hit_query):

@@ -17,7 +17,7 @@ _EXITS: Final = (
     ("3", "something can't be read or reached"),
     ("70", "a bug"),
 )
-_ENVIRONMENT: Final = "Each option can be given in the environment too, by the name that stands beside it."
+_ENVIRONMENT: Final = "Each option can be given in the environment too, by the name next to it."
 
 
 @click.command("man")

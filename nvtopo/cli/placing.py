@@ -133,9 +133,9 @@ def placing(  # noqa: PLR0913, PLR0917 - what it places by
     from nvtopo.placement.devices import NOTHING_CLAIMED
 
     if asked.gang_claims and not asked.gangs:
-        raise UsageError("--gang-claims: expected --gangs beside it")
+        raise UsageError("--gang-claims: expected --gangs too")
     if asked.gang_holders and not asked.gang_claims:
-        raise UsageError("--gang-holders: expected --gang-claims beside it")
+        raise UsageError("--gang-holders: expected --gang-claims too")
     holdings = Holdings(Allocations(client)) if asked.allocations else None
     counted = CountedPods()
     graph: Callable[[], ClusterGraph | None] = lambda: aggregator.graph  # noqa: E731

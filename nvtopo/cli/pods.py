@@ -38,7 +38,7 @@ def command(names: tuple[str, ...], job: str | None, heat: HeatOptions, kubeconf
         _show_job(names, job, asker, kubeconfig, form)
         return
     if asker is not None:
-        raise UsageError("pods: --prometheus: expected --job beside it")
+        raise UsageError("pods: --prometheus: expected --job too")
     from nvtopo.kube import allocations
     from nvtopo.kube.client import connect
     from nvtopo.kube.reader import Reader

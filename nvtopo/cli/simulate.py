@@ -39,7 +39,9 @@ class _Shape(NamedTuple):
     required=True,
     help="CSV of gangs: arrival, duration, and gpus or pods and gpus_per_pod; or a public trace (docs/simulation.md).",
 )
-@click.option("--from", "directory", type=click.Path(path_type=Path), help="Read the cluster from a file or a folder.")
+@click.option(
+    "--from", "directory", type=FilePath(exists=True, path_type=Path), help="Read the cluster from a file or a folder."
+)
 @click.option(
     "--racks", type=_COUNT, default=8, show_default=True, help="Racks of a synthetic cluster; each is an NVLink domain."
 )

@@ -76,7 +76,7 @@ _CHECKS: Final[dict[Kind, Check]] = {
         severity="warning",
         domain="host",
         expected="the machine is as its expectation says",
-        remedy="See NvtopoNotAsExpected in docs/runbooks.md: mend the machine, or correct what is expected.",
+        remedy="See NvtopoNotAsExpected in docs/runbooks.md: repair the machine, or correct what is expected.",
     ),
     "gpu": Check(
         id="gpu-needs-recovery",
@@ -139,7 +139,7 @@ _CHECKS: Final[dict[Kind, Check]] = {
         severity="warning",
         domain="host",
         expected="machines of one shape are alike",
-        remedy="See NvtopoDrift in docs/runbooks.md: mend it, or accept it with `nvtopo accept`.",
+        remedy="See NvtopoDrift in docs/runbooks.md: repair it, or accept it with `nvtopo accept`.",
     ),
     "dra": Check(
         id="resource-slices-differ",

@@ -97,7 +97,7 @@ class GraphNode:
     disputed: tuple[str, ...] = ()
     """GPUs, and ``place``, that another node claims too and that this one does not hold: placement leaves them out."""
     stale: bool = False
-    """Whether its agent is not heard any more: everything here is as it was then."""
+    """Whether its agent is not heard from: everything here is as it was then."""
     last_heard: str | None = None
     """RFC 3339, of a stale node; None if that is not known."""
     accepted: Acceptance | None = None
@@ -157,8 +157,8 @@ def joined(node: GraphNode, seen: Seen) -> GraphNode:
 
 
 def silent(node: GraphNode, last_heard: str | None) -> GraphNode:
-    """The node when its agent is not heard any more: of no GPU is it known how it is."""
-    reason = "its agent is not heard any more" if last_heard is None else f"its agent was last heard at {last_heard}"
+    """The node when its agent is not heard from: of no GPU is it known how it is."""
+    reason = "its agent is not heard from" if last_heard is None else f"its agent was last heard at {last_heard}"
     return replace(
         node,
         stale=True,

@@ -178,7 +178,7 @@ def _unknown(gpus: int, known: int, untold: int, told: Told) -> Iterator[str]:
             f" {FRESH_SECONDS:.0f} s, by node and UUID: expected the agents' series with the label node"
         )
     if untold:
-        yield f"nobody says which GPUs {untold} of the pods hold"
+        yield f"it is not known which GPUs {untold} of the pods hold"
 
 
 def _state(temperature: GpuTemperature | None, hot: bool | None, slowdown: GpuSlowdown | None) -> HeatState:  # noqa: FBT001

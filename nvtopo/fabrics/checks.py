@@ -33,7 +33,7 @@ NOTHING_OBSERVED: Final = Check(
     id="cabling-not-observed",
     severity="info",
     domain="network-fabric",
-    expected="a source that sees cables beside the file of expected cabling",
+    expected="a source that sees cables, in addition to the file of expected cabling",
     remedy="Give the output of ibnetdiscover or lldpctl as well.",
 )
 CABLE_LOOP: Final = Check(

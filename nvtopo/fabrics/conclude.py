@@ -210,7 +210,7 @@ def _nobody(fabric: Fabric, hosts: _Hosts, found: Levels) -> str:
     said = min(one.said for one in nameless)
     return (
         f"no host names; {len(nameless)} adapters on {leaves} leaves, described as {said!r};"
-        " expected descriptions such as 'gpu00 mlx5_0' (rdma-ndd sets them), or captures of the nodes beside it"
+        " expected descriptions such as 'gpu00 mlx5_0' (rdma-ndd sets them), or captures of the nodes next to it"
     )
 
 
@@ -218,5 +218,5 @@ def _all_alike(fabric: Fabric, doubles: Mapping[str, tuple[str, ...]]) -> str:
     names = ", ".join(sorted(doubles, key=natural)[:_MOST_NAMES])
     return (
         f"no host names; {len(fabric.adapters)} adapters share the descriptions of {len(doubles)} ({names});"
-        " expected a name for each host (rdma-ndd sets them), or captures of the nodes beside it"
+        " expected a name for each host (rdma-ndd sets them), or captures of the nodes next to it"
     )

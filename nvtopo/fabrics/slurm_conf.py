@@ -38,7 +38,7 @@ def read(text: str) -> Reading:
         raise Refused(f"expected one kind of topology in a file, got {' and '.join(sorted(kinds))}")
     if "switch" in kinds:
         if any(first == "blocksizes" for first, _ in lines):
-            raise Refused("expected BlockSizes beside blocks, got them beside switches")
+            raise Refused("expected BlockSizes with blocks, got them with switches")
         switches = [
             Switch(pairs["switchname"], pairs.get("nodes", ""), pairs.get("switches", "")) for _, pairs in lines
         ]

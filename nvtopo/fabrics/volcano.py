@@ -59,7 +59,9 @@ def read(items: Iterable[Mapping[str, Any]], known: Known) -> Reading:
             children[name] = tuple(dict.fromkeys(below))
     _check_tiers(children, tiers)
     if not any(nodes.values()):
-        raise Refused("expected HyperNodes with nodes, found none: patterns and labels choose among captures beside it")
+        raise Refused(
+            "expected HyperNodes with nodes, found none: patterns and labels select captures in the same folder"
+        )
     found = tree.reading(Tree(nodes, children), SOURCE)
     return found if known.labels else found._replace(findings=tuple(_unknown(objects)))
 

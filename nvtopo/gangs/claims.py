@@ -207,7 +207,7 @@ class GangClaims:
             mine = None if one.claim is None else one.claim.key
             holders = {self._holder(one.rank.node, gpu) for gpu in one.rank.gpus} - {None, mine}
             if holders and not one.given:
-                return f"a GPU of {one.rank.node} that it was to have went to another claim: it is placed anew"
+                return f"a GPU of {one.rank.node} that it was to have went to another claim: the gang is placed again"
         return ""
 
 

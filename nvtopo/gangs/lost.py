@@ -64,7 +64,7 @@ def _illness(node: GraphNode, gpus: tuple[int, ...], *, degraded: bool) -> str:
     there = {gpu.index: gpu for gpu in node.topology.gpus}
     missing = [index for index in gpus if index not in there]
     if missing:
-        return f"GPU {missing[0]} is not there any more"
+        return f"GPU {missing[0]} is gone"
     if node.judged.ready or (degraded and node.judged.level == "degraded"):
         return ""
     mine = (there[index] for index in gpus)

@@ -72,7 +72,7 @@ class EventQueue:
         """Add an Event about the dropped ones of each node, as far as there is room."""
         while self._dropped and len(self._waiting) < self._limits.waiting:
             node, count = self._dropped.popitem()
-            what = f"{count} more happened and can't be told one by one: the API server did not take them in time"
+            what = f"{count} more happened and can't be listed: the API server did not accept them in time"
             self.note(node, NodeEvent(type="Warning", reason=DROPPED, note=what), date)
 
     def clear(self) -> None:

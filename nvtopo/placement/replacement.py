@@ -19,7 +19,7 @@ from nvtopo.placement.ordered import TierPath
 from nvtopo.placement.request import Request
 from nvtopo.placement.result import AllReduceTimes, Assignment, Costs, NoFit, Rank
 
-_UNKNOWN = "it is not computed anew for a gang of which a part was moved"
+_UNKNOWN = "it is not computed again for a gang of which a part was moved"
 
 
 class Site(NamedTuple):

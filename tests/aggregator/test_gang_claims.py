@@ -322,8 +322,8 @@ def test_a_claim_that_somebody_deleted_is_made_again() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (PlacingOptions(gang_claims=True), "--gang-claims: expected --gangs beside it"),
-        (PlacingOptions(gangs=True, gang_holders="pause"), "--gang-holders: expected --gang-claims beside it"),
+        (PlacingOptions(gang_claims=True), "--gang-claims: expected --gangs too"),
+        (PlacingOptions(gangs=True, gang_holders="pause"), "--gang-holders: expected --gang-claims too"),
     ],
 )
 def test_an_option_that_needs_another_says_so(asked: PlacingOptions, said: str) -> None:

@@ -13,8 +13,8 @@ from nvtopo.model.conclusions.health_kinds import Code
 _HEAD: Final = """# Checks of `nvtopo doctor`
 
 `make golden` writes this page from the tables in the code, and a test keeps the two equal. An expected value with `…`
-is the policy's or the siblings'. What a check can't know is listed under `unknown` in the report, with the reason, and
-is neither a pass nor a failure.
+comes from the policy or from similar devices. What a check can't know is listed under `unknown` in the report, with the
+reason. It is neither a pass nor a failure.
 
 - Only a reason for which the label `nvtopo.io/ready` is `false` is **critical**. So the verdict `not-ready` and the
   label never differ.
@@ -28,8 +28,8 @@ firmware, links and all other facts. `--nodes FILE` compares labels and resource
 -o json` prints them, with what the nodes show; `kubectl get nodes,net-attach-def -A -o json | nvtopo doctor --nodes -`
 gives it NetworkAttachmentDefinitions too.
 
-A shape of the policy may say what its machines are for: `workload: batch`, `real-time` or `streaming`, beside `match`
-and `expect`. Some findings that are an info elsewhere are a warning there:
+A shape of the policy may say what its machines are for, next to `match` and `expect`: `workload: batch`, `real-time` or
+`streaming`. Some findings that are otherwise an info are a warning there:
 
 {workloads}
 
@@ -42,14 +42,14 @@ Flow control, container runtime, CDI, IMEX, network mounts, GPUDirect Storage, i
 and the hints of its device plugins are read by `doctor` and `capture` on the host, as root; the agent does not read
 them. In a container without the host's processes and files they are not known.
 
-`--format html` is one file that asks for nothing outside of itself: the worst first, then the pictures.
+`--format html` is one self-contained file, with the worst findings first and then the pictures.
 
 ![The report on a node with a link that is down, as Chromium shows it](doctor.png)
 
-`monitoring/node-problem-detector/nvtopo-doctor.json` makes a condition of a Node of it: put `nvtopo` into the image of
-node-problem-detector, and give it the file as `--config.custom-plugin-monitor`. Exit code 3 leaves the condition
-unknown. `nfd-hooks/taint-not-ready.yaml` taints nodes that are not ready, and `docs/recipes/doctor.yaml` is a Job that
-runs `doctor` once on each node.
+`monitoring/node-problem-detector/nvtopo-doctor.json` turns the result into a condition of the Node: put `nvtopo`
+into the image of node-problem-detector, and give it the file as `--config.custom-plugin-monitor`. Exit code 3
+leaves the condition unknown. `nfd-hooks/taint-not-ready.yaml` taints nodes that are not ready, and
+`docs/recipes/doctor.yaml` is a Job that runs `doctor` once on each node.
 
 `--server URL` asks an aggregator about all nodes: what their agents found, and what differs between them.
 
@@ -59,25 +59,26 @@ Series of `--format prometheus`: `nvtopo_doctor_ready{node}` (absent if it can't
 """
 _NOT_TRIED: Final = "the other end does not answer, or the program is not installed"
 _HEALTH: Final = "\n## Health of a node\n\nThese decide whether the node is ready.\n\n"
-_NODE: Final = "\n## One node beside that\n\n"
+_NODE: Final = "\n## More about one node\n\n"
 _MEASURED: Final = """
 ## What was measured
 
 With `--measured FILE`, the output of nccl-tests, nvbandwidth, perftest or gdsio, also several runs in one file, or
-the JSON of `fio --output-format=json` or `dcgmi diag -j`. Storage has no rate that the topology promises: only errors
-are findings there, and the slowest rate is in the acceptance report. Two collectives with as many GPUs, one near and
-one across a slower link (docs/recipes/pair), have their measured ratio beside the predicted one. What was measured is
-compared with the slowest link on the way that the topology knows: NVLink or PCIe between the GPUs of a node or of an
-NVLink domain, else the rails of the nodes. `doctor` starts none of these itself; `--plan` prints commands to copy,
-with what is expected of each. A run of other nodes than those that are read, small messages and GPUs of which only
-some pairs have NVLink are not compared. No measurement decides whether a node is ready. The readers follow what these
+the JSON of `fio --output-format=json` or `dcgmi diag -j`. Storage has no rate that the topology promises: only
+errors are findings there, and the slowest rate is in the acceptance report. Two collectives with as many GPUs, one
+near and one across a slower link (docs/recipes/pair), have their measured ratio compared with the predicted one. A
+measurement is compared with the slowest link on the path that the topology knows: NVLink or PCIe between the GPUs
+of a node or of an NVLink domain, else the rails of the nodes. `doctor` starts none of these itself; `--plan` prints
+commands to copy, with what is expected of each. Runs on other nodes, small messages, and GPUs of which only some
+pairs have NVLink are not compared. No measurement decides whether a node is ready. The readers follow what these
 programs print; none was run on GPUs for this.
 
 """
 _ACTIVE: Final = """
 ## Active tests
 
-Only what is asked for is tried. What it sends, and for how long at most, is said on standard error first.
+`doctor` runs only the tests that you ask for. It first prints on standard error what it sends, and for how long at
+most.
 
 - `nvtopo doctor --probe-mtu [NETDEV=]HOST` sends echo requests that may not be fragmented, of the network device's
   whole MTU and, if that is not answered, of smaller sizes. It needs `CAP_NET_RAW` or `net.ipv4.ping_group_range`.
@@ -91,12 +92,12 @@ No such test decides whether a node is ready.
 _CLUSTER: Final = """
 ## Many nodes
 
-With `--from DIRECTORY`, beside the findings of `nvtopo graph` and of docs/drift.md. A node that does not show a value
-is left out of the comparison and named under `unknown`.
+With `--from DIRECTORY`, in addition to the findings of `nvtopo graph` and of docs/drift.md. A node that does not
+show a value is left out of the comparison and named under `unknown`.
 
-`capacity` in the JSON says of each NVLink domain, rack and leaf of several nodes how large a gang it can hold while
+`capacity` in the JSON says for each NVLink domain, rack and leaf with several nodes how large a gang it can hold when
 nobody uses it, which nodes do not count, and why. Nodes count as for placement; with `--nodes`, those that are cordoned
-or whose kubelet is not ready do not. What is lost in a leaf or rack, and nodes that are only cordoned, are an info.
+or whose kubelet is not ready do not. Lost capacity in a leaf or rack, and nodes that are only cordoned, are an info.
 
 """
 

@@ -15,9 +15,9 @@ URL = "http://127.0.0.1:9090"
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--prometheus", URL), "pods: --prometheus: expected --job beside it"),
+        (("--prometheus", URL), "pods: --prometheus: expected --job too"),
         (("--job", "a/b", "--prometheus", "prom:9090"), "pods: --prometheus: expected a URL such as"),
-        (("--job", "a/b", "--prometheus-token-file", __file__), "pods: expected --prometheus URL beside its token"),
+        (("--job", "a/b", "--prometheus-token-file", __file__), "pods: expected --prometheus URL with its token"),
     ],
 )
 def test_what_is_typed_wrong_is_said(words: tuple[str, ...], says: str) -> None:
@@ -44,7 +44,7 @@ def test_the_aggregator_asks_for_heat_where_it_shows_jobs() -> None:
     [
         (LoadOptions(URL), False, "expected --queue-depth-query or --cache-hit-query too"),
         (LoadOptions("prom:9090"), True, "expected a URL such as"),
-        (LoadOptions(prometheus_token_file=Path("t")), True, "expected --prometheus URL beside its queries and its"),
+        (LoadOptions(prometheus_token_file=Path("t")), True, "expected --prometheus URL with its queries and its"),
     ],
 )
 def test_an_aggregator_that_would_ask_nothing_is_refused(load: LoadOptions, says: str, *, for_jobs: bool) -> None:

@@ -168,7 +168,7 @@ def test_a_node_that_is_not_there_and_a_pod_whose_gpus_nobody_knows() -> None:
     assert found.pods[0].heat is None
     assert {heat.state for heat in (found.pods[1].heat or {}).values()} == {"unknown"}
     assert found.heat is not None
-    assert "nobody says which GPUs 1 of the pods hold" in (found.heat.unknown or "")
+    assert "it is not known which GPUs 1 of the pods hold" in (found.heat.unknown or "")
 
 
 def test_as_text() -> None:

@@ -250,7 +250,7 @@ def test_a_gpu_that_is_lost_or_not_well_costs_its_place_after_a_while() -> None:
     assert said(1, 2) == Lost(f"node {names[1]}: GPU 2 is not well", NEW.created + GRACE_SECONDS)
     assert said(1, 0) == Lost(f"node {names[1]}: it is not well", NEW.created + GRACE_SECONDS)
     assert said(1, 2, degraded=True) is None
-    assert said(2, 7) == Lost(f"node {names[2]}: GPU 7 is not there any more", NEW.created + GRACE_SECONDS)
+    assert said(2, 7) == Lost(f"node {names[2]}: GPU 7 is gone", NEW.created + GRACE_SECONDS)
     assert of_gpus(NEW, Rank(rank=0, node="elsewhere", gpus=(0,)), graph, degraded=False) is None
     assert of_gpus(NEW, Rank(rank=0, node=names[1], gpus=(2,)), None, degraded=False) is None
 

@@ -89,7 +89,7 @@ def test_the_demonstration_shows_four_faults_and_says_so() -> None:
     assert "t03  ■ ◧ ■ ■  GPU1 has 17 of 18 NVLinks" in shown
     assert "no node reports tray 08" in shown
     assert "nvl72-r01-t11, nvl72-r01-t12 claim one place" in shown
-    assert "t13  ~ ~ ~ ~  its agent is not heard any more" in shown
+    assert "t13  ~ ~ ~ ~  its agent is not heard from" in shown
 
 
 def test_a_stale_node_that_is_not_recorded_is_refused(machine: Machine) -> None:

@@ -41,7 +41,7 @@ PORT_UNUSED = gauge(
     "1 if the port of a rail is unused by design: it is down on every rail NIC of its model, and another port is up.",
     PORT,
     source="the states of the ports at the last reading of the machine",
-    absent="the NIC is no rail",
+    absent="the NIC is not a rail",
 )
 SERIES = declared(globals())
 

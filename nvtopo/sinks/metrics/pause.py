@@ -23,14 +23,14 @@ ETHTOOL_UP = gauge(
 )
 FRAMES_RECEIVED = counter(
     "nvtopo_rdma_pause_frames_received_total",
-    "Number of pause frames with which the network told this port to stop. Priority all is pause of the whole link.",
+    "Number of pause frames with which the network paused this port. Priority all is pause of the whole link.",
     _LABELS,
     source=_SOURCE,
     absent=_ABSENT,
 )
 FRAMES_TRANSMITTED = counter(
     "nvtopo_rdma_pause_frames_transmitted_total",
-    "Number of pause frames with which this port told the network to stop. Priority all is pause of the whole link.",
+    "Number of pause frames with which this port paused the network. Priority all is pause of the whole link.",
     _LABELS,
     source=_SOURCE,
     absent=_ABSENT,

@@ -55,7 +55,7 @@ GROUPS = gauge(
 )
 FEWEST_GROUPS = gauge(
     "nvtopo_pod_nvlink_groups_possible",
-    "On how few NVLink groups the pod's GPUs would fit now, beside what other pods hold.",
+    "Smallest number of NVLink groups into which the pod's GPUs would fit now, given what other pods hold.",
     _POD,
     source="the kubelet's pod resources, and the node's NVLinks",
     absent=f"{_NO_GROUPS}, or those of another pod's",

@@ -144,7 +144,7 @@ def _address(host: str) -> tuple[_Family, tuple[Any, ...]]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     except UnicodeError:
-        raise OSError(f"{host[:64]!r} is no host's name") from None
+        raise OSError(f"{host[:64]!r} is not the name of a host") from None
     family, _, _, _, address = found[0]
     return _FAMILIES[family], address
 

@@ -25,7 +25,7 @@ def facts(said: object) -> tuple[NvmlFacts, tuple[Problem, ...]]:
 def _record(said: object, kind: type[_R], subject: str, problems: list[Problem]) -> _R | None:
     """The record, without the fields that do not fit; None if it can't do without one of them."""
     if not isinstance(said, Mapping):
-        problems.append(_problem(subject, f"answer that is no object: {kind.__name__}"))
+        problems.append(_problem(subject, f"answer that is not an object: {kind.__name__}"))
         return None
     kept = {
         field.name: value
