@@ -209,6 +209,8 @@ def _with_changes(report: "NodeReport", machine: "Machine", against: Path) -> "N
     from nvtopo.checks.since import since
     from nvtopo.cli.machine import found_in
 
+    if against.is_dir():
+        raise UsageError("--against: expected a file, since one node is judged; a folder goes with --from FOLDER")
     before = found_in(str(against))
     return replace(report, changes=since(Machine(before.node, before.snapshot), machine))
 

@@ -140,6 +140,10 @@ def shared(command: click.Command, verb: str) -> click.Command:
     for option in command.params:
         if isinstance(option.type, click.Choice):
             option.type = Choices(option.type.choices, case_sensitive=False)
+        if isinstance(option.type, click.FloatRange):
+            option.type.name = "number"
+        if isinstance(option.type, click.IntRange):
+            option.type.name = "integer"
         if isinstance(option, click.Option):
             _share(option, verb)
     if verb in EXAMPLES and command.epilog is None:
