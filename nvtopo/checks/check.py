@@ -58,6 +58,12 @@ class NodeLabels(NamedTuple):
     ready: str | None = None
     """Its condition ``Ready``: ``True``, ``False`` or ``Unknown``; None if it has none."""
 
+    @property
+    def offered_gpus(self) -> int | None:
+        """How many ``nvidia.com/gpu`` the kubelet offers; None if it offers no such resource, as with DRA."""
+        offered = (self.allocatable or {}).get("nvidia.com/gpu")
+        return int(offered) if offered is not None and offered.isdecimal() else None
+
 
 class UnknowableError(Exception):
     """What a check asks of a machine can't be known; the text says why."""

@@ -32,6 +32,8 @@ class FleetReport(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Id of each comparison of nodes → how it ended."""
     capacity: tuple[DomainCapacity, ...] = ()
     """What each domain of several nodes can hold while nobody uses it, closest tier first."""
+    gone: tuple[str, ...] | None = None
+    """Files of the baseline of which no node is here; null without a baseline."""
 
 
 def of_fleet(

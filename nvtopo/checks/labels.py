@@ -70,14 +70,14 @@ def _offered(machine: Machine) -> Iterator[CheckResult]:
     """Fewer than answer: the device plugin calls some ill, or was started before they came back."""
     if machine.labels is None or not machine.node.gpus or any(gpu.mig for gpu in machine.node.gpus):
         return
-    offered = (machine.labels.allocatable or {}).get(_RESOURCE)
+    offered = machine.labels.offered_gpus
     if machine.labels.values is None or machine.labels.allocatable is None:
         yield Unknown(NODE, _NO_NODE if machine.labels.values is None else "its Node has no status")
-    elif offered is None or not offered.isdecimal():
+    elif offered is None:
         yield Unknown(
             NODE, f"its Node offers no {_RESOURCE}: no device plugin runs there, or a DRA driver in its place"
         )
-    elif int(offered) < len(machine.node.gpus):
+    elif offered < len(machine.node.gpus):
         yield Found(NODE, f"its Node offers {offered} {_RESOURCE}, and {len(machine.node.gpus)} GPUs answer")
     else:
         yield Fits()  # with time-slicing it is more

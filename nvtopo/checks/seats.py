@@ -44,6 +44,9 @@ def _seat(node: GraphNode, host: Host, labels: NodeLabels | None) -> Seat | None
     barred = _barred(labels)
     if barred is not None:
         return barred._replace(gpus=gpus)
+    offered = None if labels is None else labels.offered_gpus
+    if offered is not None and offered < host.free_gpus:
+        return Seat(gpus, offered, f"its Node offers {offered} of {gpus} GPUs")
     lost = (gpus or 0) - host.free_gpus
     return Seat(gpus, host.free_gpus, f"{lost} of {gpus} GPUs may not be used" if lost else None)
 

@@ -246,6 +246,8 @@ def _shown(form: str, report: "NodeReport", name: str, machine: "Machine", due: 
 
 
 def _many(folder: Path, output: Output, due: _Due, against: Path | None) -> int:
+    from msgspec.structs import replace
+
     from nvtopo.cli import doctor_fleet
     from nvtopo.cluster.judging import derived_of
 
@@ -261,7 +263,10 @@ def _many(folder: Path, output: Output, due: _Due, against: Path | None) -> int:
             machines[name] = machine
         return machine, report
 
-    report = _with_measured(doctor_fleet.examine(folder, judge), due, machines)
+    report = doctor_fleet.examine(folder, judge)
+    if against is not None:
+        report = replace(report, gone=_gone(against, report.nodes))
+    report = _with_measured(report, due, machines)
     output.write(doctor_fleet.shown(output.form, report, machines, due.columns))
     return _EXITS[report.verdict]
 
@@ -273,6 +278,14 @@ def _cluster(server: str, token_file: Path | None, output: Output) -> int:
     report = of_graph.of_document(cluster_source.document(cluster_source.ClusterSource(None, server, token_file, None)))
     output.write(doctor_fleet.shown(output.form, report, {}))
     return _EXITS[report.verdict]
+
+
+def _gone(baseline: Path, nodes: "Mapping[str, NodeReport]") -> tuple[str, ...]:
+    from nvtopo.model.formats.printable import printable
+
+    return tuple(
+        sorted({printable(file.stem) for file in baseline.glob("*.json")} - {Path(name).name for name in nodes})
+    )
 
 
 def _changed(report: "NodeReport", machine: "Machine", folder: Path, name: str) -> "NodeReport":

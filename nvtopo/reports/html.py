@@ -47,6 +47,7 @@ def render(report: FleetReport, pictures: Mapping[str, Pictures], measured: Mapp
         *_findings("Several nodes", report.findings),
         *_unknown(report.unknown),
         *_room(report.capacity),
+        *_gone(report.gone),
         *(part for name, one in worst for part in _node(name, one)),
         *_measured(measured or {}),
         *(part for name, _ in worst[:MOST_PICTURES] if name in pictures for part in _pictures(name, pictures[name])),
@@ -123,6 +124,11 @@ def _room(domains: tuple[DomainCapacity, ...]) -> Iterator[str]:
         rows = "".join(map(_room_row, domains))
         head = f"<thead><tr>{heads}</tr></thead>"
         yield f"<details><summary>Room in {len(domains)} domains</summary><table>{head}{rows}</table></details>"
+
+
+def _gone(files: tuple[str, ...] | None) -> Iterator[str]:
+    if files:
+        yield f"<p>In the baseline only: {_said(', '.join(files))}</p>"
 
 
 def _room_row(one: DomainCapacity) -> str:

@@ -78,6 +78,7 @@ def fleet(report: FleetReport, style: Style = plain) -> str:
         lines.append(_node_line(name, one, style))
     if len(ill) > _MOST_NODES:
         lines.append(style(f"  and {len(ill) - _MOST_NODES} nodes more (--format json has all)", "quiet"))
+    lines += _since(report.nodes, report.gone, style)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -156,18 +157,45 @@ def _changes(changes: tuple[Change, ...] | None, style: Style) -> Iterator[str]:
         yield style(f"  and {len(changes) - _MOST_CHANGES} more (--format json has all)", "quiet")
 
 
+def _since(nodes: Mapping[str, NodeReport], gone: tuple[str, ...] | None, style: Style) -> Iterator[str]:
+    """Of each node how much changed, and what could not be compared."""
+    if gone is None:
+        return
+    changed = {name: one.changes for name, one in nodes.items() if one.changes}
+    count = sum(map(len, changed.values()))
+    some = f"{counted(count, 'change')} since the baseline, on {counted(len(changed), 'node')}"
+    if any(one.changes is not None for one in nodes.values()):
+        yield style(some if changed else "nothing changed since the baseline", "head")
+    else:
+        yield style("the baseline has none of these nodes that can be read", "head")
+    most = sorted(changed.items(), key=lambda entry: (-len(entry[1]), entry[0]))
+    for name, changes in most[:_MOST_CHANGES]:
+        more = f", and {len(changes) - 1} more" if len(changes) > 1 else ""
+        yield _cut(f"  {printable(name)}: {printable(change_words.text(changes[0]))}{more}")
+    if len(most) > _MOST_CHANGES:
+        yield style(f"  and {len(most) - _MOST_CHANGES} nodes more (--format json has all)", "quiet")
+    alone = {"not compared": [name for name, one in nodes.items() if one.changes is None], "in the baseline only": gone}
+    for said, names in alone.items():
+        if names:
+            yield _cut(f"  {said}: {printable(listed(names, _MOST_SUBJECTS))}")
+
+
 def _room(domains: Iterable[DomainCapacity], style: Style) -> Iterator[str]:
     """Of each tier, how many of its domains hold a gang on all their GPUs."""
     tiers: dict[str, list[DomainCapacity]] = {}
     for one in domains:
         tiers.setdefault(one.tier, []).append(one)
-    said = [
-        f"{TIERS[tier]}s {sum(one.is_whole for one in found)} of {len(found)}"
-        f" (largest gang {max(one.usable_gpus for one in found)} GPUs)"
-        for tier, found in tiers.items()
-    ]
+    said = [_of_tier(tier, found) for tier, found in tiers.items()]
     if said:
         yield _cut(style(f"room for a gang on all GPUs: {', '.join(said)}", "quiet"))
+
+
+def _of_tier(tier: str, found: list[DomainCapacity]) -> str:
+    dark = sum(bool(one.unknown) and not one.left_out for one in found)
+    return (
+        f"{TIERS[tier]}s {sum(one.is_whole for one in found)} of {len(found)}{f', {dark} not known' if dark else ''}"
+        f" (largest gang {max(one.usable_gpus for one in found)} GPUs)"
+    )
 
 
 def _kinds(nodes: Mapping[str, NodeReport], style: Style) -> Iterator[str]:

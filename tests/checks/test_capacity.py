@@ -148,12 +148,22 @@ def _objects(name: str, labels: NodeLabels) -> dict[str, NodeLabels]:
         (NodeLabels({}, ready="Unknown"), "unknown", None),
         (NodeLabels(None), "unknown", None),
         (NodeLabels({}, ready="True"), "passed", None),
+        (NodeLabels({}, {"nvidia.com/gpu": "2"}, ready="True"), "failed", "warning"),
+        (NodeLabels({}, {"nvidia.com/gpu": "0"}, ready="True"), "failed", "warning"),
+        (NodeLabels({}, {"nvidia.com/gpu": "40"}, ready="True"), "passed", None),
+        (NodeLabels({}, {"cpu": "4"}, ready="True"), "passed", None),
     ],
 )
 def test_what_the_node_object_says_counts(labels: NodeLabels, due: str, severity: str | None) -> None:
     room = seats.room(graph(rack()), _objects(tray(3), labels))
     assert outcome(room) == due
     assert [one.severity for one in room.compared.findings] == ([severity] if severity else [])
+
+
+def test_gpus_that_no_device_plugin_offers_are_no_room() -> None:
+    (domain,) = seats.room(graph(rack()), _objects(tray(3), NodeLabels({}, {"nvidia.com/gpu": "1"}))).domains
+    assert (domain.gpus, domain.usable_gpus) == (72, 69)
+    assert domain.left_out == {"its Node offers 1 of 4 GPUs": (tray(3),)}
 
 
 def test_two_partitions_of_one_rack_are_whole() -> None:

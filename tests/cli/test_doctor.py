@@ -193,6 +193,46 @@ def test_nothing_changed_since_itself() -> None:
     assert as_json("--from", GOOD, "--against", GOOD)[1]["changes"] == []
 
 
+DEMO = RACK.with_name("gb200-nvl72-demo")
+
+
+def test_what_changed_in_a_rack_is_said_of_each_node_and_of_those_that_are_gone() -> None:
+    lines = doctor("--from", str(DEMO), "--against", str(RACK)).stdout.splitlines()
+    at = lines.index("9 changes since the baseline, on 2 nodes")
+    assert lines[at + 1 :] == [
+        "  nvl72-r01-t12: GPU0: platform slot 22 → 21, and 7 more",
+        "  nvl72-r01-t03: GPU1: NVLinks 0-17 active → 0-10,12-17 active, 11 inactive",
+        "  in the baseline only: nvl72-r01-t08",
+    ]
+    assert as_json("--from", str(DEMO), "--against", str(RACK))[1]["gone"] == ["nvl72-r01-t08"]
+    assert (
+        "In the baseline only: nvl72-r01-t08"
+        in doctor("--from", str(DEMO), "--against", str(RACK), "-o", "html").stdout
+    )
+
+
+def test_nodes_without_a_baseline_are_named() -> None:
+    lines = doctor("--from", str(RACK), "--against", str(DEMO)).stdout.splitlines()
+    assert lines[-1] == "  not compared: nvl72-r01-t08"
+    assert (
+        doctor("--from", str(RACK), "--against", str(RACK)).stdout.splitlines()[-1]
+        == "nothing changed since the baseline"
+    )
+    assert as_json("--from", str(RACK))[1]["gone"] is None
+
+
+def test_a_folder_that_holds_no_baseline_of_these_nodes_is_no_baseline_without_changes(tmp_path: Path) -> None:
+    lines = doctor("--from", str(RACK), "--against", str(tmp_path)).stdout.splitlines()
+    assert lines[-1].startswith("  not compared: nvl72-r01-t00")
+    assert not any("nothing changed" in line for line in lines)
+
+
+def test_room_that_is_not_known_is_not_called_none(tmp_path: Path) -> None:
+    for tray in sorted(RACK.glob("*.json"))[:-1]:
+        shutil.copy(tray, tmp_path)
+    assert "NVLink domains 0 of 1, 1 not known (largest gang 68 GPUs)" in doctor("--from", str(tmp_path)).stdout
+
+
 @pytest.mark.parametrize("form", ["text", "json", "junit", "sarif", "prometheus", "html"])
 @pytest.mark.parametrize("source", [str(RACK), str(HOSTS / "h100-one-link-down" / "capture.json")])
 def test_every_format_keeps_the_exit_code(form: str, source: str) -> None:

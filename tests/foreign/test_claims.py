@@ -7,6 +7,7 @@ import pytest
 from nvtopo.errors import ParseError
 from nvtopo.model.conclusions.derive import Derived, derive
 from nvtopo.model.conclusions.features import features
+from nvtopo.model.conclusions.presence import missing_modules
 from nvtopo.model.records.facts import PcieLink
 from nvtopo.model.records.node import NodeTopology
 from nvtopo.sources.foreign.recognise import read_foreign, read_hosts
@@ -114,6 +115,34 @@ def test_missing_rows_leave_groups_and_localities_out() -> None:
 def test_a_cut_query_does_not_say_how_many_gpus_there_are() -> None:
     found = labels(samples.query().replace(b"Attached GPUs : 2", b"Attached GPUs : 8"))
     assert "gpu.count" not in found
+
+
+def _of_module(number: int, mode: str, attached: int) -> NodeTopology:
+    """One GPU in this place of a board."""
+    one = samples.query_xml().replace(
+        b"<product_name>",
+        f"<gpu_module_id>{number}</gpu_module_id><gpu_virtualization_mode><virtualization_mode>{mode}"
+        "</virtualization_mode></gpu_virtualization_mode><product_name>".encode(),
+    )
+    head, _, _ = one.partition(b'<gpu id="00000000:21')
+    whole = head + b"</nvidia_smi_log>\n"
+    return read(whole.replace(b"<attached_gpus>2", b"<attached_gpus>%d" % attached))
+
+
+@pytest.mark.parametrize(
+    ("mode", "attached", "due"),
+    [("None", 1, (1, 2)), ("Pass-Through", 1, ()), ("VGPU", 1, ()), ("Host VGPU", 1, (1, 2)), ("None", 4, ())],
+)
+def test_a_query_by_a_guest_or_of_some_gpus_says_nothing_of_the_board_s_other_modules(
+    mode: str, attached: int, due: tuple[int, ...]
+) -> None:
+    assert missing_modules(_of_module(3, mode, attached)) == due
+
+
+def test_the_text_of_a_query_says_that_it_is_a_guest_s() -> None:
+    mode = b"    GPU Virtualization Mode\n        Virtualization Mode : Pass-Through\n    MIG Mode\n"
+    assert read(samples.query().replace(b"    MIG Mode\n", mode)).host.hypervisor
+    assert not read(samples.query()).host.hypervisor
 
 
 _WITHOUT_PROCESSES = samples.query().replace(b"    Processes : None\n", b"")

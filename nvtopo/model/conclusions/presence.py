@@ -55,9 +55,9 @@ def missing_modules(node: NodeTopology) -> tuple[int, ...]:
     """Places on the board below the highest one in use from which no GPU answers, and none is silent or withheld.
 
     A card has module 0 or none, and says nothing of others; neither does a guest, which was given some of a board, nor
-    a number that no board has.
+    a number that no board has, nor an input that shows some of the GPUs.
     """
-    if node.host.hypervisor or not node.gpus:
+    if node.host.hypervisor or not node.gpus or "gpus" in node.unseen:
         return ()
     modules = {gpu.module_id for gpu in node.gpus if gpu.module_id is not None}
     if len(modules) != len(node.gpus) or max(modules) > _MOST_MODULES:

@@ -43,6 +43,9 @@ FIELDS: Final = {
     "minor": Spelling("minor_number", "Minor Number"),
     "module": Spelling("gpu_module_id", "Module ID"),
     "vbios": Spelling("vbios_version", "VBIOS Version"),
+    "virtualization": Spelling(
+        "gpu_virtualization_mode/virtualization_mode", "GPU Virtualization Mode/Virtualization Mode"
+    ),
     "mig": Spelling("mig_mode/current_mig", "MIG Mode/Current"),
     "memory": Spelling("fb_memory_usage/total", "FB Memory Usage/Total"),
     "generation": Spelling(
@@ -86,6 +89,8 @@ _CONFIGURATION_SHIFT: Final = 8
 #: The tool says ``None`` where the configuration is sound; which reason it names otherwise makes no difference here.
 _CONFIGURATION_SOUND: Final = 1
 _CONFIGURATION_WRONG: Final = 15
+#: The virtualization modes of a GPU that a hypervisor gave to the guest which printed this.
+_OF_GUEST: Final = frozenset({"Pass-Through", "VGPU"})
 #: NVML's return code for anything but success; the text does not say which.
 _FAILED = 999
 
@@ -107,7 +112,8 @@ def node(
     problems = (*notes.problems, *(error for error in errors if error is not None))
     in_part = bool(torn) or number(attached) not in (None, len(gpus)) or [*gpus] != list(range(len(gpus)))
     assembled = assemble(Snapshot(nvml=nvml, problems=problems))
-    return replace(assembled, nvlink_hidden=len(gpus) > 1, unseen=("gpus",) if in_part else ())
+    host = replace(assembled.host, hypervisor=any(answer("virtualization") in _OF_GUEST for answer in gpus.values()))
+    return replace(assembled, host=host, nvlink_hidden=len(gpus) > 1, unseen=("gpus",) if in_part else ())
 
 
 def _with_torn(facts: tuple[GpuFacts, ...], torn: Collection[int]) -> tuple[GpuFacts, ...]:
