@@ -83,14 +83,14 @@ def test_a_line_is_one_line_of_plain_ascii(text: str) -> None:
 
 
 def test_people_read_the_facts_behind_the_message_and_no_cursor_moves() -> None:
-    one = record("does not fit")
+    one = record("finding")
     one.__dict__.update({"nodes": ("a", "b"), "reason": "odd\x1b[2J", "empty": ""})
     line = TextFormatter().format(one)
-    assert line.partition(" ")[2] == "warning: does not fit: nodes=a, b, reason=odd\ufffd[2J"
+    assert line.partition(" ")[2] == "warning: finding: nodes=a, b, reason=odd\ufffd[2J"
 
 
 def test_what_others_wrote_makes_no_line_of_its_own() -> None:
-    one = record("does not fit")
+    one = record("finding")
     one.__dict__["reason"] = "odd\n12:30:05 error: another line"
     error = ValueError("odd\x1b[2J")
     error.add_note("the second line of a traceback")

@@ -223,8 +223,8 @@ class Aggregator:
 def _log_change(graph: ClusterGraph) -> None:
     """Domains that came or went, and findings that are new or settled: a quiet cluster logs nothing."""
     for finding in sorted(graph.delta.appeared):
-        logger.warning("does not fit", extra={"kind": finding.kind, "nodes": finding.nodes, "reason": finding.reason})
+        logger.warning("finding", extra={"kind": finding.kind, "nodes": finding.nodes, "reason": finding.reason})
     for finding in sorted(graph.delta.settled):
-        logger.info("fits again", extra={"kind": finding.kind, "nodes": finding.nodes})
+        logger.info("finding is gone", extra={"kind": finding.kind, "nodes": finding.nodes})
     if graph.delta.domains:
         logger.info("graph", extra={"nodes": len(graph.nodes), "domains": len(graph.domains)})

@@ -227,7 +227,7 @@ def _drift(document: GraphDocument) -> Iterator[Line]:
     shared = [drift for drift in document.drift if len(drift.nodes) > 1 or drift.kind in _SHARED]
     if shared:
         yield ()
-        yield (Span("does not fit together", _HEAD),)
+        yield (Span("findings", _HEAD),)
     for drift in shared:
         yield (Span("  "), Span(printable(drift.reason), _TROUBLE))
 
