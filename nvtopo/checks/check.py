@@ -12,6 +12,7 @@ from nvtopo.model.conclusions.derive import Derived, derive
 from nvtopo.model.conclusions.hierarchy import functions_of
 from nvtopo.model.conclusions.pcie import Functions
 from nvtopo.model.conclusions.ports import rail_nics
+from nvtopo.model.formats import quantity
 from nvtopo.model.records.node import Nic, NodeTopology
 from nvtopo.model.records.record import Record
 from nvtopo.model.records.snapshot import Snapshot
@@ -61,8 +62,7 @@ class NodeLabels(NamedTuple):
     @property
     def offered_gpus(self) -> int | None:
         """How many ``nvidia.com/gpu`` the kubelet offers; None if it offers no such resource, as with DRA."""
-        offered = (self.allocatable or {}).get("nvidia.com/gpu")
-        return int(offered) if offered is not None and offered.isdecimal() else None
+        return quantity.whole((self.allocatable or {}).get("nvidia.com/gpu", ""))
 
 
 class UnknowableError(Exception):

@@ -12,6 +12,7 @@ from immutables import Map, MapMutation
 from nvtopo.cluster import records as recording
 from nvtopo.cluster.findings import NodeFinding, found
 from nvtopo.cluster.nodes import GraphNode
+from nvtopo.cluster.position import is_filler
 from nvtopo.cluster.records import Key, NodeRecord
 
 
@@ -39,10 +40,10 @@ class Ruling(NamedTuple):
 
 
 def keys(node: GraphNode | None) -> frozenset[Key]:
-    """The GPUs and the place that a node claims for itself alone."""
+    """The GPUs and the place that a node claims for itself alone. A UUID that was blanked out names no GPU."""
     if node is None or node.topology is None:
         return frozenset()
-    gpus = {("gpu", gpu.uuid) for gpu in node.topology.gpus if gpu.uuid}
+    gpus = {("gpu", gpu.uuid) for gpu in node.topology.gpus if not is_filler(gpu.uuid.removeprefix("GPU-"))}
     return frozenset(gpus | ({("place", str(node.position))} if node.position.exact else set()))
 
 

@@ -152,6 +152,7 @@ def _objects(name: str, labels: NodeLabels) -> dict[str, NodeLabels]:
         (NodeLabels({}, {"nvidia.com/gpu": "0"}, ready="True"), "failed", "warning"),
         (NodeLabels({}, {"nvidia.com/gpu": "40"}, ready="True"), "passed", None),
         (NodeLabels({}, {"cpu": "4"}, ready="True"), "passed", None),
+        (NodeLabels({}, {"nvidia.com/gpu": "9" * 5000}, ready="True"), "passed", None),
     ],
 )
 def test_what_the_node_object_says_counts(labels: NodeLabels, due: str, severity: str | None) -> None:

@@ -177,6 +177,15 @@ def test_serial_numbers_are_no_fillers(word: str) -> None:
     assert not position.is_filler(word)
 
 
+@pytest.mark.parametrize(
+    "uuid", ["GPU-00000000-0000-0000-0000-000000000000", "GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", ""]
+)
+def test_a_uuid_that_was_blanked_out_is_claimed_by_nobody(uuid: str) -> None:
+    built = graph({"a": changed(tray(1, 3), 0, uuid=uuid), "b": changed(tray(2, 3), 0, uuid=uuid)})
+    assert not built.standing.shared
+    assert not any(node.disputed for node in built.nodes.values())
+
+
 def test_no_node_renames_what_a_fabric_knows() -> None:
     leaf = Reading((Claim("quiet", "leaf", f"{domain_id(1)}", "ibnetdiscover"),))
     built = build(fold_all(Inventory(), [Listed({"liar": tray()})]), None, {"x": leaf})

@@ -145,6 +145,19 @@ def test_the_text_of_a_query_says_that_it_is_a_guest_s() -> None:
     assert not read(samples.query()).host.hypervisor
 
 
+def test_uuids_that_were_blanked_out_give_no_gpu_the_links_of_another() -> None:
+    blank = b"GPU-00000000-0000-0000-0000-000000000000"
+    query = samples.query().replace(b"GPU-1", blank).replace(b"GPU-2", blank)
+    link = b"\t Link %d: 26.562 GB/s\n"
+    first = b"GPU 0: invented (UUID: " + blank + b")\n" + link % 0 + b"\t Link 1: <inactive>\n"
+    second = b"GPU 1: invented (UUID: " + blank + b")\n" + link % 0 + link % 1
+    node = read(query + b"\n" + first + second)
+    assert [sorted((one.state, one.count) for one in gpu.nvlinks) for gpu in node.gpus] == [
+        [("active", 1), ("inactive", 1)],
+        [("active", 2)],
+    ]
+
+
 _WITHOUT_PROCESSES = samples.query().replace(b"    Processes : None\n", b"")
 
 

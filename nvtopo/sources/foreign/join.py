@@ -48,13 +48,17 @@ def _join(one: NodeTopology, other: NodeTopology) -> NodeTopology:
 
 
 def _gpus(mine: tuple[Gpu, ...], theirs: tuple[Gpu, ...]) -> tuple[tuple[Gpu, ...], bool]:
-    """The GPUs of both, and whether they are not the same ones: outputs number GPUs in one order."""
+    """The GPUs of both, and whether they are not the same ones: outputs number GPUs in one order.
+
+    UUIDs that somebody blanked out are all one, and join nothing.
+    """
     if not mine or not theirs:
         return mine or theirs, False
     for name in ("uuid", "pci_address", "index"):
         known = {getattr(gpu, name): gpu for gpu in theirs if getattr(gpu, name) not in (None, "")}
         asked = [getattr(gpu, name) for gpu in mine]
-        if all(key in known for key in asked) and (name != "index" or len(mine) == len(theirs)):
+        one_each = len({*asked}) == len(asked) and all(key in known for key in asked)
+        if one_each and (name != "index" or len(mine) == len(theirs)):
             return tuple(_filled(gpu, known[key]) for gpu, key in zip(mine, asked, strict=True)), False
     return mine, True
 
