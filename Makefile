@@ -35,7 +35,8 @@ test: $(ALL)
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest $(ORDER) -n 2 -m "not lab and not vm and not kubelet and not image"
 	@$(BIN)/python -m pytest $(ORDER) -n 2 --dist loadfile -m lab
-	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory vm-test kubelet-test image-test; \
+	@if [ "$$(id -u)" = 0 ]; then sh tests/system-packages kubelet && $(MAKE) --no-print-directory $(IMAGE) && \
+		$(MAKE) --no-print-directory -j2 --output-sync=target vm-test kubelet-test image-test; \
 		else echo "left out: tests/vm, tests/kubelet and tests/image, which need root (sudo make vm-test kubelet-test image-test)"; fi
 
 # A virtual machine with NUMA nodes, PCIe switches, SR-IOV, soft-RoCE and hot-plug, under software emulation.
