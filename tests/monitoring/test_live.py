@@ -52,6 +52,7 @@ NOTHING: Final = {"NvtopoNoAgents", "NvtopoAggregatorDown"}
 #: tests fire them.
 BY_PROMTOOL: Final = {
     "NvtopoAdmissionPolicyMissing",
+    "NvtopoDrift",
     "NvtopoExportsNotApplied",
     "NvtopoFabricInProgress",
     "NvtopoForeignOwner",
