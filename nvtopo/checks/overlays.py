@@ -66,6 +66,8 @@ def _tunnel_of(flow: _Flow, net: NetFacts) -> bool:
 def _tunnels(machine: Machine) -> Iterator[CheckResult]:
     net = machine.snapshot.net if machine.snapshot is not None else None
     if net is None:
+        if machine.snapshot is not None:
+            yield Unknown("pod network", "the input does not show network devices")
         return
     shown = {device.name: device.mtu_bytes for device in net.devices}
     for device in net.devices:

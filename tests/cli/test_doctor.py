@@ -245,6 +245,8 @@ def test_every_format_keeps_the_exit_code(form: str, source: str) -> None:
     "arguments",
     [
         ("--from", str(RACK), "--write-policy"),
+        ("--from", GOOD, "--write-policy", "--format", "json"),
+        ("--from", GOOD, "--write-policy", "--against", GOOD),
         ("--from", str(RACK), "--host", "1"),
         ("--from", str(RACK), "--against", GOOD),
         ("--server", "http://127.0.0.1:1", "--from", GOOD),
