@@ -96,7 +96,7 @@ def test_parallel_spines_are_one_domain() -> None:
         ("SwitchName=x Nodes=n[9-", "unbalanced brackets"),
         ("nonsense", "expected Key=Value"),
         ("Include more.conf", "the whole topology in one file"),
-        ("BlockSizes=4", "beside blocks"),
+        ("BlockSizes=4", "with switches"),
         (f"SwitchName={'x' * 65} Nodes=n9", "at most 64 characters"),
     ],
 )

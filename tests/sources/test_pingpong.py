@@ -136,5 +136,6 @@ def test_the_command_says_what_it_does_and_what_it_found(
 
 @pytest.mark.parametrize("option", [("--probe-mtu", "a"), ("--probe-rdma", "a"), ("--answer-rdma", "a")])
 def test_a_capture_can_t_be_probed(option: tuple[str, str]) -> None:
-    result = CliRunner().invoke(main, ["doctor", "--from", "x.json", *option], standalone_mode=False)
+    capture = Path(__file__).parents[2] / "fixtures" / "hosts" / H100 / "capture.json"
+    result = CliRunner().invoke(main, ["doctor", "--from", str(capture), *option], standalone_mode=False)
     assert isinstance(result.exception, UsageError)
