@@ -130,11 +130,18 @@ def begin_node(  # noqa: PLR0913 - what the options of a live machine give
     *,
     everything: bool = False,
 ) -> "Callable[[], Found]":
-    """As ``begin``, but gives the node. A ``source`` file is recognised by its content."""
+    """As ``begin``, but gives the node. A ``source`` file is recognised by its content.
+
+    Raises:
+        ReadError: a library was named that can't be loaded.
+        UsageError: a host was named without a file.
+    """
     if source is not None:
         return partial(found_in, source, host)
     if host is not None:
         raise UsageError("--host chooses a host of a file: expected --from FILE too")
+    if nvml not in {None, "", "none"}:
+        _load(nvml)
     return partial(_assembled, begin(root, nvml, node_name, everything=everything))
 
 
@@ -142,14 +149,10 @@ def begin(root: str, nvml: str | None, node_name: str | None, *, everything: boo
     """Start reading the machine; the returned function waits for the snapshot.
 
     With ``everything``, also what no label and no matrix is made of: for a capture, and for ``doctor``.
-    The driver answers meanwhile, so callers import what they need between the two.
-
-    Raises:
-        ReadError: a library was named that can't be loaded.
+    The driver answers meanwhile, so callers import what they need between the two. A library that can't be loaded is no
+    driver: a capture and a hook say what is there.
     """
     asking = _asking(root, nvml, upkeep=everything)
-    if asking is not None and nvml:
-        _load(nvml)
     if asking is not None:
         asking.begin()
     return partial(_read, root, node_name, asking, everything=everything)

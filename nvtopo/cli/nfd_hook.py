@@ -2,7 +2,7 @@
 
 import click
 
-from nvtopo.cli.machine import begin_node, live_options
+from nvtopo.cli.machine import begin, live_options
 
 _HELP = """Print this node's labels for NFD releases that run hooks, one NAME=VALUE on each line.
 
@@ -15,10 +15,11 @@ read only what the agent writes: the feature file or the NodeFeature object.
 @live_options
 def command(root: str, nvml: str | None, node_name: str | None) -> None:
     """Read, derive, print; print nothing if the machine can't be read."""
-    reading = begin_node(None, root, nvml, node_name)
+    reading = begin(root, nvml, node_name)
+    from nvtopo.model.conclusions.assemble import assemble
     from nvtopo.model.conclusions.derive import derive
     from nvtopo.model.conclusions.features import features
     from nvtopo.sinks.publish import nfd
 
-    node = reading().node
+    node = assemble(reading())
     click.echo(nfd.lines(features(node, derive(node))), nl=False)

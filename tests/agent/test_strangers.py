@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -35,14 +36,19 @@ def page() -> Families:
 
 
 def longest(port: int, *paths: str, tls: bool = False) -> float:
-    """Of ten rounds, in seconds; each answer has to be right."""
+    """Of ten rounds, the longest that a path took twice in a row, in seconds; each answer has to be right.
+
+    A SYN that meets a full queue is sent again after a second. The kubelet acts when three probes in a row fail.
+    """
 
     def seconds(path: str) -> float:
         began = time.monotonic()
         assert get(port, path, trusting() if tls else None)[0] == 200, path
         return time.monotonic() - began
 
-    return max(seconds(path) for _ in range(10) for path in paths)
+    rounds = [[seconds(path) for path in paths] for _ in range(10)]
+    found: float = max(min(two) for of_path in zip(*rounds, strict=True) for two in pairwise(of_path))
+    return found
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])

@@ -56,7 +56,7 @@ def test_the_page_of_a_package_index_has_no_path_for_a_link(made: Path) -> None:
         metadata = wheel.read(f"{NAME}.dist-info/METADATA").decode()
     assert f"\nProject-URL: Documentation, {URL}/blob/v1.2.0/docs/README.md\n" in metadata
     assert f"]({URL}/raw/v1.2.0/docs/pictures/page.png)" in metadata
-    assert f"]({URL}/blob/v1.2.0/docs/releasing.md)" in metadata
+    assert f"]({URL}/blob/v1.2.0/docs/upgrade.md)" in metadata
     for target in re.findall(r"\]\(([^)\s]+)\)", metadata):
         assert target.startswith((f"{URL}/", "#")), target
         path = re.sub(f"^{re.escape(URL)}/(?:blob|raw)/v1.2.0/([^#]*).*$", r"\1", target)
