@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,9 +59,9 @@ class Replica:
         return holder.endswith(f"-{self.child.pid}")
 
     def ask(self) -> None:
-        """Its generation now, if it answers."""
+        """Its generation now, if it answers; one that is killed may do so in the middle of an answer."""
         url = f"{self.url}/v1/drift"
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own URL
+        with contextlib.suppress(OSError, HTTPException), urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own URL
             self.generations.see(json.load(answer)["generation"])
 
     def metric(self, name: str) -> float:
