@@ -118,10 +118,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter for each option
         if write_policy or measured or any(one is not None for one in (source, policy, against, nodes, host)):
             raise UsageError("doctor: --server is with --format, --sign and --token-file only")
         return _cluster(server, token_file, output)
-    if write_policy and (form != "text" or measured or any(one is not None for one in (policy, against, nodes, sign))):
-        raise UsageError(
-            "doctor: --write-policy goes with one node alone, without --format, --sign or anything to compare with"
-        )
+    if write_policy and (form != "text" or measured or policy or against or nodes):
+        raise UsageError("doctor: --write-policy goes with one node alone, without --format or what it is judged by")
     folder = folder_in(source)
     if folder is not None:
         if host is not None or write_policy:
