@@ -10,7 +10,7 @@ _NOT_ASKED: Final = "the aggregator runs without `--apply`"
 
 OBJECTS = gauge(
     "nvtopo_aggregator_export_objects",
-    "Number of objects that should be there, by kind of export.",
+    "Number of objects that should exist, by kind of export.",
     ("kind",),
     source="the graph",
     absent=f"{_NOT_ASKED}, or this replica has not led yet",
@@ -25,13 +25,13 @@ WRITES = counter(
 )
 WAITING = gauge(
     "nvtopo_aggregator_export_waiting",
-    "Number of exported objects that are not as wanted yet.",
+    "Number of exported objects that are not up to date yet.",
     source="the queue of writes",
     absent=_NOT_ASKED,
 )
 REFUSED = gauge(
     "nvtopo_aggregator_export_refused",
-    "Number of exported objects that the API server refuses, or of whose name there is one that is not nvtopo's.",
+    "Number of exported objects that the API server refuses, or whose name an object has that nvtopo did not write.",
     source="the API server's answers",
     absent=_NOT_ASKED,
 )

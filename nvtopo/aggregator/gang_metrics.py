@@ -19,7 +19,7 @@ GANGS = gauge(
 )
 WRITES = counter(
     "nvtopo_aggregator_gang_writes_total",
-    "Number of writes at pods of gangs by this replica, by result: written, gone, refused (this pod), unavailable"
+    "Number of writes to pods of gangs by this replica, by result: written, gone, refused (this pod), unavailable"
     " (throttled or no answer).",
     ("result",),
     source="the API server's answers",
@@ -27,7 +27,7 @@ WRITES = counter(
 )
 MOVED = counter(
     "nvtopo_aggregator_gang_moves_total",
-    "Number of ranks of gangs that got another place, since the one that they had could not be used.",
+    "Number of ranks of gangs that got another place because theirs could not be used.",
     source="the Nodes, the graph and the pods",
     absent=_NOT_ASKED,
 )
@@ -41,7 +41,7 @@ BARRIER = gauge(
 )
 HELD = gauge(
     "nvtopo_aggregator_gangs_held",
-    "Number of gangs that are held now, since not all of their pods have their GPUs.",
+    "Number of gangs that are held now because not all of their pods have their GPUs.",
     source="the claims of their pods",
     absent=_NO_CLAIMS,
 )

@@ -85,7 +85,7 @@ LAG = gauge(
 )
 OLDEST = gauge(
     "nvtopo_aggregator_oldest_event_seconds",
-    "How long the oldest watch event that the graph does not show yet has waited, in seconds; 0 without one.",
+    "How long the oldest watch event that the graph does not show yet has waited, in seconds; 0 if there is none.",
     source="the clock",
 )
 CLIENTS = gauge("nvtopo_watch_clients", "Number of clients that are connected to watch the graph.", source="the server")

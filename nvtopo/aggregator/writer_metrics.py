@@ -11,7 +11,7 @@ _ALONE: Final = "the aggregator runs without an API server (`nvtopo standalone`)
 
 LEADING = gauge(
     "nvtopo_aggregator_leading",
-    "1 where this replica holds the Lease and writes NodeTopology status, 0 where it waits for it.",
+    "1 if this replica holds the Lease and writes NodeTopology status, 0 if it waits for it.",
     source="the Lease",
     absent=_ALONE,
 )
