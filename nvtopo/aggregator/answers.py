@@ -67,24 +67,18 @@ def unchanged(request: Request, tag: str) -> Response | None:
 
 def tagged(request: Request, body: bytes, tag: str) -> Response:
     """JSON of one generation, made for this request alone; as gzip if the client takes that and it is long."""
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if len(body) < _WORTH_GZIP_BYTES or not _takes_gzip(request.headers.get("accept-encoding", "")):
-        return Response(body, media_type=openapi.JSON, headers={**headers, "Vary": "Accept-Encoding"})
-    return either(request, made("", 0, body), openapi.JSON, headers=headers)
+    return _short_or_packed(request, body, {"ETag": tag, "Cache-Control": "no-cache"})
 
 
 async def made_json(request: Request, make: Callable[[], bytes]) -> Response:
     """JSON made in a thread for this request alone, never cached; as gzip if the client takes that and it is long."""
-    takes_gzip = _takes_gzip(request.headers.get("accept-encoding", ""))
-    headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+    return await asyncio.to_thread(lambda: _short_or_packed(request, make(), {"Cache-Control": "no-store"}))
 
-    def answer() -> Response:
-        body = make()
-        if takes_gzip and len(body) >= _WORTH_GZIP_BYTES:
-            return either(request, made("", 0, body), openapi.JSON, headers=headers)
-        return _Pieces((body,), openapi.JSON, headers)
 
-    return await asyncio.to_thread(answer)
+def _short_or_packed(request: Request, body: bytes, headers: Mapping[str, str]) -> Response:
+    if len(body) < _WORTH_GZIP_BYTES or not _takes_gzip(request.headers.get("accept-encoding", "")):
+        return _Pieces((body,), openapi.JSON, {**headers, "Vary": "Accept-Encoding"})
+    return either(request, made("", 0, body), openapi.JSON, headers=headers)
 
 
 def as_json(body: bytes) -> Response:

@@ -31,7 +31,7 @@ _MOST_NAMED: Final = 6
 #: Why a node takes no new pods though nothing is wrong with it.
 CORDONED: Final = "cordoned"
 #: Of trays between others.
-NO_NODE: Final = "no node is known there"
+_NO_NODE: Final = "no node is known there"
 
 
 class Seat(NamedTuple):
@@ -91,10 +91,19 @@ class Room(NamedTuple):
     domains: tuple[DomainCapacity, ...]
 
 
-def trays(first: int, last: int, chassis: str) -> str:
-    """These compute trays, in words."""
-    numbers = f"tray {first}" if first == last else f"trays {first} to {last}"
-    return f"{numbers} of chassis {chassis}"
+def seat(gpus: int | None, usable: int) -> Seat:
+    """Of a node whose GPUs are known."""
+    lost = (gpus or 0) - usable
+    return Seat(gpus, usable, f"{lost} of {gpus} GPUs may not be used" if lost else None)
+
+
+def missing(gaps: Iterable[tuple[int, int, str]]) -> dict[str, tuple[str, ...]]:
+    """Compute trays from which no node is known (first, last, chassis), as ``DomainNodes`` names them."""
+    trays = tuple(
+        f"{f'tray {first}' if first == last else f'trays {first} to {last}'} of chassis {chassis}"
+        for first, last, chassis in gaps
+    )
+    return {_NO_NODE: trays} if trays else {}
 
 
 def of(places: Iterable[DomainNodes], seats: Mapping[str, Seat]) -> Room:

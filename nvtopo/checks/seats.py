@@ -47,8 +47,7 @@ def _seat(node: GraphNode, host: Host, labels: NodeLabels | None) -> Seat | None
     offered = None if labels is None else labels.offered_gpus
     if offered is not None and offered < host.free_gpus:
         return Seat(gpus, offered, f"its Node offers {offered} of {gpus} GPUs")
-    lost = (gpus or 0) - host.free_gpus
-    return Seat(gpus, host.free_gpus, f"{lost} of {gpus} GPUs may not be used" if lost else None)
+    return capacity.seat(gpus, host.free_gpus)
 
 
 def _gpus(topology: NodeTopology) -> int | None:
@@ -78,9 +77,8 @@ def _barred(labels: NodeLabels | None) -> Seat | None:
 
 
 def _place(domain: Domain, fabrics: Mapping[str, str]) -> DomainNodes:
-    trays = tuple(capacity.trays(one.first, one.last, one.chassis) for one in domain.silent)
-    missing = {capacity.NO_NODE: trays} if trays else {}
-    if not trays and domain.tier == NVLINK_DOMAIN and (why := fabrics.get(_fabric(domain.id))):
+    missing = capacity.missing((one.first, one.last, one.chassis) for one in domain.silent)
+    if not missing and domain.tier == NVLINK_DOMAIN and (why := fabrics.get(_fabric(domain.id))):
         missing = {why: ("other trays",)}
     return DomainNodes(domain.tier, domain.id, domain.nodes, missing)
 

@@ -48,12 +48,12 @@ def _seat(entry: NodeEntry) -> Seat | None:
     if any(level in _OPEN for level in there.values()):
         return Seat(gpus, why="its health is not known", is_known=False)
     usable = sum(level in USABLE and name not in entry.disputed for name, level in there.items())
-    return Seat(gpus, usable, None if usable == gpus else f"{gpus - usable} of {gpus} GPUs may not be used")
+    return capacity.seat(gpus, usable)
 
 
 def _place(name: str, entry: DomainEntry) -> DomainNodes:
-    silent = tuple(capacity.trays(one.first, one.last, one.chassis) for one in entry.silent)
-    return DomainNodes(entry.tier, name, entry.nodes, {capacity.NO_NODE: silent} if silent else {})
+    missing = capacity.missing((one.first, one.last, one.chassis) for one in entry.silent)
+    return DomainNodes(entry.tier, name, entry.nodes, missing)
 
 
 def _node(entry: NodeEntry) -> NodeReport:
